@@ -1,0 +1,7 @@
+"""The Django application `allocation`."""
+
+from django.apps import AppConfig
+
+
+class AllocationConfig(AppConfig):
+    name = "allocation"

@@ -1,0 +1,7 @@
+"""The Django application `billing`."""
+
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    name = "billing"

@@ -1,0 +1,174 @@
+"""The one place that reads the environment.
+
+`read(variables)` turns the process's variables into one frozen value; everything else asks that
+value. A variable that is absent has the default of the embedded development setup, and what
+production cannot go without is refused here, by name and with the remedy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+import environ  # type: ignore[import-untyped]
+from django.core.exceptions import ImproperlyConfigured
+
+from config import secrets_file
+from config.embedded.places import Places
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+EMBEDDED_ENGINE: Final = "config.embedded.postgresql"
+OWNER: Final = "apportion_owner"
+APPLICATION: Final = "apportion"
+
+Database = dict[str, Any]
+"""One entry of Django's DATABASES."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the operator decided. Each attribute is one row of the settings' documentation."""
+
+    debug: bool
+    """DEBUG: error pages with details; never in production. Default off."""
+    secret_key: str
+    """SECRET_KEY: signs sessions and tokens. Generated once under `var/` when embedded."""
+    identity_hash_key: str
+    """IDENTITY_HASH_KEY: keys the hash by which a user's pseudonym is found. Losing it means that
+    every returning user gets a new pseudonym, so it is generated once and then never changed."""
+    allowed_hosts: tuple[str, ...]
+    """ALLOWED_HOSTS: host names that the web answers to, separated by commas."""
+    application_database: Database
+    """DATABASE_URL: the application's role, which owns nothing. Default: embedded."""
+    migrator_database: Database
+    """MIGRATION_DATABASE_URL: the role that owns the tables. Default: embedded; where only
+    DATABASE_URL is set, the same as that, and immutability by privilege does not hold."""
+    redis_url: str
+    """REDIS_URL: Celery's messages and the guardrails' counters. Default: embedded."""
+    embedded: Places
+    """APPORTION_VAR: the folder of the embedded services' data and of generated keys."""
+    embeds_postgres: bool
+    embeds_redis: bool
+    ledger_horizon_days: int
+    """LEDGER_HORIZON_DAYS: events older than this go to the late queue. Default 400."""
+    company_currency: str
+    """COMPANY_CURRENCY: what margins and budgets are reported in. Default USD."""
+    company_time_zone: str
+    """COMPANY_TIME_ZONE: for display only; everything is computed in UTC. Default UTC."""
+
+
+VARIABLES: Final = (
+    "DEBUG",
+    "SECRET_KEY",
+    "IDENTITY_HASH_KEY",
+    "ALLOWED_HOSTS",
+    "DATABASE_URL",
+    "MIGRATION_DATABASE_URL",
+    "REDIS_URL",
+    "APPORTION_VAR",
+    "LEDGER_HORIZON_DAYS",
+    "COMPANY_CURRENCY",
+    "COMPANY_TIME_ZONE",
+)
+"""Every variable that is read; `.env.example` names each of them."""
+
+
+def read(variables: Mapping[str, str] | None = None) -> Environment:
+    """The operator's decisions; without an argument, the process's variables and `ROOT/.env`."""
+    if variables is None:
+        environ.Env.read_env(ROOT / ".env")
+        variables = os.environ
+    env = environ.Env()
+    env.ENVIRON = {name: variables[name] for name in VARIABLES if variables.get(name)}
+    debug: bool = env.bool("DEBUG", default=False)
+    places = Places.under(Path(env.str("APPORTION_VAR", default=str(ROOT / "var"))))
+    database_url: str = env.str("DATABASE_URL", default="")
+    migration_url: str = env.str("MIGRATION_DATABASE_URL", default=database_url)
+    redis_url: str = env.str("REDIS_URL", default="")
+    if migration_url and not database_url:
+        raise ImproperlyConfigured(
+            "MIGRATION_DATABASE_URL is set but DATABASE_URL is not: set both, or neither for the "
+            "embedded server"
+        )
+    keys = _keys(env, places.var, may_generate=debug or not database_url)
+    embedded = not database_url
+    return Environment(
+        debug=debug,
+        secret_key=keys["SECRET_KEY"],
+        identity_hash_key=keys["IDENTITY_HASH_KEY"],
+        allowed_hosts=tuple(env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])),
+        application_database=(
+            _embedded(places, APPLICATION) if embedded else _served("DATABASE_URL", database_url)
+        ),
+        migrator_database=(
+            _embedded(places, OWNER)
+            if embedded
+            else _served("MIGRATION_DATABASE_URL", migration_url)
+        ),
+        redis_url=redis_url or f"unix://{places.valkey_socket}?db=0",
+        embedded=places,
+        embeds_postgres=embedded,
+        embeds_redis=not redis_url,
+        ledger_horizon_days=_positive(env, "LEDGER_HORIZON_DAYS", 400),
+        company_currency=env.str("COMPANY_CURRENCY", default="USD").upper(),
+        company_time_zone=_zone(env.str("COMPANY_TIME_ZONE", default="UTC")),
+    )
+
+
+def _keys(env: environ.Env, var: Path, *, may_generate: bool) -> dict[str, str]:
+    names = ("SECRET_KEY", "IDENTITY_HASH_KEY")
+    missing = [name for name in names if name not in env.ENVIRON]
+    if missing and not may_generate:
+        raise ImproperlyConfigured(
+            f"{' and '.join(missing)} must be set when DATABASE_URL is: put a long random value "
+            "into each (python -c 'import secrets; print(secrets.token_urlsafe(48))') and keep it; "
+            "with DEBUG=1 they are generated under APPORTION_VAR"
+        )
+    return {
+        name: env.ENVIRON.get(name) or secrets_file.stable_secret(var / name.lower())
+        for name in names
+    }
+
+
+def _embedded(places: Places, role: str) -> Database:
+    return {
+        "ENGINE": EMBEDDED_ENGINE,
+        "NAME": APPLICATION,
+        "USER": role,
+        "HOST": str(places.sockets),
+        "PORT": "5432",
+    }
+
+
+def _served(name: str, url: str) -> Database:
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
+        raise ImproperlyConfigured(
+            f"{name} must look like postgres://user:password@host:5432/database, "
+            f"and PostgreSQL is the only database; it starts with {parts.scheme or 'nothing'}://"
+        )
+    database: Database = environ.Env.db_url_config(url)
+    database["HOST"] = unquote(database["HOST"])
+    return database
+
+
+def _positive(env: environ.Env, name: str, default: int) -> int:
+    number: int = env.int(name, default=default)
+    if number <= 0:
+        raise ImproperlyConfigured(f"{name} is {number}; it must be at least 1")
+    return number
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError) as unknown:
+        raise ImproperlyConfigured(
+            f"COMPANY_TIME_ZONE is {name!r}; write an IANA zone like Europe/Berlin"
+        ) from unknown
+    return name

@@ -1,0 +1,23 @@
+"""`manage.py migrate`, as the migrator, followed by the grants to the application's role."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.core.management.commands import migrate
+
+from metering import privileges
+
+
+class Command(migrate.Command):
+    help = f"{migrate.Command.help} Runs as the migrator, then grants what the application may do."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.set_defaults(database="migrator")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        super().handle(*args, **options)
+        if not (options["check_unapplied"] or options["plan"]):
+            privileges.grant(options["database"])

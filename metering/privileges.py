@@ -1,0 +1,132 @@
+"""What the application's role may do: the one list.
+
+Two roles meet the database. The migrator's owns the tables; the application's owns nothing and has
+what is granted here. So events cannot be changed by any bug in the application, by TRUNCATE or by
+disabling a trigger: whoever may not, may not. `manage.py migrate` grants after every run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage, register
+from django.core.checks import Warning as CheckWarning
+from django.db import connections
+from psycopg import sql
+
+APPEND_ONLY: Final = (
+    "usage_event",
+    "event_ledger",
+    "event_share",
+    "event_revision",
+    "event_disposition",
+)
+"""Tables whose rows are written once: INSERT and SELECT, nothing else."""
+
+READ_ONLY: Final = ("django_migrations",)
+"""Tables that only the migrator writes."""
+
+_TABLES: Final = """
+    SELECT relname, relispartition FROM pg_class
+    WHERE relkind IN ('r', 'p', 'v', 'm') AND relnamespace = current_schema()::regnamespace
+      AND relowner = current_user::regrole
+    ORDER BY relname
+"""
+_SEQUENCES: Final = """
+    SELECT relname FROM pg_class
+    WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace
+      AND relowner = current_user::regrole
+    ORDER BY relname
+"""
+_ROUTINES: Final = """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = current_schema()::regnamespace AND proowner = current_user::regrole
+    ORDER BY 1
+"""
+
+logger = logging.getLogger(__name__)
+
+
+def allowed_on(table: str) -> str:
+    """The privileges of the application's role on a table, as GRANT spells them."""
+    if table in APPEND_ONLY:
+        return "SELECT, INSERT"
+    return "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"
+
+
+def grant(alias: str = "migrator") -> bool:
+    """Give the application's role what it may have on everything the connected role owns, and
+    take away the rest. Repeating it changes nothing.
+
+    Partitions are reached through their parents only, so nothing is granted on them: the parent's
+    privileges hold. Returns False, with a warning, where both roles are the same: its owner could
+    change anything, so immutability by privilege does not hold there.
+    """
+    application = application_role()
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        if cursor.fetchone() == (application,):
+            logger.warning(
+                "the application's role %s owns its tables, so events are not immutable: give it "
+                "a role of its own (DATABASE_URL) beside the migrator's (MIGRATION_DATABASE_URL)",
+                application,
+            )
+            return False
+        for statement in _statements(cursor, sql.Identifier(application)):
+            cursor.execute(statement)
+    return True
+
+
+def application_role() -> str:
+    """The role by which the application connects."""
+    default = connections["default"]
+    named: str = default.settings_dict["USER"]
+    if named:
+        return named
+    with default.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        return str(cursor.fetchone()[0])
+
+
+def _statements(cursor: Any, role: sql.Identifier) -> Iterable[sql.Composed]:
+    yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(_schema(cursor), role)
+    for table, is_partition in _rows(cursor, _TABLES):
+        name = sql.Identifier(table)
+        yield sql.SQL("REVOKE ALL ON {} FROM {}").format(name, role)
+        if not is_partition:
+            privileges = sql.SQL(allowed_on(table))
+            yield sql.SQL("GRANT {} ON {} TO {}").format(privileges, name, role)
+    for (sequence,) in _rows(cursor, _SEQUENCES):
+        name = sql.Identifier(sequence)
+        yield sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(name, role)
+    for (signature,) in _rows(cursor, _ROUTINES):
+        yield sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(sql.SQL(signature), role)
+
+
+def _schema(cursor: Any) -> sql.Identifier:
+    ((schema,),) = _rows(cursor, "SELECT current_schema()")
+    return sql.Identifier(schema)
+
+
+def _rows(cursor: Any, query: str) -> list[tuple[Any, ...]]:
+    cursor.execute(query)
+    return list(cursor.fetchall())
+
+
+@register
+def roles_differ(**_: object) -> list[CheckMessage]:
+    """Warn where DATABASE_URL alone is set: the application's role then owns its tables."""
+    default, migrator = settings.DATABASES["default"], settings.DATABASES["migrator"]
+    if default["USER"] != migrator["USER"]:
+        return []
+    return [
+        CheckWarning(
+            "The application's role owns its tables, so immutability by privilege does not hold.",
+            hint="Set MIGRATION_DATABASE_URL to a role that owns the tables, and DATABASE_URL to "
+            "one that owns nothing.",
+            id="metering.W001",
+        )
+    ]

@@ -1,0 +1,111 @@
+"""What every test may ask for: a database, Redis, third-party data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from django.conf import settings
+from django.db import connections
+from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
+
+from config.embedded import valkey
+from tests.databases import ROOT, TestDatabases, pointed_at
+
+hypothesis_settings.register_profile("default", max_examples=50, deadline=None)
+hypothesis_settings.register_profile(
+    "ci", max_examples=200, deadline=None, derandomize=True, print_blob=True
+)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Third-party data, read in place: `APPORTION_DATA`, else `shared/data` beside the checkout."""
+    folder = Path(os.environ.get("APPORTION_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no third-party data at {folder}: set APPORTION_DATA to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def test_databases(
+    django_test_environment: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[TestDatabases]:
+    """This process's databases: clones of one migrated template."""
+    with django_db_blocker.unblock():
+        databases = TestDatabases()
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    test_databases: TestDatabases, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """pytest-django's `db` meets this process's clone, as the application's role.
+
+    Each test is rolled back. The application may not TRUNCATE, so a test that needs to commit
+    takes `fresh_db` instead of a transactional case.
+    """
+    name = test_databases.clone()
+    with django_db_blocker.unblock():
+        with pointed_at(name):
+            yield
+        test_databases.drop(name)
+
+
+@pytest.fixture
+def fresh_db(test_databases: TestDatabases, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A database of the test's own, for commits, threads and several connections; its name.
+
+    Connected as the application's role. Threads close their connections themselves; what is left
+    open is cut off when the database is dropped.
+    """
+    name = test_databases.clone()
+    with django_db_blocker.unblock():
+        with pointed_at(name):
+            yield name
+        test_databases.drop(name)
+
+
+@pytest.fixture
+def owner_connection(
+    request: pytest.FixtureRequest, test_databases: TestDatabases
+) -> Iterator[psycopg.Connection]:
+    """The migrator's connection (autocommit) to the test's database: who can tamper.
+
+    It sees what is committed, so a test usually takes it together with `fresh_db`.
+    """
+    if "fresh_db" not in request.fixturenames:
+        request.getfixturevalue("db")
+    else:
+        request.getfixturevalue("fresh_db")
+    name = connections["default"].settings_dict["NAME"]
+    with test_databases.connect("migrator", name) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def redis_number(test_databases: TestDatabases) -> int:
+    return test_databases.claim_redis_number(embedded=settings.ENVIRONMENT.embeds_redis)
+
+
+@pytest.fixture
+def redis_url(redis_number: int) -> Iterator[str]:
+    """An empty Redis database of this process's own."""
+    environment = settings.ENVIRONMENT
+    if environment.embeds_redis:
+        valkey.ensure_running(environment.embedded)
+        url = f"unix://{environment.embedded.valkey_socket}?db={redis_number}"
+    else:
+        url = f"{environment.redis_url.rpartition('/')[0]}/{redis_number}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
