@@ -1,0 +1,221 @@
+"""Dividing the month's bills over their owners: every amount once, every rounding kept.
+
+Amounts are divided in whole units of 10^-12 of the currency (finer where a bill is). Money is made
+of them once, per bill and owner, against what the bill is payable for; what that total itself was
+rounded by is a line of its own, which nobody bears.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, localcontext
+from typing import Final, TypeAlias
+
+from allocation.domain.activity import divide_by_activity
+from allocation.domain.allocations import (
+    AllocatedLine,
+    Allocation,
+    BillTotal,
+    OwnerSettlement,
+    SourceLine,
+    line_order,
+)
+from allocation.domain.apportionment import NothingToApportionOver, round_to_total
+from allocation.domain.cost_shares import (
+    ACTIVITY_BASED,
+    ASSIGNED,
+    DIRECT,
+    ROUNDING,
+    WEIGHTED,
+    CostShare,
+    Strategy,
+    assign,
+)
+from allocation.domain.direct import divide_directly
+from allocation.domain.pools import (
+    BillKey,
+    DirectAmount,
+    DriverQuery,
+    Gathered,
+    PooledAmount,
+    query_of,
+)
+from allocation.domain.rules import BILL_ROUNDING, NO_POOL, Measure, Pool, ToOwner, Weighted
+from allocation.domain.weighted import divide_by_weight
+from metering.domain.cells import UNALLOCATED, Cell, Owner
+from metering.domain.money import EXACT, from_units, minor_digits, settle
+
+Readings: TypeAlias = Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]]
+
+
+NOBODY_BEARS: Final = Owner("")
+"""The owner of a bill's own rounding: there is none."""
+
+
+class NotConserved(ValueError):
+    """A bill's shares do not add up to the bill. Nothing of such a run may be stored."""
+
+
+def divide(gathered: Gathered, readings: Readings) -> Allocation:
+    """Divide everything that was gathered; `readings` answers `driver_queries(gathered)`.
+
+    Raises `NotConserved` should any bill not add up, exactly, in any of its parts.
+    """
+    lines: list[AllocatedLine] = []
+    owned: dict[BillKey, defaultdict[Owner, int]] = {
+        bill: defaultdict(int) for bill in gathered.scales
+    }
+    providers: dict[BillKey, str] = {}
+    for amount in gathered.direct:
+        shares = divide_directly(amount.units, amount.basis)
+        _enter(owned[amount.bill], shares)
+        lines += _direct_lines(amount, shares, gathered.scales[amount.bill])
+        providers.setdefault(amount.bill, amount.cell.provider)
+    for pooled in gathered.pooled:
+        providers.setdefault(pooled.bill, pooled.provider)
+        if not pooled.units:
+            continue  # a charge of nothing, or one that was credited in full: nothing to bear
+        strategy, shares = divide_pool(pooled, readings)
+        _enter(owned[pooled.bill], shares)
+        lines += _pool_lines(pooled, strategy, shares, gathered.scales[pooled.bill])
+    billed: defaultdict[BillKey, int] = defaultdict(int)
+    for source in gathered.sources:
+        billed[source.bill] += source.units
+    bills: list[BillTotal] = []
+    settlements: list[OwnerSettlement] = []
+    for bill, scale in gathered.scales.items():
+        total = _bill_total(bill, providers[bill], billed[bill], scale)
+        bills.append(total)
+        lines += _rounding_line(total)
+        settlements += settle_owners(total, owned[bill])
+    sources = [
+        SourceLine(*s.bill, s.line_no, s.pool, from_units(s.units, gathered.scales[s.bill]))
+        for s in gathered.sources
+    ]
+    return Allocation(
+        tuple(sorted(bills)),
+        tuple(sorted(sources)),
+        tuple(sorted(lines, key=line_order)),
+        tuple(sorted(settlements)),
+    )
+
+
+def divide_pool(amount: PooledAmount, readings: Readings) -> tuple[Strategy, tuple[CostShare, ...]]:
+    """A pool's amount by its driver, else by its fallback; if all are zero, unallocated."""
+    pool = amount.pool
+    if pool is None:
+        return ASSIGNED, assign(amount.units, Owner(UNALLOCATED), "no pool of the rule takes it")
+    for measure in (pool.divide, pool.fallback):
+        if isinstance(measure, Measure):
+            try:
+                return _divide_by(measure, amount, readings)
+            except NothingToApportionOver:
+                continue
+    if isinstance(pool.fallback, ToOwner):
+        owner = Owner(pool.fallback.cost_centre, pool.fallback.tenant)
+        return ASSIGNED, assign(amount.units, owner, f"fallback: {_without(pool)} is zero")
+    return ASSIGNED, assign(amount.units, Owner(UNALLOCATED), f"{_without(pool)} is zero")
+
+
+def settle_owners(total: BillTotal, owned: Mapping[Owner, int]) -> list[OwnerSettlement]:
+    """Minor units, once: each owner's exact amount, rounded so that the bill's total is met."""
+    if from_units(sum(owned.values()), total.scale) != total.exact:
+        raise NotConserved(
+            f"bill {total.bill_id}: {sum(owned.values())} units of 10^-{total.scale} "
+            f"{total.currency} were allocated of {total.exact}"
+        )
+    fine = 10 ** (total.scale - minor_digits(total.currency))
+    return [
+        OwnerSettlement(
+            total.bill_id,
+            total.currency,
+            owner.cost_centre,
+            owner.tenant,
+            from_units(owned[owner], total.scale),
+            minor.units,
+            minor.rounding_units,
+        )
+        for owner, minor in round_to_total(owned, fine, total.payable_minor).items()
+    ]
+
+
+def _divide_by(
+    measure: Measure, amount: PooledAmount, readings: Readings
+) -> tuple[Strategy, tuple[CostShare, ...]]:
+    reading = readings[query_of(measure, amount.provider)]
+    counted = {key: value for key, value in reading.items() if measure.counts(key[0])}
+    if not any(counted.values()):
+        raise NothingToApportionOver(f"{measure.driver} is zero for everybody")
+    if isinstance(measure, Weighted):
+        return WEIGHTED, divide_by_weight(amount.units, measure.driver, counted, measure.weights)
+    by_owner = {owner: value for (owner, _), value in counted.items()}
+    return ACTIVITY_BASED, divide_by_activity(amount.units, measure.driver, by_owner)
+
+
+def _without(pool: Pool) -> str:
+    return pool.divide.driver if isinstance(pool.divide, Measure) else "usage"
+
+
+def _enter(owned: defaultdict[Owner, int], shares: Iterable[CostShare]) -> None:
+    for share in shares:
+        owned[share.owner] += share.units
+
+
+def _direct_lines(
+    amount: DirectAmount, shares: Iterable[CostShare], scale: int
+) -> list[AllocatedLine]:
+    return [_line(amount.bill, amount.cell, amount.pool, DIRECT, share, scale) for share in shares]
+
+
+def _pool_lines(
+    amount: PooledAmount, strategy: Strategy, shares: Iterable[CostShare], scale: int
+) -> list[AllocatedLine]:
+    pool = NO_POOL if amount.pool is None else amount.pool.name
+    return [_line(amount.bill, amount.provider, pool, strategy, share, scale) for share in shares]
+
+
+def _line(
+    bill: BillKey, where: Cell | str, pool: str, strategy: Strategy, share: CostShare, scale: int
+) -> AllocatedLine:
+    cell = where if isinstance(where, Cell) else None
+    return AllocatedLine(
+        bill_id=bill.bill_id,
+        currency=bill.currency,
+        provider=where.provider if isinstance(where, Cell) else where,
+        project=cell.project if cell else "",
+        day=cell.day if cell else None,
+        model=cell.model if cell else "",
+        token_class=cell.token_class if cell else "",
+        tier=cell.tier if cell else "",
+        pool=pool,
+        strategy=strategy,
+        cost_centre=share.owner.cost_centre,
+        tenant=share.owner.tenant,
+        driver_key=share.driver_key,
+        basis=share.basis,
+        basis_value=share.basis_value,
+        basis_total=share.basis_total,
+        weight=share.weight,
+        amount=from_units(share.units, scale),
+        rounding_units=share.rounding_units,
+    )
+
+
+def _bill_total(bill: BillKey, provider: str, units: int, scale: int) -> BillTotal:
+    exact = from_units(units, scale)
+    minor = settle(exact, bill.currency)
+    payable = from_units(minor, minor_digits(bill.currency))
+    return BillTotal(*bill, provider, exact, payable, minor, scale)
+
+
+def _rounding_line(total: BillTotal) -> list[AllocatedLine]:
+    with localcontext(EXACT):
+        difference = total.payable - total.exact
+    if not difference:
+        return []
+    share = CostShare(NOBODY_BEARS, "", 0, 0, "payable total - exact total", None, None, None)
+    line = _line(
+        BillKey(total.bill_id, total.currency), total.provider, BILL_ROUNDING, ROUNDING, share, 0
+    )
+    return [line._replace(amount=difference)]
