@@ -269,10 +269,11 @@ def fits(one: Cell, other: Cell) -> bool:
             (one.token_class, other.token_class),
             (one.tier, other.tier),
         )
-    ) and _same_model(one.model, other.model)
+    ) and same_model(one.model, other.model)
 
 
-def _same_model(one: str, other: str) -> bool:
+def same_model(one: str, other: str) -> bool:
+    """Whether the names may mean one model: equal, one left open, or one the other's alias."""
     if one in (other, "") or other == "":
         return True
     alias = undated(one)
