@@ -1,0 +1,333 @@
+"""The native event: one JSON object → `UsageEvent` or `Rejection`.
+
+This is the hot path of ingestion. `NativeEvent` is the event's own struct with the wire's names
+and limits, so that the decoder fills the very object that leaves here: nothing is copied. It is
+finished in place before anybody else has seen it, and then becomes a plain `UsageEvent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final, cast
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType, field
+
+from metering.domain.money import plain
+from metering.domain.usage import (
+    COUNTS,
+    MAX_TOKENS,
+    DataMode,
+    Environment,
+    Rejection,
+    ServedFrom,
+    Share,
+    Status,
+    UsageEvent,
+    UsageQuality,
+)
+from metering.formats.malformed import UNDECODABLE, refuse
+from metering.formats.problems import (
+    CONTROL,
+    MAX_SHARES,
+    Problem,
+    contradiction,
+    shares_problem,
+    units_problem,
+)
+from metering.providers.counts import Counts, UnreadableUsage
+from metering.providers.dialects import read_usage
+
+MAX_TEXT: Final = 200
+FUTURE: Final = timedelta(hours=24)
+"""How far a clock may run ahead: an event later than this after its receipt is refused."""
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""No language model was billed before; an earlier time is a mistake of unit."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Count = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
+TagValue = Annotated[str, Meta(max_length=1000)]
+
+
+class NativeShare(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A share on the wire; a count that is left out is none."""
+
+    tenant_id: Name
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+
+
+class NativeEvent(
+    UsageEvent, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """The wire's names and limits. `null` and, for texts, `""` mean *absent* everywhere.
+
+    The three fields that a sender cannot set have names that no sender uses, and are overwritten.
+    """
+
+    source: str = field(name="~source", default="")
+    time_reported: bool = field(name="~timeReported", default=True)
+    usage_quality: UsageQuality = field(name="~usageQuality", default="reported")
+
+    external_request_id: Name
+    provider: Name
+    model: Name
+    occurred_at: Annotated[datetime, Meta(tz=True)] | None = None  # type: ignore[assignment]
+    event_id: Text | None = None
+    attempt: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    model_executed: Text | None = None
+    provider_request_id: Text | None = None
+
+    input_tokens: Count | None = None
+    cached_input_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    cache_write_1h_tokens: Count | None = field(name="cacheWrite1hTokens", default=None)
+    output_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+    audio_input_tokens: Count | None = None
+    audio_output_tokens: Count | None = None
+    image_input_tokens: Count | None = None
+    image_output_tokens: Count | None = None
+    units: Annotated[dict[str, Decimal], Meta(max_length=50)] | None = {}  # type: ignore[assignment]  # noqa: RUF012 - msgspec copies an empty default
+    usage: Raw | UnsetType = UNSET  # type: ignore[assignment]
+    usage_format: Text | None = None
+
+    service_tier: Text | None = "standard"  # type: ignore[assignment]
+    batch: bool | None = False  # type: ignore[assignment]
+    region: Text | None = None
+    served_from: ServedFrom | None = "provider"  # type: ignore[assignment]
+    endpoint_tag: Text | None = None
+    prompt_version: Text | None = None
+    tenant_id: Text | None = None
+    user_id: Text | None = None
+    anon_id: Text | None = None
+    ip_hash: Text | None = None
+    agent_hash: Text | None = None
+    cost_center: Text | None = None
+    status: Status | None = "success"  # type: ignore[assignment]
+    error_code: Text | None = None
+    latency_ms: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
+    data_mode: DataMode | None = "real"  # type: ignore[assignment]
+    environment: Environment | None = "prod"  # type: ignore[assignment]
+    trace_id: Text | None = None
+    workflow: Text | None = None
+    tags: Annotated[dict[Name, TagValue], Meta(max_length=50)] | None = {}  # type: ignore[assignment]  # noqa: RUF012 - msgspec copies an empty default
+    shares: Annotated[tuple[NativeShare, ...], Meta(max_length=MAX_SHARES)] | None = ()  # type: ignore[assignment]
+
+
+FIELDS: Final[Mapping[str, str]] = {
+    wire: name
+    for wire, name in zip(
+        NativeEvent.__struct_encode_fields__, NativeEvent.__struct_fields__, strict=True
+    )
+    if not wire.startswith("~")
+}
+"""The wire's names of the fields that a sender may give → their names here."""
+
+_decode: Final = msgspec.json.Decoder(NativeEvent).decode
+_set: Final = msgspec.structs.force_setattr
+_become: Final[Callable[[object, type], None]] = cast("Any", object.__dict__["__class__"]).__set__
+_DEFAULTED: Final[tuple[tuple[str, object], ...]] = (
+    *(("units", {}), ("tags", {}), ("shares", ()), ("batch", False), ("status", "success")),
+    *(("service_tier", "standard"), ("served_from", "provider"), ("data_mode", "real")),
+    ("environment", "prod"),
+)
+_OPTIONAL_TEXTS: Final = (
+    *("event_id", "model_executed", "provider_request_id", "usage_format", "service_tier"),
+    *("region", "endpoint_tag", "prompt_version", "tenant_id", "user_id", "anon_id", "ip_hash"),
+    *("agent_hash", "cost_center", "error_code", "trace_id", "workflow"),
+)
+_TEXTS: Final = ("external_request_id", "provider", "model", *_OPTIONAL_TEXTS)
+_TIERS: Final = {"default": "standard", "on_demand": "standard"}
+_decode_usage: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode_usage: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
+
+
+def parse(
+    payload: bytes, *, place: str, source: str, received_at: datetime
+) -> UsageEvent | Rejection:
+    """Read one JSON object. Nothing that the bytes hold makes this raise.
+
+    `received_at` (aware UTC) is the event's time if it reports none, and the measure of
+    `future_time`. A `usage` object wins over the counts beside it; where they differ the event
+    is kept with `usage_quality` *inconsistent*.
+    """
+    try:
+        event = _decode(payload)
+    except UNDECODABLE as error:
+        return refuse(payload, error, place=place)
+    # JSON holds a control character only as an escape (or DEL), an absent value only as null or
+    # "": three searches of the bytes spare most events a walk over all their fields.
+    problem = None
+    if b"\\" in payload or b"\x7f" in payload:
+        problem = _control_character(event, payload)
+    if b"null" in payload or b'""' in payload:
+        _fill_absent(event)
+    problem = problem or finish(event, source=source, received_at=received_at)
+    return event if problem is None else rejection(event, problem, place=place)
+
+
+def rejection(event: UsageEvent, problem: Problem, *, place: str) -> Rejection:
+    """The rejection of an event that was decoded, with the key its sender knows it by."""
+    return Rejection(
+        place=place,
+        reason=problem.reason,
+        message=problem.message,
+        key=event.event_id or event.external_request_id,
+    )
+
+
+def finish(event: NativeEvent, *, source: str, received_at: datetime) -> Problem | None:
+    """Check a decoded event and turn it into a `UsageEvent`, in place; or say what is wrong.
+
+    Only for an event that nobody else holds: to everyone else, events are immutable.
+    """
+    _set(event, "source", source)
+    _set(event, "time_reported", True)  # noqa: FBT003 - the value that is set
+    _set(event, "usage_quality", "reported")
+    problem = _settle_time(event, received_at)
+    if event.usage is not UNSET:
+        problem = problem or _take_usage(event)
+    else:
+        _set(event, "usage", None)
+    if event.service_tier is not None and event.service_tier != "standard":
+        _settle_tier(event, event.service_tier)
+    problem = problem or contradiction(event)
+    if event.input_tokens is None and event.output_tokens is None:
+        problem = problem or _no_usage(event)
+    if event.units:
+        problem = problem or units_problem(event.units)
+        if problem is None:
+            _set(event, "units", {name: Decimal(plain(q)) for name, q in event.units.items()})
+    if event.shares:
+        shares = tuple(_share(share) for share in event.shares)
+        _set(event, "shares", shares)
+        problem = problem or shares_problem(shares, event)
+    if event.model.isspace() or event.provider.isspace() or event.external_request_id.isspace():
+        problem = problem or Problem(
+            "empty_field", "externalRequestId, provider and model cannot be blank"
+        )
+    _become(event, UsageEvent)
+    return problem
+
+
+def _settle_time(event: UsageEvent, received_at: datetime) -> Problem | None:
+    at = cast("datetime | None", event.occurred_at)
+    if at is None:
+        _set(event, "occurred_at", received_at)
+        _set(event, "time_reported", False)  # noqa: FBT003 - the value that is set
+        return None
+    if at < EARLIEST:
+        return Problem(
+            "past_time",
+            f"occurredAt {at.isoformat()} is before {EARLIEST.year}; is it in the right unit?",
+        )
+    if at > received_at + FUTURE:
+        return Problem(
+            "future_time",
+            f"occurredAt {at.isoformat()} is more than 24 hours after its receipt at "
+            f"{received_at.isoformat()}; check the sender's clock and zone",
+        )
+    if at.tzinfo is not UTC:
+        _set(event, "occurred_at", at.astimezone(UTC))
+    return None
+
+
+def _control_character(event: UsageEvent, payload: bytes) -> Problem | None:
+    """Names hold no control characters; nothing holds NUL, which PostgreSQL cannot store."""
+    if b"\\u0000" in payload:
+        return Problem("control_character", "the event holds NUL (\\u0000); remove it")
+    texts = [(name, getattr(event, name)) for name in _TEXTS]
+    texts += [("tags", key) for key in event.tags or ()]
+    for name, value in texts:
+        if value is not None and CONTROL.search(value):
+            return Problem(
+                "control_character", f"{name}: {value!r:.80} holds a control character; remove it"
+            )
+    return None
+
+
+def _fill_absent(event: UsageEvent) -> None:
+    for name in _OPTIONAL_TEXTS:
+        if getattr(event, name) == "":
+            _set(event, name, None)
+    for name, default in _DEFAULTED:
+        if getattr(event, name) is None:
+            _set(event, name, default)
+
+
+def _settle_tier(event: UsageEvent, tier: str) -> None:
+    """`batch` is a way of calling, not a tier; other names of the standard tier are one."""
+    tier = tier.lower()
+    if tier == "batch":
+        _set(event, "batch", True)  # noqa: FBT003 - the value that is set
+        tier = "standard"
+    _set(event, "service_tier", _TIERS.get(tier, tier))
+
+
+def _no_usage(event: UsageEvent) -> Problem | None:
+    if event.units or any(getattr(event, name) is not None for name in COUNTS):
+        return None
+    return Problem(
+        "no_usage",
+        "the event reports no usage; give inputTokens or outputTokens (0 if there was none), "
+        "units, or the provider's usage object",
+    )
+
+
+def _share(share: NativeShare) -> Share:
+    return Share(
+        tenant_id=share.tenant_id,
+        input_tokens=share.input_tokens,
+        output_tokens=share.output_tokens,
+    )
+
+
+def _take_usage(event: UsageEvent) -> Problem | None:
+    """Replace the counts by those of the provider's own object and keep its canonical text."""
+    try:
+        usage = _decode_usage(cast("Raw", event.usage))
+        if usage is None or usage == {}:
+            _set(event, "usage", None)
+            return None
+        if not isinstance(usage, dict):
+            return Problem("unreadable_usage", "usage is no object; send it as the provider did")
+        dialect, counts = read_usage(usage, declared=event.usage_format, provider=event.provider)
+        text = _encode_usage(usage).decode()
+    except UnreadableUsage as error:
+        return Problem("unreadable_usage", str(error))
+    except (*UNDECODABLE, ArithmeticError) as error:
+        return Problem("unreadable_usage", f"usage is no JSON object that can be read: {error}")
+    _set(event, "usage", text)
+    _set(event, "usage_format", dialect)
+    _merge(event, counts)
+    return None
+
+
+def _merge(event: UsageEvent, counts: Counts) -> None:
+    """What the usage object reports wins; what it is silent about stays as the sender gave it,
+    unless that cannot be true together."""
+    consistent = not counts.doubts
+    filled = []
+    for name in COUNTS:
+        given, reported = getattr(event, name), getattr(counts, name)
+        if reported is not None:
+            consistent = consistent and given in (None, reported)
+            _set(event, name, reported)
+        elif given:
+            filled.append(name)
+    if filled and contradiction(event) and not contradiction(counts):
+        consistent = False
+        for name in filled:
+            _set(event, name, None)
+    if counts.units:
+        consistent = consistent and all(
+            event.units.get(name, quantity) == quantity for name, quantity in counts.units.items()
+        )
+        _set(event, "units", {**event.units, **counts.units})
+    if counts.service_tier is not None:
+        _set(event, "service_tier", counts.service_tier)
+    _set(event, "usage_quality", "provider_reported" if consistent else "inconsistent")

@@ -1,0 +1,103 @@
+"""What a provider's usage object says, in the product's own counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from metering.domain.usage import MAX_TOKENS
+
+_NOTHING: Final[Mapping[str, object]] = {}
+
+
+class UnreadableUsage(ValueError):
+    """The object is not in the dialect it is read in, or one of its counts is no count."""
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """The ten counts (inclusive reading, `None` is *not reported*) and the units beside them.
+
+    `doubts` names what the object says against itself; the counts are then as reported, never
+    clamped. `service_tier` is the tier that served the call, where the object names it.
+    """
+
+    input_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    units: Mapping[str, Decimal] = {}
+    doubts: tuple[str, ...] = ()
+    service_tier: str | None = None
+
+
+def count(holder: Mapping[str, object], key: str) -> int | None:
+    """The token count under `key`, `None` where there is none."""
+    value = holder.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UnreadableUsage(f"usage: {key} is {value!r:.60}; a count is a whole number")
+    if not 0 <= value <= MAX_TOKENS:
+        raise UnreadableUsage(f"usage: {key} is {value}; a count lies between 0 and {MAX_TOKENS}")
+    return value
+
+
+def first(holder: Mapping[str, object], *keys: str) -> int | None:
+    """The first of the counts that is there: one count has several spellings."""
+    for key in keys:
+        value = count(holder, key)
+        if value is not None:
+            return value
+    return None
+
+
+def part(holder: Mapping[str, object], *keys: str) -> Mapping[str, object]:
+    """The first nested object that is there, or an empty one."""
+    for key in keys:
+        value = holder.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, Mapping):
+            raise UnreadableUsage(f"usage: {key} is {value!r:.60}; an object is expected there")
+        return value
+    return _NOTHING
+
+
+def parts(holder: Mapping[str, object], *keys: str) -> list[Mapping[str, object]]:
+    """The first nested list of objects that is there, or an empty one."""
+    for key in keys:
+        value = holder.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+            raise UnreadableUsage(f"usage: {key} is {value!r:.60}; a list of objects is expected")
+        return value
+    return []
+
+
+def added(*counts: int | None) -> int | None:
+    """The sum of what is reported; `None` if nothing is."""
+    reported = [value for value in counts if value is not None]
+    return sum(reported) if reported else None
+
+
+def text(holder: Mapping[str, object], *keys: str) -> str | None:
+    for key in keys:
+        value = holder.get(key)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def units(**quantities: int | None) -> dict[str, Decimal]:
+    """The units that were used: what is absent or zero is left out."""
+    return {name: Decimal(quantity) for name, quantity in quantities.items() if quantity}
