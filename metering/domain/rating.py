@@ -1,0 +1,261 @@
+"""Rating: what an event should have cost, line by line, at the provider's price of that instant.
+
+Cost is exact. Every line is a quantity of one class times a unit price of one price row; classes
+are disjoint, so the lines' quantities add up to the inclusive counts of the event and their
+amounts to its cost. `priced` with a cost of 0 (nothing was used), `free` (used, at a price of 0)
+and `unpriced` (nobody knows) are three different answers; none is ever turned into another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from typing import Final, Literal, NamedTuple
+
+from metering.domain.leaf_counts import Count, leaf_counts, nearest, token_counts, with_totals
+from metering.domain.money import EXACT, RATING_QUANTUM
+from metering.domain.price_book import PriceBook
+from metering.domain.rate_cards import Applied, Level, PlainRates, RateCard
+from metering.domain.units import CLASS_OF_UNIT, UNIT_ORDER, UNITS, unit_named
+from metering.domain.usage import UsageEvent
+
+Pricing = Literal["priced", "unpriced", "free"]
+
+_ZERO: Final = Decimal(0)
+_EXACTLY: Final = Context(
+    prec=EXACT.prec,
+    rounding=EXACT.rounding,
+    traps=[DivisionByZero, Inexact, InvalidOperation, Overflow],
+)
+"""Raises where it would have to round, so that no digit of a cost is ever lost in silence."""
+_multiply = _EXACTLY.multiply
+_add = _EXACTLY.add
+
+
+class RatedLine(NamedTuple):
+    """`quantity` units of the class at `unit_price` for one of them, from one price row.
+
+    `amount` is the exact product; where the price of a single unit does not terminate (a price by
+    the hour), the product of the quoted price is rounded to `RATING_QUANTUM`, half to even, and
+    the unit price is shown rounded likewise.
+    """
+
+    token_class: str
+    quantity: int | Decimal
+    unit_price: Decimal
+    amount: Decimal
+    price_id: int
+
+
+class Rating(NamedTuple):
+    """The cost of one event. `cost` is `None` if and only if it is unpriced; otherwise it is the
+    exact sum of the lines. `reason` says why there is no price, or, beside a price, what stands
+    to be doubted about it (several are joined by commas): `tier_not_priced:flex`,
+    `not_priced:web_search`, `output_not_reported`."""
+
+    pricing: Pricing
+    cost: Decimal | None
+    currency: str
+    lines: tuple[RatedLine, ...]
+    reason: str | None
+
+
+def rate(event: UsageEvent, book: PriceBook, *, model: str | None = None) -> Rating:
+    """Price the event with the prices valid at its instant, for the model that executed.
+
+    `model` prices it as if another one had run. A reply from the caller's own cache costs
+    nothing. Nothing is raised: what cannot be priced is unpriced, with the reason.
+    """
+    if event.served_from == "caller_cache":
+        return Rating("free", _ZERO, book.currency, (), "caller_cache")
+    card = book.look_up(
+        event.provider,
+        model or event.model_executed or event.model,
+        event.occurred_at,
+        event.service_tier,
+        batch=event.batch,
+    )
+    if isinstance(card, str):
+        return _unpriced(book.currency, card)
+    try:
+        return _rate_at(event, card)
+    except ArithmeticError:
+        return _unpriced(card.currency, "quantity_out_of_range")
+
+
+def _rate_at(event: UsageEvent, card: RateCard) -> Rating:
+    total_input, output = event.input_tokens, event.output_tokens
+    if total_input is None or output is None or event.units:
+        return _rate_units(event, card)
+    plain = (card.level(total_input) if card.thresholds else card.levels[0]).plain
+    if (
+        plain is None
+        or event.audio_input_tokens
+        or event.image_input_tokens
+        or event.audio_output_tokens
+        or event.image_output_tokens
+        or (output and plain.output is None)
+    ):
+        return _rate_units(event, card)
+    return _rate_text(event, total_input, output, card, plain)
+
+
+def _rate_text(  # noqa: C901 - one branch a class, unrolled: it runs for every event
+    event: UsageEvent, total_input: int, output: int, card: RateCard, rates: PlainRates
+) -> Rating:
+    """A call of text alone, both totals known: the common case, without any general machinery."""
+    read = event.cached_input_tokens or 0
+    write = event.cache_write_tokens or 0
+    write_1h = event.cache_write_1h_tokens or 0
+    reasoning = event.reasoning_tokens or 0
+    text = total_input
+    if read or write or write_1h or reasoning:
+        write = max(write, write_1h)
+        text -= read + write
+        write -= write_1h
+        if read < 0 or write < 0 or write_1h < 0 or reasoning < 0:
+            return _unpriced(card.currency, "negative_count")
+        if text < 0:
+            return _unpriced(card.currency, "input_tokens_exceeded")
+        if reasoning > output:
+            return _unpriced(card.currency, "output_tokens_exceeded")
+    if text < 0 or output < 0:
+        return _unpriced(card.currency, "negative_count")
+
+    cost = _ZERO
+    lines = []
+    if text:
+        cost = amount = _multiply(rates.input, text)
+        lines.append(RatedLine("input", text, rates.input, amount, rates.input_id))
+    if read:
+        amount = _multiply(rates.cache_read, read)
+        cost = _add(cost, amount)
+        lines.append(RatedLine("cache_read", read, rates.cache_read, amount, rates.cache_read_id))
+    if write:
+        amount = _multiply(rates.cache_write, write)
+        cost = _add(cost, amount)
+        lines.append(
+            RatedLine("cache_write", write, rates.cache_write, amount, rates.cache_write_id)
+        )
+    if write_1h:
+        price = rates.cache_write_1h
+        amount = _multiply(price, write_1h)
+        cost = _add(cost, amount)
+        lines.append(RatedLine("cache_write_1h", write_1h, price, amount, rates.cache_write_1h_id))
+    if output and rates.output is not None:
+        amount = _multiply(rates.output, output)
+        cost = _add(cost, amount)
+        lines.append(RatedLine("output", output, rates.output, amount, rates.output_id))
+    if not cost and _is_free(lines):
+        return Rating("free", _ZERO, card.currency, tuple(lines), card.reason)
+    return Rating("priced", cost, card.currency, tuple(lines), card.reason)
+
+
+def _rate_units(event: UsageEvent, card: RateCard) -> Rating:
+    """Any call: whatever was counted, at whatever has a price."""
+    counted = _counted(event)
+    if isinstance(counted, str):
+        return _unpriced(card.currency, counted)
+    if card.nothing_listed:
+        return Rating("free", _ZERO, card.currency, (), "no_rates_listed")
+    counts, names = counted
+    level = card.level(event.input_tokens or 0)
+    if "requests" in level.units:
+        counts.setdefault("requests", 1)
+    leaves = _leaves(level, counts)
+    if isinstance(leaves, str):
+        return _unpriced(card.currency, leaves)
+    lines, unpriced = _lines(leaves, counts, names, level)
+    reasons = [card.reason] if card.reason else []
+    reasons += [f"not_priced:{name}" for name in unpriced]
+    if unpriced and not lines:
+        return _unpriced(card.currency, ",".join(reasons))
+    reasons += _half_reported(event, level)
+    cost = _ZERO
+    for line in lines:
+        cost = _add(cost, line.amount)
+    pricing: Pricing = "free" if not cost and _is_free(lines) else "priced"
+    return Rating(pricing, cost, card.currency, tuple(lines), ",".join(reasons) or None)
+
+
+def _counted(event: UsageEvent) -> tuple[dict[str, Count], dict[str, str]] | str:
+    """Everything the event counted, by unit, with the names that it gave to units that are no
+    token classes; or why its counts cannot be used."""
+    counts = token_counts(event)
+    names: dict[str, str] = {}
+    for name, quantity in event.units.items():
+        unit = unit_named(name)
+        if unit is None:
+            return f"unknown_unit:{name}"
+        if unit.name in counts:
+            return f"counted_twice:{name}"
+        counts[unit.name] = quantity
+        names[unit.name] = CLASS_OF_UNIT.get(unit.name, name)
+    if not counts:
+        return "no_usage"
+    if any(not Decimal(count).is_finite() or count < 0 for count in counts.values()):
+        return "negative_count"
+    if counts.get("output_reasoning_tokens", 0) > counts.get("output_tokens", 0):
+        return "output_tokens_exceeded"
+    return with_totals(counts), names
+
+
+def _leaves(level: Level, counts: Mapping[str, Count]) -> dict[str, Count] | str:
+    """Disjoint counts of what has a price, and of the classes that bills keep apart.
+
+    A class that has no price of its own is shown apart as long as the counts allow it: that audio
+    and cached input overlap is no contradiction where audio costs what text does.
+    """
+    shown = [unit for unit in counts if unit in CLASS_OF_UNIT and unit not in level.units]
+    apart = leaf_counts([*level.units, *shown], counts)
+    return leaf_counts(level.units, counts) if isinstance(apart, str) else apart
+
+
+def _lines(
+    leaves: Mapping[str, Count], counts: Mapping[str, Count], names: Mapping[str, str], level: Level
+) -> tuple[list[RatedLine], list[str]]:
+    """The priced lines in the order of the units, and the names of what has no price at all."""
+    lines, unpriced = [], []
+    for unit in sorted(leaves, key=UNIT_ORDER.__getitem__):
+        if not leaves[unit]:
+            continue
+        token_class = names.get(unit) or CLASS_OF_UNIT.get(unit, unit)
+        priced_as = nearest(unit, level.units)
+        if priced_as is None:
+            unpriced.append(token_class)
+        else:
+            lines.append(_line(token_class, leaves[unit], level.units[priced_as]))
+    for unit, count in counts.items():
+        held = unit in leaves or any(UNITS[leaf].holds(UNITS[unit]) for leaf in leaves)
+        if count and not held:
+            unpriced.append(names.get(unit) or CLASS_OF_UNIT.get(unit, unit))
+    return lines, unpriced
+
+
+def _line(token_class: str, quantity: Count, applied: Applied) -> RatedLine:
+    if applied.terminates:
+        amount = _multiply(applied.unit_price, quantity)
+    else:
+        quoted = _multiply(applied.price, quantity)
+        amount = EXACT.quantize(EXACT.divide(quoted, Decimal(applied.per)), RATING_QUANTUM)
+    return RatedLine(token_class, quantity, applied.unit_price, amount, applied.price_id)
+
+
+def _half_reported(event: UsageEvent, level: Level) -> list[str]:
+    """What a source left out that the model charges for, where it reported the other half."""
+    if event.input_tokens is None and event.output_tokens is None:
+        return []
+    return [
+        f"{name}_not_reported"
+        for name, count in (("input", event.input_tokens), ("output", event.output_tokens))
+        if count is None and (applied := level.units.get(f"{name}_tokens")) and applied.unit_price
+    ]
+
+
+def _is_free(lines: Sequence[RatedLine]) -> bool:
+    """Whether something was used, and all of it at a price of 0."""
+    return bool(lines) and all(not line.unit_price for line in lines)
+
+
+def _unpriced(currency: str, reason: str) -> Rating:
+    return Rating("unpriced", None, currency, (), reason)
