@@ -39,7 +39,27 @@ def list_digest(items: Iterable[tuple[UUID, bytes]]) -> tuple[int, str]:
     return count, state.hexdigest()
 
 
-def _plain(value: object) -> Any:  # noqa: PLR0911 - one line a type
+def _plain(value: object) -> Any:
+    if isinstance(value, Decimal | datetime | date | UUID | bytes | float):
+        return _plain_scalar(value)
+    match value:
+        case msgspec.Struct():
+            return {k: _plain(getattr(value, k)) for k in value.__struct_fields__}
+        case tuple() if hasattr(value, "_fields"):
+            return [_plain(v) for v in value]
+        case dict():
+            return {str(_plain(k)): _plain(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_plain(v) for v in cast("list[object]", value)]
+        case set() | frozenset():
+            return sorted(_plain(v) for v in value)
+        case _ if hasattr(value, "__dataclass_fields__"):
+            return {k: _plain(getattr(value, k)) for k in value.__dataclass_fields__}
+        case _:
+            return value
+
+
+def _plain_scalar(value: Decimal | date | UUID | bytes | float) -> str:
     match value:
         case Decimal():
             return plain(value)
@@ -55,17 +75,3 @@ def _plain(value: object) -> Any:  # noqa: PLR0911 - one line a type
             return value.hex()
         case float():
             raise TypeError(f"{value} is a binary float; amounts and counts are exact")
-        case msgspec.Struct():
-            return {k: _plain(getattr(value, k)) for k in value.__struct_fields__}
-        case tuple() if hasattr(value, "_fields"):
-            return [_plain(v) for v in value]
-        case dict():
-            return {str(_plain(k)): _plain(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_plain(v) for v in cast("list[object]", value)]
-        case set() | frozenset():
-            return sorted(_plain(v) for v in value)
-        case _ if hasattr(value, "__dataclass_fields__"):
-            return {k: _plain(getattr(value, k)) for k in value.__dataclass_fields__}
-        case _:
-            return value

@@ -32,7 +32,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int
 
 
-class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was reported of one call, normalised but not interpreted: no price, no owner.
 
     `occurred_at` is aware UTC; a source that sends no time gets the time of receipt and

@@ -1,0 +1,30 @@
+"""Metering's rows. Other apps meet them through `metering.readings`.
+
+The big tables (events, ledger, shares, revisions, dispositions, rollups) are written by COPY and
+read by SQL; they have no model here. Migration `0002_events` lays them out.
+"""
+
+from metering.models.owners import (
+    CostCentre,
+    OwnerMapping,
+    Provider,
+    ServiceAccount,
+    Source,
+    Tenant,
+    TenantMapping,
+    UserIdentity,
+)
+from metering.models.seals import Seal, SealBucket
+
+__all__ = [
+    "CostCentre",
+    "OwnerMapping",
+    "Provider",
+    "Seal",
+    "SealBucket",
+    "ServiceAccount",
+    "Source",
+    "Tenant",
+    "TenantMapping",
+    "UserIdentity",
+]

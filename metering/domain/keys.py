@@ -1,0 +1,59 @@
+"""What makes two reports the same report: the event key and the claim digest.
+
+The key is `eventId`, else (`externalRequestId`, `attempt`), else `externalRequestId` with what
+tells attempts apart: model, tokens, status, error code and latency. With neither an id nor an
+attempt given, the identical report is a duplicate and a different one is the next attempt.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from metering.domain.usage import COUNTS, UsageEvent
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+_VARIANT: Final = "89ab"
+
+
+def event_key(event: UsageEvent) -> str:
+    """The event's key as the text of a UUID (RFC 9562, version 8) derived from source and id."""
+    if event.event_id is not None:
+        parts: tuple[object, ...] = (event.source, "e", event.event_id)
+    elif event.attempt is not None:
+        parts = (event.source, "a", event.external_request_id, event.attempt)
+    else:
+        parts = (
+            event.source,
+            "r",
+            event.external_request_id,
+            event.model,
+            event.model_executed,
+            *[getattr(event, name) for name in COUNTS],
+            {unit: str(quantity) for unit, quantity in event.units.items()},
+            event.status,
+            event.error_code,
+            event.latency_ms,
+        )
+    h = sha256(_encode(parts)).hexdigest()
+    variant = _VARIANT[int(h[16], 16) & 3]
+    return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
+
+
+def claim_digest(event: UsageEvent, lookup_hash: bytes | None) -> bytes:
+    """SHA-256 of the content as sent: without times and defaults, and with the keyed hash in the
+    place of whatever names the user, so that the digest can be kept when the person is erased."""
+    content = msgspec.structs.replace(
+        event,
+        occurred_at=_EPOCH,
+        time_reported=True,
+        user_id=lookup_hash.hex() if lookup_hash else None,
+        anon_id=None,
+        ip_hash=None,
+        agent_hash=None,
+    )
+    return sha256(_encode(content)).digest()

@@ -1,0 +1,173 @@
+"""The deltas that an event makes in the rollups, and how they add up within a batch.
+
+Three rollups, each at the grain its readers need: `usage` (15-minute buckets by full attribution,
+so that a cycle can be cut in any zone), `cell` (the grain of a provider's bill, by owner) and
+`user` (who was active for whom on which day; kept apart because distinct users do not add up).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from metering.domain.apportionment import apportion
+from metering.domain.cells import Owner
+from metering.domain.money import EXACT, from_units, to_units
+from metering.domain.usage import COUNTS, UsageEvent
+
+USAGE_KEY: Final = (
+    "bucket_at",
+    "source",
+    "provider",
+    "model",
+    "model_executed",
+    "service_tier",
+    "tenant",
+    "cost_centre",
+    "endpoint_tag",
+    "prompt_version",
+    "environment",
+    "data_mode",
+    "status",
+    "served_from",
+    "user_kind",
+    "pricing",
+    "currency",
+)
+USAGE_SUMS: Final = ("events", *COUNTS, "cost", "latency_ms")
+CELL_KEY: Final = (
+    "day",
+    "provider",
+    "provider_project",
+    "model",
+    "token_class",
+    "tier",
+    "tenant",
+    "cost_centre",
+    "pricing",
+    "currency",
+)
+CELL_SUMS: Final = ("events", "quantity", "cost")
+USER_KEY: Final = ("day", "tenant", "cost_centre", "user_pseudonym", "user_kind")
+USER_SUMS: Final = ("events", "tokens", "cost")
+
+SHARE_SCALE: Final = 18
+"""A shared call's cost is divided in units of 10^-18, finer than any price per token."""
+
+_INPUT_SIDE: Final = frozenset(
+    {"input", "cache_read", "cache_write", "cache_write_1h", "input_audio", "cache_audio_read"}
+    | {"input_image", "cache_image_read"}
+)
+_OUTPUT_SIDE: Final = frozenset({"output", "output_audio", "output_image"})
+
+
+class Part(NamedTuple):
+    """One owner's part of a call: its counts in the order of COUNTS, and per class what it used
+    and what that should have cost (`None`: unpriced)."""
+
+    owner: Owner
+    events: int
+    counts: tuple[int, ...]
+    classes: tuple[tuple[str, int | Decimal, Decimal | None], ...]
+
+
+def parts(
+    event: UsageEvent,
+    owner: Owner,
+    share_owners: tuple[Owner, ...],
+    classes: tuple[tuple[str, int | Decimal, Decimal | None], ...],
+) -> Iterator[Part]:
+    """The owners' parts of a call: one for a plain call; for a shared call one for each share and
+    one for what the shares leave to the event's own owner. Each class's quantity and cost are
+    divided by token contribution (input classes by input tokens, output classes by output tokens,
+    units by both), by largest remainder, so that the parts sum to the call exactly. The call
+    itself is counted once, for the event's own owner.
+    """
+    counts = tuple(getattr(event, name) or 0 for name in COUNTS)
+    if not event.shares:
+        yield Part(owner, 1, counts, classes)
+        return
+    spent_in = sum(share.input_tokens for share in event.shares)
+    spent_out = sum(share.output_tokens for share in event.shares)
+    by_input = [share.input_tokens for share in event.shares]
+    by_output = [share.output_tokens for share in event.shares]
+    by_input.append((event.input_tokens or 0) - spent_in)
+    by_output.append((event.output_tokens or 0) - spent_out)
+    both = [a + b for a, b in zip(by_input, by_output, strict=True)]
+    owners = (*share_owners, owner)
+    split_counts = [
+        _split_whole(
+            count, by_output if "output" in name or name == "reasoning_tokens" else by_input
+        )
+        for name, count in zip(COUNTS, counts, strict=True)
+    ]
+    split_classes = []
+    for name, quantity, cost in classes:
+        if name in _INPUT_SIDE:
+            weights = by_input
+        elif name in _OUTPUT_SIDE:
+            weights = by_output
+        else:
+            weights = both
+        split_classes.append(
+            (
+                name,
+                _split_exact(quantity, weights),
+                None if cost is None else _split_exact(cost, weights),
+            )
+        )
+    last = len(owners) - 1
+    for i, part_owner in enumerate(owners):
+        yield Part(
+            part_owner,
+            1 if i == last else 0,
+            tuple(column[i] for column in split_counts),
+            tuple(
+                (name, quantities[i], None if costs is None else costs[i])
+                for name, quantities, costs in split_classes
+            ),
+        )
+
+
+def _weights(weights: list[int]) -> dict[int, int]:
+    if not any(weights):
+        return {len(weights) - 1: 1}  # nothing to divide by: it stays with the event's own owner
+    return dict(enumerate(weights))
+
+
+def _split_whole(count: int, weights: list[int]) -> list[int]:
+    shares = apportion(count, _weights(weights))
+    return [shares.get(i, 0) for i in range(len(weights))]
+
+
+def _split_exact(amount: int | Decimal, weights: list[int]) -> list[Decimal] | list[int]:
+    if isinstance(amount, int):
+        return _split_whole(amount, weights)
+    shares = apportion(to_units(amount, SHARE_SCALE), _weights(weights))
+    return [from_units(shares.get(i, 0), SHARE_SCALE) for i in range(len(weights))]
+
+
+class Deltas:
+    """Signed deltas of a batch, one row per cell, summed before they go to the database."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[object, ...], list[int | Decimal]] = {}
+
+    def add(self, key: tuple[object, ...], sums: Iterable[int | Decimal]) -> None:
+        row = self._rows.get(key)
+        if row is None:
+            self._rows[key] = list(sums)
+            return
+        for i, value in enumerate(sums):
+            if value:
+                row[i] = EXACT.add(row[i], value) if isinstance(value, Decimal) else row[i] + value
+
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        for key, sums in self._rows.items():
+            yield (*key, *sums)
+
+    def __len__(self) -> int:
+        return len(self._rows)

@@ -1,0 +1,449 @@
+"""The one way in: every route that brings usage ends here.
+
+A batch is one transaction: users get their pseudonyms, the keys are claimed in the ledger, the
+accepted events are copied in, and their deltas are appended to the rollups' tails. An answer of
+`accepted` means that it is committed. A batch that is cut off anywhere has not happened; sending
+it again is harmless.
+
+Two batches at once claim keys in the same order (sorted), so they wait for each other instead of
+deadlocking; where PostgreSQL asks for a retry all the same, there are at most `ATTEMPTS`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Final, Literal
+
+import msgspec
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.utils import OperationalError
+from psycopg import errors
+
+from metering import catalogue, owners
+from metering.domain.attribution import OwnerBook
+from metering.domain.identity import identify
+from metering.domain.keys import event_key
+from metering.domain.price_book import PriceBook
+from metering.domain.usage import COUNTS, Rejection, UsageEvent
+from metering.event_rows import COLUMNS, ControlCharacter, PreparedEvent, copy_line, prepare
+from metering.rollups import append_deltas, event_parts
+
+ATTEMPTS: Final = 4
+KEPT_OUTCOMES: Final = 1_000
+PSEUDONYM_CACHE: Final = 100_000
+_INPUT: Final = COUNTS.index("input_tokens")
+_OUTPUT: Final = COUNTS.index("output_tokens")
+
+OutcomeKind = Literal["accepted", "duplicate", "amended", "conflict", "rejected"]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one event of a batch. `index` counts from 0 in the order of sending."""
+
+    index: int
+    outcome: OutcomeKind
+    key: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    place: str | None = None
+
+
+@dataclass
+class IngestResult:
+    """Counts of all outcomes, and the outcomes that need a look (at most `KEPT_OUTCOMES`)."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    amended: int = 0
+    rejected: int = 0
+    problems: list[Outcome] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return self.accepted + self.duplicates + self.conflicts + self.amended + self.rejected
+
+    def count(self, outcome: Outcome) -> None:
+        match outcome.outcome:
+            case "accepted":
+                self.accepted += 1
+            case "duplicate":
+                self.duplicates += 1
+            case "amended":
+                self.amended += 1
+            case "conflict":
+                self.conflicts += 1
+            case "rejected":
+                self.rejected += 1
+        if outcome.outcome in ("conflict", "rejected") and len(self.problems) < KEPT_OUTCOMES:
+            self.problems.append(outcome)
+
+
+@dataclass(frozen=True)
+class Books:
+    """What events are interpreted by: a snapshot, taken once for a stream or a request."""
+
+    owners: OwnerBook
+    prices: PriceBook
+    hash_key: bytes
+    horizon: timedelta
+
+    @classmethod
+    def load(cls) -> Books:
+        return cls(
+            owners=owners.load_book(),
+            prices=catalogue.load_book(),
+            hash_key=settings.IDENTITY_HASH_KEY.encode(),
+            horizon=timedelta(days=settings.LEDGER_HORIZON_DAYS),
+        )
+
+
+class Pseudonyms:
+    """The pseudonyms met by one stream, so that a user is looked up once. Bounded."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+
+    def of(self, lookup_hashes: Iterable[bytes]) -> dict[bytes, str]:
+        """Find or make the pseudonym of each hash. Called inside the batch's transaction."""
+        wanted = set(lookup_hashes)
+        found = {h: self._known[h] for h in wanted if h in self._known}
+        missing = sorted(wanted.difference(found))
+        if missing:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO user_identity (lookup_hash, pseudonym, created_at)"
+                    " SELECT h, p, now() FROM unnest(%s::bytea[], %s::uuid[]) AS t(h, p)"
+                    " WHERE NOT EXISTS"
+                    " (SELECT FROM user_identity known WHERE known.lookup_hash = t.h)"
+                    " ON CONFLICT DO NOTHING",
+                    [missing, [uuid.uuid4() for _ in missing]],
+                )
+                cursor.execute(
+                    "SELECT lookup_hash, pseudonym::text FROM user_identity"
+                    " WHERE lookup_hash = ANY(%s::bytea[])",
+                    [missing],
+                )
+                found.update((bytes(h), pseudonym) for h, pseudonym in cursor.fetchall())
+        return found
+
+    def remember(self, found: dict[bytes, str]) -> None:
+        """Keep what a committed batch found; a rolled-back pseudonym must not be remembered."""
+        self._known.update(found)
+        while len(self._known) > PSEUDONYM_CACHE:
+            self._known.popitem(last=False)
+
+
+Prepared = PreparedEvent | Rejection | UsageEvent
+"""Prepared, refused, or (a bare event) too old for the ledger: for the late queue."""
+
+
+def prepare_batch(
+    items: Sequence[UsageEvent | Rejection], books: Books, now: datetime
+) -> list[Prepared]:
+    """Everything about a batch that needs no database. Pure: runs beside the writer."""
+    known = books.prices.known_providers() | books.owners.providers
+    oldest = now - books.horizon
+    prepared: list[Prepared] = []
+    for item in items:
+        if isinstance(item, Rejection):
+            prepared.append(item)
+        elif item.provider not in known:
+            prepared.append(_unknown_provider(item, known))
+        elif item.occurred_at < oldest:
+            prepared.append(item)
+        else:
+            try:
+                prepared.append(
+                    prepare(
+                        item,
+                        owners=books.owners,
+                        prices=books.prices,
+                        hash_key=books.hash_key,
+                        now=now,
+                    )
+                )
+            except ControlCharacter as error:
+                prepared.append(
+                    Rejection(
+                        place=item.external_request_id,
+                        reason="control_character",
+                        message=str(error),
+                    )
+                )
+    return prepared
+
+
+def _unknown_provider(event: UsageEvent, known: frozenset[str]) -> Rejection:
+    return Rejection(
+        place=event.external_request_id,
+        reason="unknown_provider",
+        message=f"provider {event.provider!r} is not known; known are"
+        f" {', '.join(sorted(known))}; register a server of your own as a provider",
+    )
+
+
+def ingest(
+    items: Sequence[UsageEvent | Rejection],
+    *,
+    now: datetime,
+    books: Books | None = None,
+) -> list[Outcome]:
+    """Take in one batch, in one transaction; one outcome per item, in the order of the items."""
+    books = books or Books.load()
+    return _store(prepare_batch(items, books, now), Pseudonyms(), books, now)
+
+
+def ingest_stream(
+    items: Iterable[UsageEvent | Rejection],
+    *,
+    now: datetime,
+    batch_size: int = 5_000,
+    on_progress: Callable[[IngestResult], None] | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> IngestResult:
+    """Take in any number of events in batches, each committed by itself; memory stays flat.
+
+    While one batch is being written, the next is prepared in a second thread: PostgreSQL and
+    Python work at the same time. `on_outcome` hears every outcome but `accepted`, with its index
+    in the stream.
+    """
+    books = Books.load()
+    pseudonyms = Pseudonyms()
+    result = IngestResult()
+    base = 0
+    for batch in _prepared_batches(items, books, now, batch_size):
+        outcomes = _store(batch, pseudonyms, books, now)
+        for outcome in outcomes:
+            if outcome.outcome == "accepted":
+                result.accepted += 1
+                continue
+            placed = msgspec.structs.replace(outcome, index=base + outcome.index)
+            result.count(placed)
+            if on_outcome is not None:
+                on_outcome(placed)
+        base += len(outcomes)
+        if on_progress is not None:
+            on_progress(result)
+    return result
+
+
+def _prepared_batches(
+    items: Iterable[UsageEvent | Rejection], books: Books, now: datetime, batch_size: int
+) -> Iterator[list[Prepared]]:
+    """Prepared batches, one ahead of the reader."""
+    source = iter(items)
+
+    def following() -> list[Prepared]:
+        return prepare_batch(list(islice(source, batch_size)), books, now)
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare") as pool:
+        upcoming = pool.submit(following)
+        while batch := upcoming.result():
+            upcoming = pool.submit(following)
+            yield batch
+
+
+def _store(
+    batch: Sequence[Prepared], pseudonyms: Pseudonyms, books: Books, now: datetime
+) -> list[Outcome]:
+    attempt = 1
+    while True:
+        try:
+            with transaction.atomic():
+                outcomes, found = _write(batch, pseudonyms, books, now)
+        except OperationalError as error:
+            retry = isinstance(
+                error.__cause__, errors.DeadlockDetected | errors.SerializationFailure
+            )
+            if not retry or attempt == ATTEMPTS or connection.in_atomic_block:
+                raise
+            attempt += 1
+        else:
+            pseudonyms.remember(found)
+            return outcomes
+
+
+def _write(
+    batch: Sequence[Prepared], pseudonyms: Pseudonyms, books: Books, now: datetime
+) -> tuple[list[Outcome], dict[bytes, str]]:
+    outcomes: list[Outcome | None] = [None] * len(batch)
+    first: dict[str, int] = {}
+    for index, item in enumerate(batch):
+        if isinstance(item, Rejection):
+            outcomes[index] = Outcome(
+                index=index,
+                outcome="rejected",
+                key=item.key,
+                reason=item.reason,
+                message=item.message,
+                place=item.place,
+            )
+        elif isinstance(item, UsageEvent):
+            outcomes[index] = _to_late_queue(index, item, books, now)
+        elif item.key in first:
+            outcomes[index] = _repeated(index, item, _prepared(batch[first[item.key]]).claim)
+        else:
+            first[item.key] = index
+    keys = sorted(first)
+    claims = [_prepared(batch[first[key]]) for key in keys]
+    taken = _claim(claims, now)
+    accepted: list[PreparedEvent] = []
+    for key, item in zip(keys, claims, strict=True):
+        index = first[key]
+        earlier = taken.get(key)
+        if earlier is None:
+            accepted.append(item)
+            outcomes[index] = Outcome(index=index, outcome="accepted", key=key)
+        else:
+            outcomes[index] = _repeated(index, item, earlier)
+    found = _insert(accepted, pseudonyms)
+    assert all(outcomes), "an event was left without an outcome"
+    return [outcome for outcome in outcomes if outcome is not None], found
+
+
+def _prepared(item: Prepared) -> PreparedEvent:
+    assert isinstance(item, PreparedEvent)
+    return item
+
+
+def _repeated(index: int, item: PreparedEvent, earlier_claim: bytes) -> Outcome:
+    if item.claim == earlier_claim:
+        return Outcome(index=index, outcome="duplicate", key=item.key)
+    return Outcome(
+        index=index,
+        outcome="conflict",
+        key=item.key,
+        reason="same_key_other_content",
+        message=f"an event with this key ({item.event.external_request_id!r}) was accepted before"
+        " with other content; the first one counts. Send a correction under its own eventId",
+    )
+
+
+def _claim(claims: Sequence[PreparedEvent], now: datetime) -> dict[str, bytes]:
+    """Claim the keys, sorted; the claim digests of those that were taken before."""
+    if not claims:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # Which keys were inserted is asked by RETURNING: on a distributed ledger the row
+            # count of INSERT … ON CONFLICT is wrong for duplicates.
+            "WITH sent AS (SELECT * FROM unnest(%s::uuid[], %s::bytea[], %s::timestamptz[])"
+            "              AS t(event_key, claim_digest, occurred_at)),"
+            " claimed AS ("
+            "  INSERT INTO event_ledger (event_key, claim_digest, occurred_at, claimed_on)"
+            "  SELECT event_key, claim_digest, occurred_at, %s FROM sent"
+            "  ON CONFLICT DO NOTHING RETURNING event_key)"
+            " SELECT event_key FROM sent WHERE event_key NOT IN (SELECT event_key FROM claimed)",
+            [
+                [item.key for item in claims],
+                [item.claim for item in claims],
+                [item.event.occurred_at for item in claims],
+                now.date(),
+            ],
+        )
+        missing = [key for (key,) in cursor.fetchall()]
+        if not missing:
+            return {}
+        # A statement of its own: in the one above, a key committed meanwhile has no digest yet.
+        cursor.execute(
+            "SELECT event_key::text, claim_digest FROM event_ledger WHERE event_key = ANY(%s)",
+            [missing],
+        )
+        return {key: bytes(digest) for key, digest in cursor.fetchall()}
+
+
+def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[bytes, str]:
+    if not accepted:
+        return {}
+    found = pseudonyms.of(item.lookup_hash for item in accepted if item.lookup_hash is not None)
+    named = [
+        (item, found[item.lookup_hash] if item.lookup_hash is not None else None)
+        for item in accepted
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT ensure_event_partitions(%s::date[])",
+            [sorted({item.event.occurred_at.date() for item in accepted})],
+        )
+        with cursor.copy(
+            f"COPY usage_event ({', '.join(COLUMNS)}) FROM STDIN (NULL E'\\x1e')"
+        ) as copy:
+            copy.write("".join([copy_line(item, pseudonym) for item, pseudonym in named]))
+        tenants = {item.tenant for item in accepted} | {
+            owner.tenant for item in accepted for owner in item.share_owners
+        }
+        cursor.execute(
+            "INSERT INTO tenant (key, name, time_zone, registered_at)"
+            " SELECT key, '', 'UTC', now() FROM unnest(%s::text[]) AS t(key)"
+            " WHERE NOT EXISTS (SELECT FROM tenant known WHERE known.key = t.key)"
+            " ON CONFLICT DO NOTHING",
+            [sorted(tenants - {""})],
+        )
+    _insert_shares([item for item in accepted if item.event.shares])
+    append_deltas(named)
+    return found
+
+
+def _insert_shares(shared: Sequence[PreparedEvent]) -> None:
+    """Lay down who had which part of each shared call, what the shares left included (last)."""
+    if not shared:
+        return
+    columns = "event_key, revision, position, occurred_at, tenant, cost_centre, input_tokens"
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY event_share ({columns}, output_tokens, cost) FROM STDIN") as copy,
+    ):
+        for item in shared:
+            unpriced = item.rating.cost is None
+            for position, part in enumerate(event_parts(item)):
+                cost = sum((c for _, _, c in part.classes if c is not None), Decimal(0))
+                copy.write_row(
+                    (
+                        item.key,
+                        0,
+                        position,
+                        item.event.occurred_at,
+                        part.owner.tenant,
+                        part.owner.cost_centre,
+                        part.counts[_INPUT],
+                        part.counts[_OUTPUT],
+                        None if unpriced else cost,
+                    )
+                )
+
+
+def _to_late_queue(index: int, event: UsageEvent, books: Books, now: datetime) -> Outcome:
+    """Keep what is older than the ledger's horizon: it can no longer be told from a duplicate."""
+    lookup, _ = identify(event, books.hash_key)
+    key = event_key(event)
+    content = msgspec.structs.replace(
+        event,
+        user_id=lookup.hex() if lookup else None,
+        anon_id=None,
+        ip_hash=None,
+        agent_hash=None,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO late_event (event_key, occurred_at, received_at, source, content)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [key, event.occurred_at, now, event.source, msgspec.json.encode(content).decode()],
+        )
+    return Outcome(
+        index=index,
+        outcome="rejected",
+        key=key,
+        reason="late",
+        message=f"occurred at {event.occurred_at.isoformat()}, more than {books.horizon.days} days"
+        " ago (LEDGER_HORIZON_DAYS); kept in the late queue, not counted",
+        place=event.external_request_id,
+    )

@@ -1,0 +1,415 @@
+"""What the other apps may ask of metering: totals, drivers, charged usage, evidence.
+
+Totals come from the rollups (folded and tail in one snapshot), evidence from the raw events.
+Periods are half-open; where a reading is cut at 15-minute buckets or at UTC days, it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID, uuid4
+
+import msgspec
+from django.db import connection, transaction
+
+from metering.domain.cells import Cell, MeteredCell, Owner
+from metering.domain.periods import BUCKET, Period
+from metering.events import current
+from metering.models import CostCentre, Tenant
+from metering.rollups import CELL, USAGE, USER
+
+By = Literal["owner", "owner_model", "owner_endpoint"]
+
+DRIVERS: Final = (
+    "requests",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "metered_cost",
+    "active_users",
+)
+"""Drivers that metering measures. Imported ones (seats, head count) are allocation's."""
+
+
+class UnknownDriver(ValueError):
+    """The driver is not one that metering measures."""
+
+
+class NotOnABucket(ValueError):
+    """The period's edges do not lie on 15-minute buckets, nor can the rollups be cut there."""
+
+
+def metered_cells(period: Period) -> list[MeteredCell]:
+    """Metered usage per bill cell and owner, sorted; cut at UTC days.
+
+    A cell has one reading per owner and pricing: unpriced usage stands apart with cost `None`.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT provider, provider_project, day, model, token_class, tier,"
+            " cost_centre, tenant, pricing, currency, sum(quantity), sum(cost), sum(events)"
+            f" FROM {CELL.relation()} cells WHERE day >= %s AND day < %s"
+            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+            " HAVING sum(quantity) <> 0 OR sum(cost) <> 0 OR sum(events) <> 0"
+            " ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
+            [period.start.date(), period.end.date()],
+        )
+        return [
+            MeteredCell(
+                Cell(provider, project, day, model, token_class, tier),
+                Owner(cost_centre, tenant),
+                quantity,
+                None if pricing == "unpriced" else cost,
+                currency,
+                int(events),
+            )
+            for (
+                provider, project, day, model, token_class, tier,
+                cost_centre, tenant, pricing, currency, quantity, cost, events,
+            ) in cursor
+        ]  # fmt: skip
+
+
+def driver_reading(
+    period: Period,
+    driver: str,
+    *,
+    providers: Collection[str] = (),
+    models: Collection[str] = (),
+    endpoint_tags: Collection[str] = (),
+    by: By = "owner",
+) -> dict[tuple[Owner, str], Decimal]:
+    """How much of a driver each owner has; with `by`, per executed model or endpoint tag too.
+
+    Only calls with tokens of the named providers, executed models and endpoint tags (all, where
+    none are named). Retries count as requests of their own; a shared call counts as one request
+    of its own owner. `active_users` are people and service accounts with a call in the period; a
+    user active for two owners counts for both; it knows no models. `metered_cost` leaves out what
+    is unpriced. Raises `UnknownDriver`.
+    """
+    if driver not in DRIVERS:
+        raise UnknownDriver(f"driver {driver!r} is not measured; measured are {', '.join(DRIVERS)}")
+    if driver == "active_users":
+        if by != "owner" or providers or models or endpoint_tags:
+            raise UnknownDriver("active_users is measured per owner only, without filters")
+        return _active_users(period)
+    measure = {
+        "requests": "sum(events)",
+        "tokens": "sum(input_tokens + output_tokens)",
+        "input_tokens": "sum(input_tokens)",
+        "output_tokens": "sum(output_tokens)",
+        "metered_cost": "sum(cost)",
+    }[driver]
+    detail = {"owner": "''", "owner_model": "model_executed", "owner_endpoint": "endpoint_tag"}[by]
+    conditions, parameters = ["bucket_at >= %s", "bucket_at < %s"], [*_on_buckets(period)]
+    for column, chosen in (
+        ("provider", providers),
+        ("model_executed", models),
+        ("endpoint_tag", endpoint_tags),
+    ):
+        if chosen:
+            conditions.append(f"{column} = ANY(%s)")
+            parameters.append(sorted(chosen))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT cost_centre, tenant, {detail}, {measure} FROM {USAGE.relation()} cells"
+            f" WHERE {' AND '.join(conditions)} GROUP BY 1, 2, 3 HAVING {measure} <> 0"
+            " ORDER BY 1, 2, 3",
+            parameters,
+        )
+        return {(Owner(c, t), d): Decimal(value) for c, t, d, value in cursor}
+
+
+def _active_users(period: Period) -> dict[tuple[Owner, str], Decimal]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT cost_centre, tenant, count(*) FROM ("
+            f" SELECT cost_centre, tenant, user_pseudonym FROM {USER.relation()} cells"
+            " WHERE day >= %s AND day < %s AND user_kind IN ('user', 'service')"
+            " GROUP BY 1, 2, 3 HAVING sum(events) > 0) active GROUP BY 1, 2 ORDER BY 1, 2",
+            [period.start.date(), period.end.date()],
+        )
+        return {(Owner(c, t), ""): Decimal(value) for c, t, value in cursor}
+
+
+class UsageLine(NamedTuple):
+    """Usage as a customer is charged for it: by the model asked for, in disjoint classes."""
+
+    model: str
+    endpoint_tag: str
+    environment: str
+    data_mode: str
+    status: str
+    served_from: str
+    token_class: str
+    quantity: Decimal
+    events: int
+
+
+_LEAVES: Final = (
+    (
+        "input",
+        """sum(input_tokens - cached_input_tokens - cache_write_tokens
+               - audio_input_tokens - image_input_tokens)""",
+    ),
+    ("cache_read", "sum(cached_input_tokens)"),
+    ("cache_write", "sum(cache_write_tokens - cache_write_1h_tokens)"),
+    ("cache_write_1h", "sum(cache_write_1h_tokens)"),
+    ("input_audio", "sum(audio_input_tokens)"),
+    ("input_image", "sum(image_input_tokens)"),
+    ("output", "sum(output_tokens - audio_output_tokens - image_output_tokens)"),
+    ("output_audio", "sum(audio_output_tokens)"),
+    ("output_image", "sum(image_output_tokens)"),
+)
+_LINE_KEY: Final = "model, endpoint_tag, environment, data_mode, status, served_from"
+
+
+def charged_usage(tenant: str, period: Period) -> list[UsageLine]:
+    """The tenant's usage in the period by requested model, sorted; its share of shared calls
+    included. `requests` is a class of its own. Edges must lie on 15-minute buckets
+    (`NotOnABucket`); tools and other units are read from the raw events."""
+    start, end = _on_buckets(period)
+    leaves = ", ".join(sql for _, sql in _LEAVES)
+    lines: list[UsageLine] = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_LINE_KEY}, sum(events), {leaves} FROM {USAGE.relation()} cells"
+            f" WHERE tenant = %s AND bucket_at >= %s AND bucket_at < %s GROUP BY {_LINE_KEY}",
+            [tenant, start, end],
+        )
+        width = len(_LINE_KEY.split(", "))
+        for row in cursor:
+            key, events, quantities = row[:width], row[width], row[width + 1 :]
+            if events:
+                lines.append(UsageLine(*key, "requests", Decimal(events), int(events)))
+            lines += [
+                UsageLine(*key, name, Decimal(quantity), int(events))
+                for (name, _), quantity in zip(_LEAVES, quantities, strict=True)
+                if quantity
+            ]
+    lines += _charged_units(tenant, period)
+    return sorted(lines)
+
+
+def _charged_units(tenant: str, period: Period) -> list[UsageLine]:
+    events, parameters = current(period)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT model, coalesce(endpoint_tag, ''), environment, data_mode, status, served_from,"
+            f" unit.key, sum(unit.value::numeric), count(*) FROM {events} e,"
+            " json_each_text(e.units) AS unit(key, value)"
+            " WHERE e.tenant = %(tenant)s AND e.units IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7",
+            {**parameters, "tenant": tenant},
+        )
+        return [UsageLine(*row[:7], row[7], int(row[8])) for row in cursor if row[7]]
+
+
+def _on_buckets(period: Period) -> tuple[Any, Any]:
+    for edge in (period.start, period.end):
+        if edge.timestamp() % BUCKET.total_seconds():
+            raise NotOnABucket(f"{edge.isoformat()} does not lie on a quarter of an hour, UTC")
+    return period.start, period.end
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which events lie under a line: those of the period that count and meet every condition
+    given. `models` are patterns over the requested model. A tenant's events are its own and the
+    shared calls it had a share in. Empty means any."""
+
+    period: Period
+    tenant: str | None = None
+    cost_centre: str | None = None
+    provider: str | None = None
+    models: tuple[str, ...] = ()
+    model_executed: str | None = None
+    endpoint_tags: tuple[str, ...] = ()
+    data_modes: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    served_from: tuple[str, ...] = ()
+
+
+class Evidence(NamedTuple):
+    """The events under a line: how many, a digest that proves the set, and their tokens.
+
+    `digest` is SHA-256 over event key ‖ seal digest of each, sorted by key. `tokens` is input
+    plus output of the whole calls, of which a shared call's line bears a part only.
+    """
+
+    count: int
+    digest: str
+    tokens: int
+
+
+_SELECTED: Final = (
+    "event_key, seal_digest, provider, model, coalesce(model_executed, model),"
+    " coalesce(endpoint_tag, ''), data_mode, environment, status, served_from,"
+    " coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0)"
+)
+
+
+class _Selected(NamedTuple):
+    event_key: UUID
+    seal_digest: bytes
+    provider: str
+    model: str
+    model_executed: str
+    endpoint_tag: str
+    data_mode: str
+    environment: str
+    status: str
+    served_from: str
+    tokens: int
+
+
+def event_keys(selection: Selection) -> Iterator[tuple[UUID, bytes]]:
+    """The selected events' keys and seal digests, sorted by key, streamed."""
+    for row in _owned(selection.period, selection.tenant, selection.cost_centre):
+        if _meets(row, selection):
+            yield row.event_key, row.seal_digest
+
+
+def evidence(selection: Selection) -> Evidence:
+    """Count and digest of the events under one line."""
+    return evidence_for([selection])[0]
+
+
+def evidence_for(selections: Sequence[Selection]) -> list[Evidence]:
+    """Count and digest of the events under each of several lines; lines of the same period and
+    owner share one pass over the events."""
+    found: list[Evidence | None] = [None] * len(selections)
+    passes: dict[tuple[Period, str | None, str | None], list[int]] = {}
+    for i, s in enumerate(selections):
+        passes.setdefault((s.period, s.tenant, s.cost_centre), []).append(i)
+    for (period, tenant, cost_centre), indexes in passes.items():
+        states = [[0, sha256(), 0] for _ in indexes]
+        chosen = [selections[i] for i in indexes]
+        for row in _owned(period, tenant, cost_centre):
+            for state, selection in zip(states, chosen, strict=True):
+                if _meets(row, selection):
+                    state[0] += 1
+                    state[1].update(row.event_key.bytes + row.seal_digest)
+                    state[2] += row.tokens
+        for i, (count, digest, tokens) in zip(indexes, states, strict=True):
+            found[i] = Evidence(count, digest.hexdigest(), tokens)
+    return [item for item in found if item is not None]
+
+
+def _meets(row: _Selected, s: Selection) -> bool:
+    return (
+        (s.provider is None or row.provider == s.provider)
+        and (s.model_executed is None or row.model_executed == s.model_executed)
+        and (not s.models or any(fnmatchcase(row.model, pattern) for pattern in s.models))
+        and (not s.endpoint_tags or row.endpoint_tag in s.endpoint_tags)
+        and (not s.data_modes or row.data_mode in s.data_modes)
+        and (not s.environments or row.environment in s.environments)
+        and (not s.statuses or row.status in s.statuses)
+        and (not s.served_from or row.served_from in s.served_from)
+    )
+
+
+def _owned(period: Period, tenant: str | None, cost_centre: str | None) -> Iterator[_Selected]:
+    events, parameters = current(period)
+    conditions = ["true"]
+    for column, value in (("tenant", tenant), ("cost_centre", cost_centre)):
+        if value is not None:
+            conditions.append(
+                f"({column} = %({column})s OR shares IS NOT NULL AND event_key IN"
+                f" (SELECT event_key FROM event_share s WHERE s.{column} = %({column})s"
+                " AND s.occurred_at >= %(period_start)s AND s.occurred_at < %(period_end)s))"
+            )
+            parameters[column] = value
+    sql = f"SELECT {_SELECTED} FROM {events} e WHERE {' AND '.join(conditions)} ORDER BY event_key"
+    for row in stream(sql, parameters):
+        yield _Selected(row[0], bytes(row[1]), *row[2:])
+
+
+def stream(sql: str, parameters: dict[str, Any], size: int = 5_000) -> Iterator[tuple[Any, ...]]:
+    """Rows of a query by a server-side cursor: memory stays flat however many there are."""
+    connection.ensure_connection()
+    with (
+        transaction.atomic(),
+        connection.connection.cursor(name=f"stream_{uuid4().hex}") as cursor,
+    ):
+        cursor.itersize = size
+        cursor.execute(sql, parameters)
+        yield from cursor
+
+
+def usage_digest(period: Period) -> str:
+    """Hex SHA-256 over the period's metered cells in their order: what a run reads of usage."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(encode(sha256(convert_to(string_agg(line, E'\\n' ORDER BY line"
+            " COLLATE \"C\"), 'UTF8')), 'hex'), encode(sha256(''), 'hex')) FROM ("
+            " SELECT concat_ws(E'\\t', day, provider, provider_project, model, token_class, tier,"
+            " cost_centre, tenant, pricing, currency, trim_scale(sum(quantity)),"
+            f" trim_scale(sum(cost)), sum(events)) AS line FROM {CELL.relation()} cells"
+            " WHERE day >= %s AND day < %s"
+            " GROUP BY day, provider, provider_project, model, token_class, tier, cost_centre,"
+            " tenant, pricing, currency) lines",
+            [period.start.date(), period.end.date()],
+        )
+        return str(cursor.fetchone()[0])
+
+
+class FeatureLine(NamedTuple):
+    """What one feature (endpoint tag) of an owner used, by metered cost."""
+
+    owner: Owner
+    endpoint_tag: str
+    provider: str
+    model: str
+    currency: str
+    requests: int
+    tokens: int
+    cost: Decimal
+
+
+def features(period: Period) -> list[FeatureLine]:
+    """Metered usage by owner, endpoint tag and executed model, sorted; unpriced cost is left out
+    of `cost`. For information on statements: the bill's division does not depend on it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT cost_centre, tenant, endpoint_tag, provider, model_executed, currency,"
+            " sum(events), sum(input_tokens + output_tokens), sum(cost)"
+            f" FROM {USAGE.relation()} cells WHERE bucket_at >= %s AND bucket_at < %s"
+            " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
+            [*_on_buckets(period)],
+        )
+        return [
+            FeatureLine(Owner(c, t), tag, provider, model, currency, int(n), int(tokens), cost)
+            for c, t, tag, provider, model, currency, n, tokens, cost in cursor
+        ]
+
+
+class TenantFacts(NamedTuple):
+    key: str
+    name: str
+    time_zone: str
+
+
+class CostCentreFacts(NamedTuple):
+    """A cost centre and who answers for it; `mode` is `showback` or `chargeback`."""
+
+    code: str
+    name: str
+    responsible: str
+    team: str
+    mode: str
+
+
+def tenants() -> list[TenantFacts]:
+    rows = Tenant.objects.order_by("key").values_list("key", "name", "time_zone")
+    return [TenantFacts(*row) for row in rows]
+
+
+def cost_centres() -> list[CostCentreFacts]:
+    rows = CostCentre.objects.order_by("code").values_list(
+        "code", "name", "responsible", "team", "mode"
+    )
+    return [CostCentreFacts(*row) for row in rows]

@@ -1,0 +1,188 @@
+"""The rollups in the database: deltas appended to tails, tails folded, both read as one.
+
+A writer only ever appends; nobody waits for anybody on a hot cell. Folding moves tail rows into
+the folded table in one statement, so that a reader's snapshot sees each delta exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from django.db import connection, transaction
+
+from metering.domain.cells import Owner
+from metering.domain.money import EXACT, plain
+from metering.domain.periods import bucket_of
+from metering.domain.rollup import (
+    CELL_KEY,
+    CELL_SUMS,
+    USAGE_KEY,
+    USAGE_SUMS,
+    USER_KEY,
+    USER_SUMS,
+    Deltas,
+    Part,
+    parts,
+)
+from metering.event_rows import NULL, PreparedEvent
+
+_FOLD_LOCK: Final = 7_315_002
+
+
+class Rollup(NamedTuple):
+    """One rollup: its name, what a cell is keyed by, and what is summed in it."""
+
+    name: str
+    key: tuple[str, ...]
+    sums: tuple[str, ...]
+
+    def relation(self, columns: Sequence[str] | None = None) -> str:
+        """Folded and tail as one relation (a subquery), for a reader's FROM clause."""
+        chosen = ", ".join(columns or (*self.key, *self.sums))
+        return (
+            f"(SELECT {chosen} FROM {self.name}_rollup"
+            f" UNION ALL SELECT {chosen} FROM {self.name}_rollup_tail)"
+        )
+
+
+USAGE: Final = Rollup("usage", USAGE_KEY, USAGE_SUMS)
+CELL: Final = Rollup("cell", CELL_KEY, CELL_SUMS)
+USER: Final = Rollup("user", USER_KEY, USER_SUMS)
+ROLLUPS: Final = (USAGE, CELL, USER)
+
+
+def append_deltas(
+    events: Iterable[tuple[PreparedEvent, str | None]],
+) -> None:
+    """Append what these events add, one row per cell, inside the caller's transaction."""
+    usage, cell, user = Deltas(), Deltas(), Deltas()
+    for prepared, pseudonym in events:
+        _add(prepared, pseudonym, usage, cell, user)
+    for rollup, deltas in ((USAGE, usage), (CELL, cell), (USER, user)):
+        _copy(rollup, deltas)
+
+
+def event_parts(prepared: PreparedEvent) -> tuple[Part, ...]:
+    """The owners' parts of a prepared event, with what each class should have cost."""
+    costs = {line.token_class: line.amount for line in prepared.rating.lines}
+    unpriced = prepared.rating.cost is None
+    classes = tuple(
+        (name, quantity, None if unpriced else costs.get(name, Decimal(0)))
+        for name, quantity in prepared.classes
+    )
+    owner = Owner(prepared.cost_centre, prepared.tenant)
+    return tuple(parts(prepared.event, owner, prepared.share_owners, classes))
+
+
+def _add(
+    prepared: PreparedEvent, pseudonym: str | None, usage: Deltas, cell: Deltas, user: Deltas
+) -> None:
+    event, rating = prepared.event, prepared.rating
+    executed = event.model_executed or event.model
+    tier = "batch" if event.batch else event.service_tier
+    bucket = bucket_of(event.occurred_at)
+    day = event.occurred_at.date()
+    for part in event_parts(prepared):
+        centre, tenant = part.owner
+        cost = Decimal(0)
+        for name, quantity, amount in part.classes:
+            if amount is not None:
+                cost = EXACT.add(cost, amount)
+            cell.add(
+                (
+                    day,
+                    event.provider,
+                    prepared.project,
+                    executed,
+                    name,
+                    tier,
+                    tenant,
+                    centre,
+                    rating.pricing,
+                    rating.currency,
+                ),
+                (part.events, quantity, amount or 0),
+            )
+        usage.add(
+            (
+                bucket,
+                event.source,
+                event.provider,
+                event.model,
+                executed,
+                event.service_tier,
+                tenant,
+                centre,
+                event.endpoint_tag or "",
+                event.prompt_version or "",
+                event.environment,
+                event.data_mode,
+                event.status,
+                event.served_from,
+                prepared.user_kind,
+                rating.pricing,
+                rating.currency,
+            ),
+            (part.events, *part.counts, cost, (event.latency_ms or 0) if part.events else 0),
+        )
+        if pseudonym is not None and part.events:
+            tokens = (event.input_tokens or 0) + (event.output_tokens or 0)
+            user.add(
+                (day, tenant, centre, pseudonym, prepared.user_kind),
+                (1, tokens, rating.cost or 0),
+            )
+
+
+def _copy(rollup: Rollup, deltas: Deltas) -> None:
+    if not len(deltas):
+        return
+    text = "".join(
+        [
+            "\t".join([_field(value) for value in row]).replace("\\", "\\\\") + "\n"
+            for row in deltas.rows()
+        ]
+    )
+    columns = ", ".join((*rollup.key, *rollup.sums))
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            f"COPY {rollup.name}_rollup_tail ({columns}) FROM STDIN (NULL E'\\x1e')"
+        ) as copy,
+    ):
+        copy.write(text)
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return NULL
+    return plain(value) if isinstance(value, Decimal) else str(value)
+
+
+def fold() -> dict[str, int]:
+    """Fold the tails; how many tail rows went into each rollup. One runner at a time: a second
+    one returns at once, with nothing folded."""
+    folded: dict[str, int] = {}
+    for rollup in ROLLUPS:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_FOLD_LOCK])
+            if not cursor.fetchone()[0]:
+                return folded
+            cursor.execute(_fold_sql(rollup))
+            folded[rollup.name] = cursor.fetchone()[0]
+    return folded
+
+
+def _fold_sql(rollup: Rollup) -> str:
+    key = ", ".join(rollup.key)
+    columns = f"{key}, {', '.join(rollup.sums)}"
+    added = ", ".join(f"{c} = {rollup.name}_rollup.{c} + excluded.{c}" for c in rollup.sums)
+    sums = ", ".join(f"sum({c})" for c in rollup.sums)
+    return (
+        f"WITH moved AS (DELETE FROM {rollup.name}_rollup_tail RETURNING *),"
+        f" folded AS (INSERT INTO {rollup.name}_rollup ({columns})"
+        f"  SELECT {key}, {sums} FROM moved GROUP BY {key} ORDER BY {key}"
+        f"  ON CONFLICT ({key}) DO UPDATE SET {added})"
+        " SELECT count(*) FROM moved"
+    )

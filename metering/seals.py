@@ -1,0 +1,138 @@
+"""Seals: one root per book and closed month over its events, each chained to the one before.
+
+A bucket is one tenant's events of one UTC hour. Its digest is SHA-256 over (event key ‖ row
+digest) of its events sorted by key; the root is SHA-256 over the sorted lines
+`tenant|hour|count|digest` and the previous root of the book. The *usage* book seals what was
+reported (`seal_digest`), the *cost* book who it belongs to and what it should have cost
+(`value_digest` of the latest revision).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from django.db import connection, transaction
+
+from metering.domain.periods import Month
+from metering.events import current
+from metering.models import Seal, SealBucket
+
+BOOKS: Final = {"usage": "seal_digest", "cost": "value_digest"}
+_SEAL_LOCK: Final = 7_315_003
+
+
+class Bucket(NamedTuple):
+    tenant: str
+    hour_at: datetime
+    events: int
+    digest: str
+
+    @property
+    def line(self) -> str:
+        hour = self.hour_at.astimezone(UTC).strftime("%Y-%m-%dT%H")
+        return f"{self.tenant}|{hour}|{self.events}|{self.digest}"
+
+
+def buckets(month: Month, book: str) -> list[Bucket]:
+    """The buckets of a month as its events stand now, sorted by tenant and hour."""
+    events, parameters = current(month.period)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tenant, date_trunc('hour', occurred_at, 'UTC'), count(*), encode(sha256("
+            f" string_agg(uuid_send(event_key) || {BOOKS[book]}, ''::bytea ORDER BY event_key)"
+            f"), 'hex') FROM {events} e GROUP BY 1, 2 ORDER BY 1 COLLATE \"C\", 2",
+            parameters,
+        )
+        return [Bucket(*row) for row in cursor]
+
+
+def root_of(found: list[Bucket], previous_root: str) -> str:
+    state = sha256(previous_root.encode())
+    for bucket in found:
+        state.update(b"\n" + bucket.line.encode())
+    return state.hexdigest()
+
+
+def seal(month: Month, *, now: datetime) -> list[Seal]:
+    """Seal the month in both books. A month whose newest seal still holds is not sealed again;
+    one that was reopened and changed gets a new seal at the end of the chain."""
+    made = []
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEAL_LOCK])
+        for book in BOOKS:
+            found = buckets(month, book)
+            newest = _newest(book, month)
+            if newest is not None and newest.root == root_of(found, newest.previous_root):
+                made.append(newest)
+                continue
+            made.append(_store(book, month, found, now))
+    return made
+
+
+def _newest(book: str, month: Month | None = None) -> Seal | None:
+    seals = Seal.objects.filter(book=book)
+    if month is not None:
+        seals = seals.filter(month=str(month))
+    return seals.order_by("-sequence").first()
+
+
+def _store(book: str, month: Month, found: list[Bucket], now: datetime) -> Seal:
+    last = _newest(book)
+    previous_root = last.root if last else ""
+    row = Seal.objects.create(
+        book=book,
+        month=str(month),
+        sequence=last.sequence + 1 if last else 1,
+        events=sum(bucket.events for bucket in found),
+        root=root_of(found, previous_root),
+        previous_root=previous_root,
+        sealed_at=now,
+    )
+    SealBucket.objects.bulk_create(
+        [
+            SealBucket(
+                seal=row, tenant=b.tenant, hour_at=b.hour_at, events=b.events, digest=b.digest
+            )
+            for b in found
+        ],
+        batch_size=2_000,
+    )
+    return row
+
+
+class BrokenSeal(NamedTuple):
+    """Where a seal does not hold: a bucket, the root, or the chain."""
+
+    book: str
+    what: str
+
+
+def broken(month: Month) -> Iterator[BrokenSeal]:
+    """Compare the month's newest seals with its events as they stand; nothing if all hold or if
+    the month was never sealed."""
+    for book in BOOKS:
+        newest = _newest(book, month)
+        if newest is None:
+            continue
+        before = Seal.objects.filter(book=book, sequence=newest.sequence - 1).first()
+        if newest.previous_root != (before.root if before else ""):
+            yield BrokenSeal(book, f"the chain is broken before the seal of {month}")
+        sealed = {
+            (b.tenant, b.hour_at): Bucket(b.tenant, b.hour_at, b.events, b.digest)
+            for b in newest.buckets.all()
+        }
+        now_found = buckets(month, book)
+        if newest.root != root_of(
+            sorted(sealed.values(), key=lambda b: (b.tenant.encode(), b.hour_at)),
+            newest.previous_root,
+        ):
+            yield BrokenSeal(book, f"the stored buckets of {month} do not hash to its root")
+        for bucket in now_found:
+            if sealed.pop((bucket.tenant, bucket.hour_at), None) != bucket:
+                yield BrokenSeal(book, f"bucket {bucket.line.rsplit('|', 1)[0]} differs")
+        for bucket in sealed.values():
+            yield BrokenSeal(book, f"bucket {bucket.line.rsplit('|', 1)[0]} has no events any more")
