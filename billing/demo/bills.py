@@ -16,10 +16,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from allocation.domain.variances import Cause
 from billing.demo import planted
 from billing.demo.billed_usage import BilledCell
 from billing.demo.catalogue import unit_price
-from billing.demo.planted import Cause, Planted
+from billing.demo.planted import Planted
 from billing.demo.traffic import DAYS, MONTH, START, YEAR
 from metering.domain.money import EXACT, plain
 
@@ -122,11 +123,11 @@ def _usage_line(place: _Place, cells: list[BilledCell]) -> Line:
     with localcontext(EXACT):
         metered = sum((c.metered for c in cells if c.metered is not None), Decimal(0))
         exact = sum((c.billed for c in cells if c.billed is not None), Decimal(0))
-    quantity = sum(c.quantity for c in cells)
+    quantity: int | None = sum(c.quantity for c in cells)
     amount = _rounded(exact)
     cause = _cause(cells[0], place)
     if cause == "unexplained":
-        quantity += planted.ODD_TOKENS
+        quantity = None
         amount += planted.ODD_AMOUNT
     provider, project, day, model, token_class, tier = place
     return Line(
@@ -138,13 +139,13 @@ def _cause(cell: BilledCell, place: _Place) -> Cause:
     """Why the line differs from the metered cost: one reason for each line."""
     model, day = place.model, place.day
     if cell.billed is None:
-        return "not_billed"
+        return "metered_not_billed"
     if model == planted.PREVIEW_MODEL:
-        return "unknown_price"
+        return "unpriced"
     if model == planted.REROUTED_TO:
-        return "executed_other"
+        return "executed_not_requested"
     if model == planted.DRIFT_MODEL_BILLED and day >= planted.DRIFT_FROM_DAY:
-        return "price"
+        return "price_difference"
     if (model, day, place.token_class) == (planted.ODD_MODEL, planted.ODD_DAY, "output"):
         return "unexplained"
     return "rounding"
@@ -170,11 +171,11 @@ def _other_lines(lines: list[Line]) -> list[Line]:
     """A fee on the one bill; a credit, and tax on all before it, on the other."""
     fee = Line(
         "openai", planted.WEB_PROJECT, 1, "fee", "", "", "", None, planted.STORAGE_FEE,
-        Decimal(0), "fee", STORAGE_ITEM,
+        Decimal(0), "fees", STORAGE_ITEM,
     )  # fmt: skip
     credit = Line(
         "anthropic", "", DAYS, "credit", "", "", "", None, planted.PROMOTION,
-        Decimal(0), "credit", "promotional credit",
+        Decimal(0), "credits", "promotional credit",
     )  # fmt: skip
     with localcontext(EXACT):
         net = sum((line.amount for line in lines if line.provider == "anthropic"), Decimal(0))

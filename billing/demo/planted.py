@@ -7,20 +7,9 @@ can be compared with what was planted to the last digit.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-Cause = Literal[
-    "unmetered",
-    "not_billed",
-    "unknown_price",
-    "executed_other",
-    "price",
-    "rounding",
-    "fee",
-    "credit",
-    "tax",
-    "unexplained",
-]
+from allocation.domain.variances import Cause
 
 WEB_PROJECT: Final = "proj_web"
 JOBS_PROJECT: Final = "proj_jobs"
@@ -58,9 +47,8 @@ DRIFT_FACTOR: Final = Decimal("1.25")
 
 ODD_MODEL: Final = "claude-haiku-5-5"
 ODD_DAY: Final = 17
-ODD_TOKENS: Final = 12_345
 ODD_AMOUNT: Final = Decimal("7.77")
-"""One day's output line on which neither the tokens nor the price agree: nothing explains it."""
+"""One day's output line that gives no token count and asks for more: nothing explains it."""
 
 STORAGE_FEE: Final = Decimal("18.60")
 PROMOTION: Final = Decimal("-25.00")
@@ -82,13 +70,13 @@ class Planted(NamedTuple):
 
 STORIES: Final[dict[Cause, str]] = {
     "unmetered": f"project {BYPASS_PROJECT} is used past the metering",
-    "not_billed": f"calls of {REFUSED_MODEL} refused on day {REFUSED_DAY}: metered, not billed",
-    "unknown_price": f"{PREVIEW_MODEL} has no price in any list",
-    "executed_other": f"{REROUTED_MODEL} was answered by {REROUTED_TO} on two days",
-    "price": f"{DRIFT_MODEL} is billed at {DRIFT_FACTOR} times its price from day {DRIFT_FROM_DAY}",
+    "metered_not_billed": f"{REFUSED_MODEL} refused its calls of day {REFUSED_DAY}",
+    "unpriced": f"{PREVIEW_MODEL} has no price in any list",
+    "executed_not_requested": f"{REROUTED_MODEL} was answered by {REROUTED_TO} on two days",
+    "price_difference": f"{DRIFT_MODEL} at {DRIFT_FACTOR} times its price from day {DRIFT_FROM_DAY}",
     "rounding": f"each line is rounded to {BILL_DECIMALS} decimals",
-    "fee": "file search storage",
-    "credit": "a promotional credit",
+    "fees": "file search storage",
+    "credits": "a promotional credit",
     "tax": f"{TAX_PERCENT} % tax",
     "unexplained": f"an output line of {ODD_MODEL} that nothing explains",
 }

@@ -147,7 +147,7 @@ def test_every_cause_is_planted_with_an_amount(bills: MadeBills) -> None:
     amounts = {difference.cause: difference.amount for difference in bills.planted}
     assert set(amounts) == set(planted.STORIES)
     assert all(amounts.values())
-    assert amounts["not_billed"] < 0 < amounts["unmetered"]
+    assert amounts["metered_not_billed"] < 0 < amounts["unmetered"]
     assert abs(amounts["rounding"]) < Decimal("0.01")
 
 
