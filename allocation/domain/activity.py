@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
-from allocation.domain.apportionment import portions
 from allocation.domain.cost_shares import CostShare, conserved
+from metering.domain.apportionment import portions
 from metering.domain.cells import Owner
 from metering.domain.money import EXACT
 

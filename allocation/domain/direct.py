@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
-from allocation.domain.apportionment import portions
 from allocation.domain.cost_shares import CostShare, conserved
+from metering.domain.apportionment import portions
 from metering.domain.cells import TOKEN_CLASSES, MeteredCell, Owner
 from metering.domain.money import EXACT
 

@@ -21,7 +21,6 @@ from allocation.domain.allocations import (
     SourceLine,
     line_order,
 )
-from allocation.domain.apportionment import NothingToApportionOver, round_to_total
 from allocation.domain.cost_shares import (
     ACTIVITY_BASED,
     ASSIGNED,
@@ -43,6 +42,7 @@ from allocation.domain.pools import (
 )
 from allocation.domain.rules import BILL_ROUNDING, NO_POOL, Measure, Pool, ToOwner, Weighted
 from allocation.domain.weighted import divide_by_weight
+from metering.domain.apportionment import NothingToApportionOver, round_to_total
 from metering.domain.cells import UNALLOCATED, Cell, Owner
 from metering.domain.money import EXACT, from_units, minor_digits, settle
 

@@ -14,6 +14,7 @@ from allocation.domain.matching import Group
 from metering.domain.money import EXACT, RATING_QUANTUM
 
 Cause = Literal[
+    "matched",
     "metered_not_billed",
     "unmetered",
     "unpriced",
@@ -26,8 +27,9 @@ Cause = Literal[
     "rounding",
     "unexplained",
 ]
-CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
-"""In the order in which a reader walks from metered cost to bill."""
+CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)[1:]
+"""Why a bill differs, in the order in which a reader walks from metered cost to bill. `matched`
+is no difference: it is the metered cost that the bill confirms."""
 
 _BY_KIND: Final[Mapping[LineKind, Cause]] = {
     "fee": "fees",
@@ -68,10 +70,16 @@ def explain(group: Group, allowed: Decimal) -> Iterator[Evidence]:
             yield from _bill_only(group)
         elif not group.bill:
             yield _evidence("metered_not_billed", group, -group.cost, group.metered_quantity)
-        elif group.billed_quantity is None or not group.metered_quantity:
+        elif group.billed_quantity is None:
             yield from _without_quantities(group, allowed)
         else:
             yield from _with_quantities(group, group.billed_quantity, allowed)
+
+
+def confirmed(group: Group, pieces: Iterable[Evidence]) -> Evidence:
+    """The part of the group's metered cost that the bill confirms."""
+    not_billed = total(p.amount for p in pieces if p.cause == "metered_not_billed")
+    return _evidence("matched", group, total((group.cost, not_billed)), None)
 
 
 def _bill_only(group: Group) -> Iterator[Evidence]:

@@ -21,7 +21,7 @@ kinds (`fees`, `credits`, `tax`, `adjustments`) are causes of their own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import NamedTuple
@@ -29,7 +29,7 @@ from typing import NamedTuple
 from allocation.domain.displaced import pair_displaced
 from allocation.domain.matching import Group, Matching
 from allocation.domain.rounding import smallest_units, tolerance, unmask_prices
-from allocation.domain.variances import CAUSES, Cause, Evidence, explain, total
+from allocation.domain.variances import CAUSES, Cause, Evidence, confirmed, explain, total
 from metering.domain.money import EXACT
 
 
@@ -54,30 +54,30 @@ class Waterfall:
     """The explanation of one provider's bills of a month, in one currency.
 
     `metered` is the cost of all priced usage, `matched` the part of it that the bill confirms
-    (`metered` plus the negative `metered_not_billed`). `steps` holds every cause, in the order of
-    `CAUSES`, also those of amount 0. `metered` plus all steps is `bill`, exactly.
+    (`metered` plus the negative `metered_not_billed`), with a row for every group in which
+    something was metered. `steps` holds every cause, in the order of `CAUSES`, also those of
+    amount 0. `metered` plus all steps is `bill`, exactly; so is `matched` plus all steps but
+    `metered_not_billed`.
     """
 
     currency: str
     metered: Decimal
     bill: Decimal
+    matched: Step
     steps: tuple[Step, ...]
     unpriced_quantity: Decimal
 
     def __post_init__(self) -> None:
         if tuple(s.cause for s in self.steps) != CAUSES:
             raise DoesNotClose("a waterfall states every cause once, in its order")
-        for step in self.steps:
+        for step in (self.matched, *self.steps):
             if total(e.amount for e in step.evidence) != step.amount:
                 raise DoesNotClose(f"the evidence of {step.cause} does not sum to {step.amount}")
         end = total([self.metered, *(s.amount for s in self.steps)])
         if end != self.bill:
             raise DoesNotClose(f"the causes lead to {end}, the bill is {self.bill}")
-
-    @property
-    def matched(self) -> Decimal:
-        with localcontext(EXACT):
-            return self.metered + self.of("metered_not_billed")
+        if total((self.metered, self.of("metered_not_billed"))) != self.matched.amount:
+            raise DoesNotClose(f"{self.matched.amount} is not the metered cost that is billed")
 
     @property
     def unexplained(self) -> Decimal:
@@ -108,19 +108,22 @@ def waterfall(matching: Matching) -> Waterfall:
         pieces = pair_displaced(pieces)
         pieces = unmask_prices(pieces, units)
         by_cause: dict[Cause, list[Evidence]] = defaultdict(list)
+        by_group: dict[int, list[Evidence]] = defaultdict(list)
         for piece in pieces:
             by_cause[piece.cause].append(piece)
-        steps = tuple(
-            Step(cause, total(p.amount for p in by_cause[cause]), tuple(by_cause[cause]))
-            for cause in CAUSES
-        )
+            by_group[id(piece.group)].append(piece)
         return Waterfall(
             currency=currency,
             metered=total(g.cost for g in groups),
             bill=total(g.amount for g in groups),
-            steps=steps,
+            matched=_step("matched", [confirmed(g, by_group[id(g)]) for g in groups if g.metered]),
+            steps=tuple(_step(cause, by_cause[cause]) for cause in CAUSES),
             unpriced_quantity=total(g.unpriced_quantity for g in groups),
         )
+
+
+def _step(cause: Cause, evidence: Sequence[Evidence]) -> Step:
+    return Step(cause, total(e.amount for e in evidence), tuple(evidence))
 
 
 def _currency(groups: Iterable[Group]) -> str:

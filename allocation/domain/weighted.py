@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import Final
 
-from allocation.domain.apportionment import portions
 from allocation.domain.cost_shares import CostShare, conserved
+from metering.domain.apportionment import portions
 from metering.domain.cells import Owner
 from metering.domain.money import EXACT
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from allocation.domain.apportionment import (
+from metering.domain.apportionment import (
     InvalidWeight,
     NothingToApportionOver,
     Portion,
