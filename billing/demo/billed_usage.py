@@ -11,7 +11,8 @@ from billing.demo.catalogue import unit_price
 from billing.demo.month import LONG_CONTEXT_TOKENS, UNSEEN, Call
 from metering.domain.money import EXACT
 
-CLASSES: Final = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "web_search")
+WEB_SEARCH: Final = "web_search"
+CLASSES: Final = ("input", "cache_read", "cache_write", "cache_write_1h", "output", WEB_SEARCH)
 
 _Key = tuple[str, str, int, str, str, str, bool]
 

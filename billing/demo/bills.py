@@ -1,47 +1,20 @@
-"""The providers' bills for the made-up month: what they saw, and the planted differences.
-
-OpenAI's is a page of its Costs API (dollars; some amounts as strings, some as numbers, as in
-practice); Anthropic's is a CSV as an accountant might get it, which needs a column map.
-"""
+"""The providers' bills for the made-up month: what they saw, and the planted differences."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from typing import Final, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from allocation.domain.variances import Cause
 from billing.demo import planted
-from billing.demo.billed_usage import BilledCell
+from billing.demo.bill_documents import STORAGE_ITEM, Line, delimited_bill, openai_costs_page
+from billing.demo.billed_usage import WEB_SEARCH, BilledCell
 from billing.demo.catalogue import unit_price
 from billing.demo.planted import Planted
-from billing.demo.traffic import DAYS, MONTH, START, YEAR
-from metering.domain.money import EXACT, plain
-
-OPENAI_KINDS: Final = {"input": "input", "cache_read": "cached input", "output": "output"}
-WEB_SEARCH: Final = "web_search"
-WEB_SEARCH_ITEM: Final = "web search tool calls"
-STORAGE_ITEM: Final = "file search storage"
-
-CSV_COLUMNS: Final = {
-    "day": "usage_date",
-    "project": "workspace",
-    "kind": "line_type",
-    "model": "model",
-    "token_class": "token_type",
-    "tier": "service_tier",
-    "quantity": "tokens",
-    "amount": "cost",
-    "currency": "currency",
-    "description": "details",
-}
-"""The field of a bill line, and the column of the CSV that holds it."""
+from billing.demo.traffic import DAYS
+from metering.domain.money import EXACT
 
 
 class _Place(NamedTuple):
@@ -53,23 +26,6 @@ class _Place(NamedTuple):
     model: str
     token_class: str
     tier: str
-
-
-class Line(NamedTuple):
-    """A line as it stands on a bill, the metered cost under it, and what was planted in it."""
-
-    provider: str
-    project: str
-    day: int
-    kind: str
-    model: str
-    token_class: str
-    tier: str
-    quantity: int | None
-    amount: Decimal
-    metered: Decimal
-    cause: Cause
-    description: str = ""
 
 
 class MadeBills(NamedTuple):
@@ -87,19 +43,19 @@ class MadeBills(NamedTuple):
 
 def make_bills(cells: Iterable[BilledCell]) -> MadeBills:
     """Both bills of what the providers saw."""
-    lines, unbilled = _usage_lines(cells)
+    lines, unbilled = usage_lines(cells)
     lines += _bypass_lines()
     lines += _other_lines(lines)
     return MadeBills(
-        openai_costs=_openai_page([line for line in lines if line.provider == "openai"]),
-        anthropic_csv=_csv([line for line in lines if line.provider == "anthropic"]),
+        openai_costs=openai_costs_page([line for line in lines if line.provider == "openai"]),
+        anthropic_csv=delimited_bill([line for line in lines if line.provider == "anthropic"]),
         totals=_by_provider((line.provider, line.amount) for line in lines),
         metered=_by_provider((line.provider, line.metered) for line in (*lines, *unbilled)),
         planted=_differences([*lines, *unbilled]),
     )
 
 
-def _usage_lines(cells: Iterable[BilledCell]) -> tuple[list[Line], list[Line]]:
+def usage_lines(cells: Iterable[BilledCell]) -> tuple[list[Line], list[Line]]:
     """The lines for what was metered, and (with amount 0) what the provider does not bill.
 
     A line gathers what its bill does not tell apart: the Costs API names no tier, and a web
@@ -215,63 +171,3 @@ def _differences(lines: list[Line]) -> tuple[Planted, ...]:
             )
             for (provider, cause), members in sorted(found.items())
         )
-
-
-def _openai_page(lines: list[Line]) -> bytes:
-    buckets = []
-    for day in range(1, DAYS + 1):
-        start = START + timedelta(days=day - 1)
-        results = [
-            {
-                "object": "organization.costs.result",
-                "amount": {"value": _wire_amount(line.amount, i), "currency": "usd"},
-                "line_item": _line_item(line),
-                "project_id": line.project,
-                "api_key_id": None,
-                "quantity": line.quantity,
-            }
-            for i, line in enumerate(line for line in lines if line.day == day)
-        ]
-        buckets.append(
-            {
-                "object": "bucket",
-                "start_time": int(start.timestamp()),
-                "end_time": int((start + timedelta(days=1)).timestamp()),
-                "results": results,
-            }
-        )
-    page = {"object": "page", "data": buckets, "has_more": False, "next_page": None}
-    return msgspec.json.format(msgspec.json.encode(page), indent=1)
-
-
-def _wire_amount(amount: Decimal, i: int) -> str | msgspec.Raw:
-    text = plain(amount)
-    return text if i % 3 else msgspec.Raw(text.encode())
-
-
-def _line_item(line: Line) -> str:
-    if line.token_class == WEB_SEARCH:
-        return WEB_SEARCH_ITEM
-    return line.description or f"{line.model}, {OPENAI_KINDS[line.token_class]}"
-
-
-def _csv(lines: list[Line]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS.values())
-    for line in sorted(lines, key=lambda line: (line.day, line.kind, line.model)):
-        writer.writerow(
-            (
-                datetime(YEAR, MONTH, line.day, tzinfo=UTC).date().isoformat(),
-                line.project,
-                line.kind,
-                line.model,
-                line.token_class,
-                line.tier,
-                "" if line.quantity is None else line.quantity,
-                plain(line.amount),
-                "USD",
-                line.description,
-            )
-        )
-    return out.getvalue().encode()

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from billing.demo import planted
+from billing.demo.bill_documents import CSV_COLUMNS
 from billing.demo.billed_usage import ProviderLog
-from billing.demo.bills import CSV_COLUMNS, MadeBills, make_bills
+from billing.demo.bills import MadeBills, make_bills
 from billing.demo.month import Call, calls
 from billing.demo.traffic import (
     CONVERSATION_INPUT,

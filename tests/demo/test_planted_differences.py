@@ -16,8 +16,9 @@ from allocation.domain.bill_lines import BillLine
 from allocation.domain.matching import match
 from allocation.domain.waterfall import Waterfall, waterfall
 from billing.demo import planted
+from billing.demo.bill_documents import CSV_COLUMNS
 from billing.demo.billed_usage import BilledCell, ProviderLog
-from billing.demo.bills import CSV_COLUMNS, MadeBills, make_bills
+from billing.demo.bills import MadeBills, make_bills
 from billing.demo.month import calls
 from billing.demo.traffic import MONTH, YEAR
 from metering.domain.cells import Cell, MeteredCell, Owner
