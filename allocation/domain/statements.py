@@ -145,14 +145,14 @@ class Metered:
     """What was metered for the subject, in the currency of the prices.
 
     `currency` is `""`, and the readings are empty, where prices are in more than one currency:
-    such costs do not add up. `unpriced_events` counts calls whose cost is not known, which is
-    not zero.
+    such costs do not add up. `unpriced_models` are those with usage whose cost is not known,
+    which is not zero.
     """
 
     currency: str = ""
     features: tuple[FeatureReading, ...] = ()
     days: tuple[DayReading, ...] = ()
-    unpriced_events: int = 0
+    unpriced_models: tuple[str, ...] = ()
 
 
 class Previous(NamedTuple):

@@ -129,7 +129,7 @@ def _context(statement: Statement) -> dict[str, Any]:
         "by_day_text": _by_day_text(statement),
         "days": _day_totals(statement.metered.days, statement.metered.currency),
         "events": figures.quantity(Decimal(statement.evidence.events)),
-        "unpriced_events": figures.quantity(Decimal(statement.metered.unpriced_events)),
+        "unpriced_models": ", ".join(statement.metered.unpriced_models),
     }
 
 
@@ -210,11 +210,10 @@ def _group(
 
 
 def _line(line: StatementLine, currency: str) -> _Line:
-    if line.driver_value is None or line.driver_total is None:
-        derivation = line.basis
-    else:
+    derivation = line.basis.removeprefix("driver:").replace("_", " ")
+    if line.driver_value is not None and line.driver_total is not None:
         value, total = figures.quantity(line.driver_value), figures.quantity(line.driver_total)
-        derivation = f"{line.basis}: {value} of {total}"
+        derivation = f"{derivation}: {value} of {total}"
     return _Line(
         provider=line.provider,
         model=line.model,

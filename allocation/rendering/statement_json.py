@@ -42,7 +42,7 @@ def statement_value(statement: Statement) -> dict[str, Any]:
         "settlements": [_settlement(settlement) for settlement in statement.settlements],
         "metered": {
             "currency": statement.metered.currency,
-            "unpriced_events": statement.metered.unpriced_events,
+            "unpriced_models": list(statement.metered.unpriced_models),
             "features": [
                 {"endpoint_tag": f.endpoint_tag, "metered_cost": plain(f.metered_cost)}
                 for f in statement.metered.features

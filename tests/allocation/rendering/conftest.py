@@ -187,7 +187,9 @@ def realistic_metered() -> Metered:
             ("", "96.0012"),
         )
     )
-    return Metered(currency="USD", features=features, days=tuple(days), unpriced_events=312)
+    return Metered(
+        currency="USD", features=features, days=tuple(days), unpriced_models=("llama-x",)
+    )
 
 
 @pytest.fixture
@@ -236,6 +238,7 @@ def with_text(statement: Statement) -> Callable[[str], Statement]:
                 currency="USD",
                 features=(FeatureReading(text, Decimal(1)),),
                 days=(DayReading(date(2026, 10, 1), text, Decimal(1)),),
+                unpriced_models=(text,),
             ),
             evidence=EvidenceReference(1, text, text),
         )

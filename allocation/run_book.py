@@ -1,0 +1,143 @@
+"""All that statements of one allocation run are drawn from, read once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import cast
+
+from allocation.domain.cost_shares import DIRECT, ROUNDING
+from allocation.domain.statements import (
+    Part,
+    RuleVersion,
+    RunReference,
+    Settlement,
+    StatementLine,
+)
+from allocation.models import AllocationLine, AllocationRun
+from metering.domain.cells import MeteredCell
+from metering.domain.money import EXACT
+from metering.domain.periods import Month
+from metering.readings import (
+    CostCentreFacts,
+    FeatureLine,
+    cost_centres,
+    features,
+    metered_cells,
+    tenants,
+)
+
+
+class NothingAllocated(LookupError):
+    """The month has no allocation run to draw a statement from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBook:
+    """A run's parts and settlements, with the owners' names and what was metered in its month.
+
+    `currency_of` is by the bill's name; `payable_minor` is the bills' payable total by currency.
+    """
+
+    run: AllocationRun
+    month: Month
+    reference: RunReference
+    parts: tuple[Part, ...]
+    currency_of: Mapping[str, str]
+    settlements: tuple[Settlement, ...]
+    payable_minor: Mapping[str, int]
+    centres: Mapping[str, CostCentreFacts]
+    tenant_names: Mapping[str, str]
+    features: tuple[FeatureLine, ...]
+    cells: tuple[MeteredCell, ...]
+
+
+def current_run(month: Month) -> AllocationRun:
+    """The month's run that counts; raises `NothingAllocated`."""
+    run = (
+        AllocationRun.objects.filter(month=str(month))
+        .exclude(state=AllocationRun.State.SUPERSEDED)
+        .select_related("rule_version")
+        .first()
+    )
+    if run is None:
+        raise NothingAllocated(
+            f"{month} has no allocation run; make one with: manage.py allocate {month}"
+        )
+    return run
+
+
+def open_book(run: AllocationRun) -> RunBook:
+    """Read a run's rows, the owners' names and what was metered in its month."""
+    month = Month.parse(run.month)
+    version = run.rule_version
+    bills = list(run.bills.order_by("bill_id"))
+    payable: dict[str, int] = defaultdict(int)
+    for bill in bills:
+        payable[bill.currency] += bill.payable_minor
+    rule = RuleVersion(version.rule_id, version.number, version.digest)
+    providers = {bill.bill_id: bill.provider for bill in bills}
+    return RunBook(
+        run=run,
+        month=month,
+        reference=RunReference(
+            number=run.number,
+            digest=run.outputs_digest,
+            inputs_digest=run.inputs_digest,
+            author=run.author,
+            rules=(rule,),
+        ),
+        parts=tuple(_parts(run, f"{rule.rule} v{rule.version}")),
+        currency_of={_bill(b.bill_id, b.currency): b.currency for b in bills},
+        settlements=tuple(
+            Settlement(
+                bill=_bill(row.bill_id, row.currency),
+                provider=providers[row.bill_id],
+                cost_centre=row.cost_centre,
+                tenant=row.tenant,
+                exact=row.exact,
+                amount_minor=row.amount_minor,
+            )
+            for row in run.settlements.order_by("bill_id", "currency", "cost_centre", "tenant")
+        ),
+        payable_minor=dict(payable),
+        centres={facts.code: facts for facts in cost_centres()},
+        tenant_names={facts.key: facts.name or facts.key for facts in tenants()},
+        features=tuple(features(month.period)),
+        cells=tuple(metered_cells(month.period)),
+    )
+
+
+def _parts(run: AllocationRun, rule: str) -> Iterator[Part]:
+    rows = AllocationLine.objects.filter(run=run).exclude(strategy=ROUNDING).order_by("number")
+    for row in rows.iterator(chunk_size=5_000):
+        division: Hashable = (row.bill_id, row.currency, row.provider, row.pool)
+        if row.strategy == DIRECT:
+            division = (division, row.project, row.day, row.model, row.token_class, row.tier)
+        value, basis = cast("Decimal | None", row.basis_value), row.basis
+        weight = cast("Decimal | None", row.weight)
+        if value is not None and weight is not None:
+            value, basis = EXACT.multiply(value, weight), f"{row.basis} x weight"
+        yield Part(
+            StatementLine(
+                bill=_bill(row.bill_id, row.currency),
+                cost_centre=row.cost_centre,
+                tenant=row.tenant,
+                provider=row.provider,
+                model=row.model,
+                strategy=row.strategy,
+                pool=row.pool,
+                rule=rule,
+                basis=basis,
+                driver_value=value,
+                driver_total=row.basis_total,
+                amount=row.amount,
+            ),
+            division,
+        )
+
+
+def _bill(bill_id: int, currency: str) -> str:
+    return f"{bill_id} {currency}"
