@@ -159,11 +159,9 @@ def parse(
         event = _decode(payload)
     except UNDECODABLE as error:
         return refuse(payload, error, place=place)
-    # JSON holds a control character only as an escape (or DEL), an absent value only as null or
-    # "": three searches of the bytes spare most events a walk over all their fields.
-    problem = None
-    if b"\\" in payload or b"\x7f" in payload:
-        problem = _control_character(event, payload)
+    # An absent value is written null or "": two searches of the bytes spare most events a walk
+    # over all their fields.
+    problem = control_character(event, payload)
     if b"null" in payload or b'""' in payload:
         _fill_absent(event)
     problem = problem or finish(event, source=source, received_at=received_at)
@@ -180,14 +178,20 @@ def rejection(event: UsageEvent, problem: Problem, *, place: str) -> Rejection:
     )
 
 
-def finish(event: NativeEvent, *, source: str, received_at: datetime) -> Problem | None:
+def finish(
+    event: NativeEvent,
+    *,
+    source: str,
+    received_at: datetime,
+    quality: UsageQuality = "reported",
+) -> Problem | None:
     """Check a decoded event and turn it into a `UsageEvent`, in place; or say what is wrong.
 
     Only for an event that nobody else holds: to everyone else, events are immutable.
     """
     _set(event, "source", source)
     _set(event, "time_reported", True)  # noqa: FBT003 - the value that is set
-    _set(event, "usage_quality", "reported")
+    _set(event, "usage_quality", quality)
     problem = _settle_time(event, received_at)
     if event.usage is not UNSET:
         problem = problem or _take_usage(event)
@@ -236,8 +240,13 @@ def _settle_time(event: UsageEvent, received_at: datetime) -> Problem | None:
     return None
 
 
-def _control_character(event: UsageEvent, payload: bytes) -> Problem | None:
-    """Names hold no control characters; nothing holds NUL, which PostgreSQL cannot store."""
+def control_character(event: UsageEvent, payload: bytes) -> Problem | None:
+    """Names hold no control characters; nothing holds NUL, which PostgreSQL cannot store.
+
+    JSON holds a control character only as an escape (or as DEL), so most payloads need no walk.
+    """
+    if b"\\" not in payload and b"\x7f" not in payload:
+        return None
     if b"\\u0000" in payload:
         return Problem("control_character", "the event holds NUL (\\u0000); remove it")
     texts = [(name, getattr(event, name)) for name in _TEXTS]

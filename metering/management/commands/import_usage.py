@@ -1,0 +1,204 @@
+"""`manage.py import_usage FILE`: take usage in from a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from metering.domain.usage import Rejection, UsageEvent
+from metering.ingestion import IngestResult, Outcome, ingest_stream
+from metering.usage_files import FORMATS, UnreadableFile, UsageFile, open_usage
+
+SHOWN: Final = 10
+BATCH: Final = 5_000
+_IN_FLIGHT: Final = 4 * BATCH
+"""More items than ingestion holds at a time: one batch being written, one prepared, one read."""
+
+
+class Command(BaseCommand):
+    help = (
+        "Import usage events from a file: JSON Lines (native or Opsmeter), CSV or Parquet, "
+        "plain or gzipped. Each event counts once, however often the file is imported. Exits "
+        "with 1 if anything was rejected or in conflict; what is good is stored all the same."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument("--format", choices=FORMATS, help="default: as the file shows it")
+        parser.add_argument(
+            "--map",
+            action="append",
+            default=[],
+            metavar="FIELD=COLUMN",
+            help="a native field and the column that carries it (tags.NAME and units.NAME too); "
+            "columns named like a field need none",
+        )
+        parser.add_argument("--source", default="file", help="default: %(default)s")
+        parser.add_argument(
+            "--naive-utc",
+            action="store_true",
+            help="times without a zone in a table are UTC (otherwise they are rejected)",
+        )
+        parser.add_argument(
+            "--rejects", type=Path, metavar="FILE", help="write all that was not taken, as JSONL"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = datetime.now(UTC)
+        try:
+            usage = open_usage(
+                options["file"],
+                source=options["source"],
+                received_at=now,
+                format=options["format"],
+                column_map=_column_map(options["map"]),
+                naive_utc=options["naive_utc"],
+            )
+        except UnreadableFile as error:
+            raise CommandError(str(error)) from error
+        places = _Places(usage)
+        with ExitStack() as stack:
+            rejects = _open_rejects(stack, options["rejects"])
+            shown: list[dict[str, str | int]] = []
+
+            def on_outcome(outcome: Outcome) -> None:
+                if outcome.outcome not in ("rejected", "conflict"):
+                    return
+                line = places.describe(outcome)
+                if len(shown) < SHOWN:
+                    shown.append(line)
+                if rejects is not None:
+                    rejects.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+            result = ingest_stream(
+                places,
+                now=now,
+                batch_size=BATCH,
+                on_outcome=on_outcome,
+                on_progress=_progress(stack, usage, quiet=options["json"]),
+            )
+        report = _report(options["file"], options["source"], usage, result, shown)
+        self.stdout.write(
+            json.dumps(report, ensure_ascii=False) if options["json"] else _text(report)
+        )
+        if result.rejected or result.conflicts:
+            sys.exit(1)
+
+
+class _Places:
+    """The file's items, remembering where the last ones stand: ingestion knows an item by its
+    index in the stream, a person by its line."""
+
+    def __init__(self, usage: UsageFile) -> None:
+        self._usage = usage
+        self._recent = [""] * _IN_FLIGHT
+
+    def __iter__(self) -> Iterator[UsageEvent | Rejection]:
+        for index, (place, item) in enumerate(self._usage.items):
+            self._recent[index % _IN_FLIGHT] = place
+            yield item
+
+    def describe(self, outcome: Outcome) -> dict[str, str | int]:
+        return {
+            "place": self._recent[outcome.index % _IN_FLIGHT],
+            "outcome": outcome.outcome,
+            "reason": outcome.reason or "",
+            "message": outcome.message or "",
+            "key": outcome.key or "",
+        }
+
+
+def _column_map(pairs: list[str]) -> dict[str, str]:
+    column_map: dict[str, str] = {}
+    for pair in pairs:
+        field, separator, column = pair.partition("=")
+        if not (field and separator and column):
+            raise CommandError(f"--map {pair}: write it as FIELD=COLUMN, like model=Model")
+        if field in column_map:
+            raise CommandError(f"--map {pair}: {field} is mapped to {column_map[field]!r} already")
+        column_map[field] = column
+    return column_map
+
+
+def _open_rejects(stack: ExitStack, path: Path | None) -> IO[str] | None:
+    if path is None:
+        return None
+    try:
+        return stack.enter_context(path.open("w", encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"--rejects {path} cannot be written: {error.strerror}") from error
+
+
+def _progress(stack: ExitStack, usage: UsageFile, *, quiet: bool) -> Any:
+    """What ingestion calls after every batch: moves a bar on a terminal, else does nothing."""
+    if quiet or not sys.stderr.isatty():
+        return None
+    bar = stack.enter_context(
+        Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+    )
+    task = bar.add_task("reading", total=usage.size if usage.position else None)
+
+    def moved(result: IngestResult) -> None:
+        bar.update(
+            task,
+            description=f"{result.total:,} events",
+            completed=usage.position() if usage.position else 0,
+        )
+
+    return moved
+
+
+def _report(
+    path: Path,
+    source: str,
+    usage: UsageFile,
+    result: IngestResult,
+    problems: list[dict[str, str | int]],
+) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "format": usage.format,
+        "source": source,
+        "accepted": result.accepted,
+        "duplicates": result.duplicates,
+        "amended": result.amended,
+        "conflicts": result.conflicts,
+        "rejected": result.rejected,
+        "ignoredColumns": list(usage.ignored),
+        "problems": problems,
+    }
+
+
+def _text(report: dict[str, Any]) -> str:
+    lines = [f"{report['file']} ({report['format']}, source {report['source']})"]
+    lines += [
+        f"  {name:<11}{report[name]:>12,}"
+        for name in ("accepted", "duplicates", "amended", "conflicts", "rejected")
+    ]
+    if report["ignoredColumns"]:
+        lines.append(f"  columns not used: {', '.join(report['ignoredColumns'])}")
+    for problem in report["problems"]:
+        lines.append(
+            f"  {problem['place']}: {problem['outcome']} ({problem['reason']}): "
+            f"{problem['message']}"
+        )
+    more = report["conflicts"] + report["rejected"] - len(report["problems"])
+    if more > 0:
+        lines.append(f"  … and {more:,} more; --rejects FILE writes all of them")
+    return "\n".join(lines)
