@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 PROVIDER_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -151,6 +151,27 @@ class ListedProvider:
     provider_match: Clause | None = None
     model_match: Clause | None = None
     fallbacks: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        said = {
+            "id": self.id,
+            "provider_match": self.provider_match and self.provider_match.as_json(),
+            "model_match": self.model_match and self.model_match.as_json(),
+            "fallbacks": list(self.fallbacks),
+            "models": [[model.id, model.match.as_json()] for model in self.models],
+        }
+        return {key: value for key, value in said.items() if value}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ListedProvider:
+        on_provider, on_model = value.get("provider_match"), value.get("model_match")
+        return cls(
+            value["id"],
+            tuple(ListedModel(name, Clause.from_json(c)) for name, c in value.get("models", ())),
+            on_provider and Clause.from_json(on_provider),
+            on_model and Clause.from_json(on_model),
+            tuple(value.get("fallbacks", ())),
+        )
 
     def model_for(self, name: str) -> ListedModel | None:
         return next((model for model in self.models if model.match.matches(name)), None)

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, time
 from decimal import Decimal
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+from metering.domain.money import plain
 from metering.domain.units import UNITS
 
 
@@ -63,6 +64,16 @@ class UnitPrice:
                 price = tier.price
         return price
 
+    def as_json(self) -> dict[str, object]:
+        """`{"per": 1000000, "base": "2.5", "tiers": [[272000, "5"]]}`: amounts as texts."""
+        tiers = [[tier.start, plain(tier.price)] for tier in self.tiers]
+        return {"per": self.per, "base": plain(self.base), **({"tiers": tiers} if tiers else {})}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> UnitPrice:
+        tiers = tuple(Tier(start, Decimal(price)) for start, price in value.get("tiers", ()))
+        return cls(value["per"], Decimal(value["base"]), tiers)
+
 
 @dataclass(frozen=True, slots=True)
 class DailyWindow:
@@ -100,6 +111,20 @@ class Conditions:
     def met_by(self, call: Mapping[str, str]) -> bool:
         """Whether the call's own values fulfil `when`; the window is another question."""
         return all(call.get(key) == value for key, value in self.when.items())
+
+    def as_json(self) -> dict[str, object]:
+        """`{"when": {"processing": "batch"}}`, `{"window": ["01:00:00", "04:00:00"]}`, `{}`."""
+        window = self.window and [self.window.start.isoformat(), self.window.end.isoformat()]
+        said = {"when": dict(self.when), "window": window}
+        return {key: value for key, value in said.items() if value}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Conditions:
+        window = value.get("window")
+        return cls(
+            value.get("when", {}),
+            window and DailyWindow(*(time.fromisoformat(clock) for clock in window)),
+        )
 
 
 ALWAYS: Final = Conditions()
@@ -141,6 +166,17 @@ class Price:
                 "add it to metering/domain/units.py"
             )
         object.__setattr__(self, "unit_prices", MappingProxyType(dict(self.unit_prices)))
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What the row prices: of two rows with one identity, only one can hold at an instant."""
+        on = self.conditions
+        return (self.provider, self.model_id, tuple(on.when.items()), on.window)
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What the row says about it, whenever it holds."""
+        return (frozenset(self.unit_prices.items()), self.currency, self.rank)
 
     @property
     def place(self) -> str:

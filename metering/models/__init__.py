@@ -14,11 +14,14 @@ from metering.models.owners import (
     TenantMapping,
     UserIdentity,
 )
+from metering.models.prices import PriceListImport, PriceRow
 from metering.models.seals import Seal, SealBucket
 
 __all__ = [
     "CostCentre",
     "OwnerMapping",
+    "PriceListImport",
+    "PriceRow",
     "Provider",
     "Seal",
     "SealBucket",

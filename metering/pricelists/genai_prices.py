@@ -124,7 +124,7 @@ def _variant_rows(model: listed.ModelInfo, place: str) -> Iterator[_Row]:
             for unit_prices, since in variants:
                 if since <= start:
                     merged = unit_prices | merged
-            yield _Row(merged, start, end, conditions[key], len(groups) - number)
+            yield _Row(merged, start, end, conditions[key], -number)
 
 
 def _when(constraint: _Constraint, place: str) -> tuple[datetime, DailyWindow | None]:

@@ -1,0 +1,99 @@
+"""The price book's rows: dated prices, and the lists that they came from."""
+
+from __future__ import annotations
+
+import pgtrigger
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import RangeOperators
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from metering.models.owners import validity
+
+
+class PriceListImport(models.Model):
+    """One edition of a price list, as it took effect here.
+
+    `rules` says how the edition finds providers and models; `digest` is of its rules and prices,
+    so that importing the same edition again is seen to change nothing.
+    """
+
+    book = models.TextField(help_text="the list's name, genai-prices")
+    source = models.TextField(help_text="the list and its version, genai-prices 0.2.3")
+    rules = models.JSONField()
+    digest = models.TextField()
+    effective_at = models.DateTimeField()
+    imported_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "price_list_import"
+        ordering = ["effective_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "effective_at"], name="one_price_list_takes_effect_at_a_time"
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(
+                name="price_list_is_permanent", operation=pgtrigger.Update | pgtrigger.Delete
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} from {self.effective_at:%Y-%m-%d}"
+
+
+class PriceRow(models.Model):
+    """A dated price (`metering.domain.prices.Price`). Events name it as the row that priced them.
+
+    What it says never changes; only its end may be set, or moved to an earlier instant. A row that
+    was taken back before it began ends where it starts, and holds at no instant.
+    """
+
+    book = models.TextField()
+    provider = models.TextField()
+    model_id = models.TextField()
+    conditions = models.JSONField()
+    conditions_digest = models.TextField()
+    unit_prices = models.JSONField()
+    currency = models.TextField()
+    rank = models.IntegerField()
+    content_digest = models.TextField()
+    valid_from = models.DateTimeField(null=True)
+    valid_to = models.DateTimeField(null=True)
+    opened_by = models.ForeignKey(PriceListImport, on_delete=models.PROTECT, related_name="opened")
+
+    class Meta:
+        db_table = "price_row"
+        constraints = [
+            ExclusionConstraint(
+                name="one_price_of_a_model_and_condition_at_a_time",
+                expressions=[
+                    ("book", RangeOperators.EQUAL),
+                    ("provider", RangeOperators.EQUAL),
+                    ("model_id", RangeOperators.EQUAL),
+                    ("conditions_digest", RangeOperators.EQUAL),
+                    (validity(), RangeOperators.OVERLAPS),
+                ],
+            ),
+            models.CheckConstraint(
+                condition=Q(valid_to=None) | Q(valid_from=None) | Q(valid_to__gte=F("valid_from")),
+                name="price_row_ends_after_it_starts",
+            ),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="only_a_prices_end_may_change", exclude=["valid_to"]),
+            pgtrigger.Protect(
+                name="a_price_may_only_end_earlier",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "OLD.valid_to IS NOT NULL"
+                    " AND (NEW.valid_to IS NULL OR NEW.valid_to > OLD.valid_to)"
+                ),
+            ),
+            pgtrigger.Protect(name="a_price_is_never_deleted", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model_id} {self.conditions or 'standard'}"
