@@ -102,7 +102,7 @@ def _owner(
 
 def seats_csv() -> bytes:
     """Seats per cost centre: a driver that no call carries."""
-    columns = ("driver", "cost_centre", "value", "valid_from")
+    columns = ("driver", "cost_centre", "tenant", "value", "valid_from")
     return _csv(
         columns,
         (

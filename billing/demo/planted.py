@@ -73,7 +73,7 @@ STORIES: Final[dict[Cause, str]] = {
     "metered_not_billed": f"{REFUSED_MODEL} refused its calls of day {REFUSED_DAY}",
     "unpriced": f"{PREVIEW_MODEL} has no price in any list",
     "executed_not_requested": f"{REROUTED_MODEL} was answered by {REROUTED_TO} on two days",
-    "price_difference": f"{DRIFT_MODEL} at {DRIFT_FACTOR} of its price from day {DRIFT_FROM_DAY} on",
+    "price_difference": f"{DRIFT_MODEL} at {DRIFT_FACTOR} of its price from day {DRIFT_FROM_DAY}",
     "rounding": f"each line is rounded to {BILL_DECIMALS} decimals",
     "fees": "file search storage",
     "credits": "a promotional credit",
