@@ -22,56 +22,34 @@ from metering.domain.cells import Owner
 from metering.domain.identity import UserKind, identify
 from metering.domain.keys import claim_digest, event_key
 from metering.domain.money import plain
-from metering.domain.prices import PriceBook
+from metering.domain.price_book import PriceBook
 from metering.domain.rating import Rating, rate, usage_classes
-from metering.domain.usage import UsageEvent
+from metering.domain.rollup import ClassCost
+from metering.domain.usage import COUNTS, UsageEvent
+
+_KINDS: Final = {
+    "occurred_at": "timestamptz",
+    "time_reported": "boolean",
+    "batch": "boolean",
+    "attempt": "integer",
+    "latency_ms": "integer",
+    "units": "json",
+    "usage": "json",
+    "tags": "json",
+    "shares": "json",
+    **dict.fromkeys(COUNTS, "integer"),
+}
+_PRIVATE: Final = ("user_id", "anon_id", "ip_hash", "agent_hash")
+_REPORTED: Final = UsageEvent.__struct_fields__[: -len(_PRIVATE)]
+assert UsageEvent.__struct_fields__[-len(_PRIVATE) :] == _PRIVATE, "identifiers must come last"
 
 SEALED: Final = (
     ("event_key", "uuid"),
-    ("occurred_at", "timestamptz"),
     ("received_at", "timestamptz"),
-    ("time_reported", "boolean"),
-    ("source", "text"),
-    ("external_request_id", "text"),
-    ("event_id", "text"),
-    ("attempt", "integer"),
-    ("provider", "text"),
     ("provider_project", "text"),
-    ("model", "text"),
-    ("model_executed", "text"),
-    ("provider_request_id", "text"),
-    ("input_tokens", "integer"),
-    ("cached_input_tokens", "integer"),
-    ("cache_write_tokens", "integer"),
-    ("cache_write_1h_tokens", "integer"),
-    ("output_tokens", "integer"),
-    ("reasoning_tokens", "integer"),
-    ("audio_input_tokens", "integer"),
-    ("audio_output_tokens", "integer"),
-    ("image_input_tokens", "integer"),
-    ("image_output_tokens", "integer"),
-    ("units", "json"),
-    ("usage", "json"),
-    ("usage_format", "text"),
-    ("usage_quality", "text"),
-    ("service_tier", "text"),
-    ("batch", "boolean"),
-    ("region", "text"),
-    ("served_from", "text"),
-    ("endpoint_tag", "text"),
-    ("prompt_version", "text"),
-    ("tenant_id", "text"),
-    ("cost_center", "text"),
-    ("status", "text"),
-    ("error_code", "text"),
-    ("latency_ms", "integer"),
-    ("data_mode", "text"),
-    ("environment", "text"),
-    ("trace_id", "text"),
-    ("workflow", "text"),
-    ("tags", "json"),
-    ("shares", "json"),
+    *((name, _KINDS.get(name, "text")) for name in _REPORTED),
 )
+"""What was reported: the fields of `UsageEvent` in their order, without those that name a user."""
 
 VALUED: Final = (
     ("user_pseudonym", "uuid"),
@@ -104,7 +82,7 @@ class ControlCharacter(ValueError):
     """A text of the event holds a control character, which no name or id has."""
 
 
-class PreparedEvent(msgspec.Struct):
+class PreparedEvent(msgspec.Struct, gc=False):
     """An event with everything that can be known of it without the database."""
 
     event: UsageEvent
@@ -117,14 +95,14 @@ class PreparedEvent(msgspec.Struct):
     cost_centre: str
     owner_route: str
     rating: Rating
-    classes: tuple[tuple[str, int | Decimal], ...]
+    classes: tuple[ClassCost, ...]
     share_owners: tuple[Owner, ...]
     sealed: str
     seal_digest: bytes
 
 
 def prepare(
-    event: UsageEvent, *, owners: OwnerBook, prices: PriceBook, hash_key: bytes, now: datetime
+    event: UsageEvent, *, owners: OwnerBook, prices: PriceBook, hash_key: bytes, received_at: str
 ) -> PreparedEvent:
     """Key, digest, attribute and rate one event. Pure: books and time are arguments."""
     lookup, kind = identify(event, hash_key)
@@ -135,9 +113,10 @@ def prepare(
     cost_centre, route = owners.cost_centre_of(event, user, tenant)
     project = owners.project_of(event)
     key = event_key(event)
-    sealed = sealed_text(event, key=key, project=project, received_at=now)
+    sealed = sealed_text(event, key=key, project=project, received_at=received_at)
     if sealed.count("\t") != len(SEALED) - 1 or _CONTROL.search(sealed):
         raise ControlCharacter("a text field holds a tab, newline or other control character")
+    rating = rate(event, prices)
     return PreparedEvent(
         event=event,
         key=key,
@@ -148,74 +127,57 @@ def prepare(
         tenant=tenant,
         cost_centre=cost_centre,
         owner_route=route,
-        rating=rate(event, prices),
-        classes=usage_classes(event),
+        rating=rating,
+        classes=class_costs(event, rating),
         share_owners=tuple(owners.tenant_owner(event, s.tenant_id) for s in event.shares),
         sealed=sealed,
         seal_digest=sha256(sealed.encode()).digest(),
     )
 
 
-def _instant(value: datetime) -> str:
-    return value.isoformat(timespec="microseconds")
+def class_costs(event: UsageEvent, rating: Rating) -> tuple[ClassCost, ...]:
+    """Every class the event used, with what it should have cost: `None` where it is unpriced."""
+    lines = tuple((line.token_class, line.quantity, line.amount) for line in rating.lines)
+    if rating.reason is None and lines:
+        return lines
+    rated = {name for name, _, _ in lines}
+    nothing = Decimal(0) if rating.pricing == "free" else None
+    return lines + tuple(
+        (name, quantity, nothing) for name, quantity in usage_classes(event) if name not in rated
+    )
 
 
 def _text(value: object) -> str:
     return NULL if value is None else str(value)
 
 
-def sealed_text(event: UsageEvent, *, key: str, project: str, received_at: datetime) -> str:
-    """The sealed part as tab-separated text in the order of `SEALED`, with `NULL` for NULL."""
-    e = event
-    # Joined by position: one list of names in this hot path, the tuple `SEALED`, is enough.
-    return "\t".join(
-        (
-            key,
-            _instant(e.occurred_at),
-            _instant(received_at),
-            _BOOLEAN[e.time_reported],
-            e.source,
-            e.external_request_id,
-            _text(e.event_id),
-            _text(e.attempt),
-            e.provider,
-            project,
-            e.model,
-            _text(e.model_executed),
-            _text(e.provider_request_id),
-            _text(e.input_tokens),
-            _text(e.cached_input_tokens),
-            _text(e.cache_write_tokens),
-            _text(e.cache_write_1h_tokens),
-            _text(e.output_tokens),
-            _text(e.reasoning_tokens),
-            _text(e.audio_input_tokens),
-            _text(e.audio_output_tokens),
-            _text(e.image_input_tokens),
-            _text(e.image_output_tokens),
-            _json(e.units).decode() if e.units else NULL,
-            _text(e.usage),
-            _text(e.usage_format),
-            e.usage_quality,
-            e.service_tier,
-            _BOOLEAN[e.batch],
-            _text(e.region),
-            e.served_from,
-            _text(e.endpoint_tag),
-            _text(e.prompt_version),
-            _text(e.tenant_id),
-            _text(e.cost_center),
-            e.status,
-            _text(e.error_code),
-            _text(e.latency_ms),
-            e.data_mode,
-            e.environment,
-            _text(e.trace_id),
-            _text(e.workflow),
-            _json(e.tags).decode() if e.tags else NULL,
-            _json(e.shares).decode() if e.shares else NULL,
-        )
-    )
+_OCCURRED, _TIMED, _BATCH, _UNITS, _TAGS, _SHARES = (
+    _REPORTED.index(name)
+    for name in ("occurred_at", "time_reported", "batch", "units", "tags", "shares")
+)
+
+
+def sealed_text(event: UsageEvent, *, key: str, project: str, received_at: str) -> str:
+    """The sealed part as tab-separated text in the order of `SEALED`, with `NULL` for NULL.
+
+    `received_at` comes as text in the form of `instant_text`: it is the same for a whole batch.
+    """
+    fields = [
+        NULL if value is None else value if value.__class__ is str else str(value)
+        for value in msgspec.structs.astuple(event)[: -len(_PRIVATE)]
+    ]
+    fields[_OCCURRED] = instant_text(event.occurred_at)
+    fields[_TIMED] = _BOOLEAN[event.time_reported]
+    fields[_BATCH] = _BOOLEAN[event.batch]
+    fields[_UNITS] = _json(event.units).decode() if event.units else NULL
+    fields[_TAGS] = _json(event.tags).decode() if event.tags else NULL
+    fields[_SHARES] = _json(event.shares).decode() if event.shares else NULL
+    return f"{key}\t{received_at}\t{project}\t" + "\t".join(fields)
+
+
+def instant_text(instant: datetime) -> str:
+    """An aware UTC instant with all six decimals: `2026-10-03T12:00:00.123000+00:00`."""
+    return instant.isoformat(timespec="microseconds")
 
 
 def lines_json(rating: Rating) -> str:

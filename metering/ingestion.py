@@ -33,7 +33,14 @@ from metering.domain.identity import identify
 from metering.domain.keys import event_key
 from metering.domain.price_book import PriceBook
 from metering.domain.usage import COUNTS, Rejection, UsageEvent
-from metering.event_rows import COLUMNS, ControlCharacter, PreparedEvent, copy_line, prepare
+from metering.event_rows import (
+    COLUMNS,
+    ControlCharacter,
+    PreparedEvent,
+    copy_line,
+    instant_text,
+    prepare,
+)
 from metering.rollups import append_deltas, event_parts
 
 ATTEMPTS: Final = 4
@@ -45,7 +52,7 @@ _OUTPUT: Final = COUNTS.index("output_tokens")
 OutcomeKind = Literal["accepted", "duplicate", "amended", "conflict", "rejected"]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What became of one event of a batch. `index` counts from 0 in the order of sending."""
 
     index: int
@@ -152,6 +159,7 @@ def prepare_batch(
     """Everything about a batch that needs no database. Pure: runs beside the writer."""
     known = books.prices.known_providers() | books.owners.providers
     oldest = now - books.horizon
+    received_at = instant_text(now)
     prepared: list[Prepared] = []
     for item in items:
         if isinstance(item, Rejection):
@@ -168,7 +176,7 @@ def prepare_batch(
                         owners=books.owners,
                         prices=books.prices,
                         hash_key=books.hash_key,
-                        now=now,
+                        received_at=received_at,
                     )
                 )
             except ControlCharacter as error:

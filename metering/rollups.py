@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from django.db import connection, transaction
 
 from metering.domain.cells import Owner
-from metering.domain.money import EXACT, plain
+from metering.domain.money import EXACT
 from metering.domain.periods import bucket_of
 from metering.domain.rollup import (
     CELL_KEY,
@@ -26,9 +26,10 @@ from metering.domain.rollup import (
     Part,
     parts,
 )
-from metering.event_rows import NULL, PreparedEvent
+from metering.event_rows import PreparedEvent
 
 _FOLD_LOCK: Final = 7_315_002
+_ZERO: Final = Decimal(0)
 
 
 class Rollup(NamedTuple):
@@ -65,15 +66,9 @@ def append_deltas(
 
 
 def event_parts(prepared: PreparedEvent) -> tuple[Part, ...]:
-    """The owners' parts of a prepared event, with what each class should have cost."""
-    costs = {line.token_class: line.amount for line in prepared.rating.lines}
-    unpriced = prepared.rating.cost is None
-    classes = tuple(
-        (name, quantity, None if unpriced else costs.get(name, Decimal(0)))
-        for name, quantity in prepared.classes
-    )
+    """The owners' parts of a prepared event."""
     owner = Owner(prepared.cost_centre, prepared.tenant)
-    return tuple(parts(prepared.event, owner, prepared.share_owners, classes))
+    return tuple(parts(prepared.event, owner, prepared.share_owners, prepared.classes))
 
 
 def _add(
@@ -85,9 +80,9 @@ def _add(
     bucket = bucket_of(event.occurred_at)
     day = event.occurred_at.date()
     for part in event_parts(prepared):
-        centre, tenant = part.owner
-        cost = Decimal(0)
-        for name, quantity, amount in part.classes:
+        (centre, tenant), events, counts, classes = part
+        cost = _ZERO
+        for name, quantity, amount in classes:
             if amount is not None:
                 cost = EXACT.add(cost, amount)
             cell.add(
@@ -100,10 +95,10 @@ def _add(
                     tier,
                     tenant,
                     centre,
-                    rating.pricing,
+                    "unpriced" if amount is None else rating.pricing,
                     rating.currency,
                 ),
-                (part.events, quantity, amount or 0),
+                (events, quantity, amount or 0),
             )
         usage.add(
             (
@@ -125,9 +120,9 @@ def _add(
                 rating.pricing,
                 rating.currency,
             ),
-            (part.events, *part.counts, cost, (event.latency_ms or 0) if part.events else 0),
+            (events, *counts, cost, (event.latency_ms or 0) if events else 0),
         )
-        if pseudonym is not None and part.events:
+        if pseudonym is not None and events:
             tokens = (event.input_tokens or 0) + (event.output_tokens or 0)
             user.add(
                 (day, tenant, centre, pseudonym, prepared.user_kind),
@@ -139,25 +134,20 @@ def _copy(rollup: Rollup, deltas: Deltas) -> None:
     if not len(deltas):
         return
     text = "".join(
-        [
-            "\t".join([_field(value) for value in row]).replace("\\", "\\\\") + "\n"
-            for row in deltas.rows()
-        ]
+        ["\t".join([_field(v) for v in row]).replace("\\", "\\\\") + "\n" for row in deltas.rows()]
     )
     columns = ", ".join((*rollup.key, *rollup.sums))
     with (
         connection.cursor() as cursor,
-        cursor.copy(
-            f"COPY {rollup.name}_rollup_tail ({columns}) FROM STDIN (NULL E'\\x1e')"
-        ) as copy,
+        cursor.copy(f"COPY {rollup.name}_rollup_tail ({columns}) FROM STDIN") as copy,
     ):
         copy.write(text)
 
 
 def _field(value: object) -> str:
-    if value is None:
-        return NULL
-    return plain(value) if isinstance(value, Decimal) else str(value)
+    if value.__class__ is str:
+        return value  # type: ignore[return-value]
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def fold() -> dict[str, int]:

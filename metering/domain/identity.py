@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import Final, Literal
 
 from metering.domain.usage import UsageEvent
@@ -19,6 +20,7 @@ by an anonymous id, an address hash or an agent hash only; `unknown`: nothing wa
 _ANONYMOUS: Final = (("anon_id", b"anon"), ("ip_hash", b"ip"), ("agent_hash", b"agent"))
 
 
+@lru_cache(maxsize=100_000)
 def lookup_hash(key: bytes, namespace: bytes, identifier: str) -> bytes:
     """HMAC-SHA-256 of the identifier under the installation's key."""
     return hmac.digest(key, namespace + b"\x1f" + identifier.encode(), hashlib.sha256)

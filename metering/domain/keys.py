@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from metering.domain.usage import COUNTS, UsageEvent
+from metering.domain.usage import UsageEvent, counts_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -33,8 +33,8 @@ def event_key(event: UsageEvent) -> str:
             event.external_request_id,
             event.model,
             event.model_executed,
-            *[getattr(event, name) for name in COUNTS],
-            {unit: str(quantity) for unit, quantity in event.units.items()},
+            counts_of(event),
+            event.units,
             event.status,
             event.error_code,
             event.latency_ms,

@@ -97,5 +97,5 @@ class Month:
 
 def bucket_of(instant: datetime) -> datetime:
     """The start of the 15-minute UTC bucket that holds the (aware) instant."""
-    utc = instant.astimezone(UTC)
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
     return utc.replace(minute=utc.minute // 15 * 15, second=0, microsecond=0)

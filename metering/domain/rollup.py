@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from metering.domain.apportionment import apportion
 from metering.domain.cells import Owner
 from metering.domain.money import EXACT, from_units, to_units
-from metering.domain.usage import COUNTS, UsageEvent
+from metering.domain.usage import COUNTS, UsageEvent, counts_of
 
 USAGE_KEY: Final = (
     "bucket_at",
@@ -62,6 +62,10 @@ _INPUT_SIDE: Final = frozenset(
 _OUTPUT_SIDE: Final = frozenset({"output", "output_audio", "output_image"})
 
 
+ClassCost = tuple[str, int | Decimal, Decimal | None]
+"""A class, how much of it was used, and what that should have cost (`None`: unpriced)."""
+
+
 class Part(NamedTuple):
     """One owner's part of a call: its counts in the order of COUNTS, and per class what it used
     and what that should have cost (`None`: unpriced)."""
@@ -69,14 +73,14 @@ class Part(NamedTuple):
     owner: Owner
     events: int
     counts: tuple[int, ...]
-    classes: tuple[tuple[str, int | Decimal, Decimal | None], ...]
+    classes: tuple[ClassCost, ...]
 
 
 def parts(
     event: UsageEvent,
     owner: Owner,
     share_owners: tuple[Owner, ...],
-    classes: tuple[tuple[str, int | Decimal, Decimal | None], ...],
+    classes: tuple[ClassCost, ...],
 ) -> Iterator[Part]:
     """The owners' parts of a call: one for a plain call; for a shared call one for each share and
     one for what the shares leave to the event's own owner. Each class's quantity and cost are
@@ -84,7 +88,7 @@ def parts(
     units by both), by largest remainder, so that the parts sum to the call exactly. The call
     itself is counted once, for the event's own owner.
     """
-    counts = tuple(getattr(event, name) or 0 for name in COUNTS)
+    counts = tuple([count or 0 for count in counts_of(event)])
     if not event.shares:
         yield Part(owner, 1, counts, classes)
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Final, Literal
 
 import msgspec
@@ -24,7 +25,7 @@ ServedFrom = Literal["provider", "caller_cache"]
 UsageQuality = Literal["provider_reported", "reported", "inconsistent", "missing"]
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class Share(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One tenant's part of a shared (batched) call, in tokens of the whole call."""
 
     tenant_id: str
@@ -32,12 +33,12 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int
 
 
-class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was reported of one call, normalised but not interpreted: no price, no owner.
 
     `occurred_at` is aware UTC; a source that sends no time gets the time of receipt and
-    `time_reported` false. `user_id`, `anon_id`, `ip_hash` and `agent_hash` are as sent and leave
-    this value only as pseudonyms. `usage` is the provider's own usage object as canonical JSON.
+    `time_reported` false. `user_id`, `anon_id`, `ip_hash` and `agent_hash` (the last four, which
+    the stored row leaves out) are as sent and leave this value only as pseudonyms. `usage` is the provider's own usage object as canonical JSON.
     """
 
     source: str
@@ -73,10 +74,6 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     endpoint_tag: str | None = None
     prompt_version: str | None = None
     tenant_id: str | None = None
-    user_id: str | None = None
-    anon_id: str | None = None
-    ip_hash: str | None = None
-    agent_hash: str | None = None
     cost_center: str | None = None
     status: Status = "success"
     error_code: str | None = None
@@ -88,8 +85,13 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: Mapping[str, str] = {}
     shares: tuple[Share, ...] = ()
 
+    user_id: str | None = None
+    anon_id: str | None = None
+    ip_hash: str | None = None
+    agent_hash: str | None = None
 
-class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a payload is no usage event. `place` names where (a line, an index), `reason` is a
     stable code for programs, `message` says what is wrong and how to mend it."""
 
@@ -112,3 +114,6 @@ COUNTS: Final = (
     "image_output_tokens",
 )
 """The token counts of an event, in the order in which they are keyed, sealed and stored."""
+
+counts_of: Final = attrgetter(*COUNTS)
+"""The counts of an event as a tuple in the order of COUNTS."""
