@@ -170,17 +170,8 @@ def overage(price: Price, quantity: Decimal) -> tuple[Decimal, int, Decimal]:
             assert_never(price)
 
 
-def _index(line: UsageLine, plan: Plan) -> int | Reason:
-    outside = _outside(line, plan.scope)
-    if outside is not None:
-        return outside
-    for index, candidate in enumerate(plan.charges):
-        if candidate.meters(line.model, line.endpoint_tag, line.token_class):
-            return index
-    return "no_charge"
-
-
-def _outside(line: UsageLine, scope: Scope) -> Reason | None:
+def left_out_by(line: UsageLine, scope: Scope) -> Reason | None:
+    """What in the scope leaves the usage out, if anything does."""
     if line.data_mode not in scope.data_modes:
         return "data_mode"
     if line.environment not in scope.environments:
@@ -190,6 +181,16 @@ def _outside(line: UsageLine, scope: Scope) -> Reason | None:
     if line.served_from not in scope.served_from:
         return "served_from"
     return None
+
+
+def _index(line: UsageLine, plan: Plan) -> int | Reason:
+    outside = left_out_by(line, plan.scope)
+    if outside is not None:
+        return outside
+    for index, candidate in enumerate(plan.charges):
+        if candidate.meters(line.model, line.endpoint_tag, line.token_class):
+            return index
+    return "no_charge"
 
 
 def _without_zeros(charge: Charge, uses: Mapping[Use, Decimal]) -> dict[Use, Decimal]:

@@ -78,6 +78,9 @@ class Cycle:
         zone = zone_of(self.zone)
         return Period(start_of_day(self.first_day, zone), start_of_day(self.end_day, zone))
 
+    def overlaps(self, period: Period) -> bool:
+        return self.period.start < period.end and period.start < self.period.end
+
 
 @cache
 def zone_of(key: str) -> ZoneInfo:

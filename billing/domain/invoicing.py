@@ -13,7 +13,6 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from billing.domain.charges import Line
-from metering.domain.digests import digest_of
 from metering.domain.money import EXACT, from_minor, settle
 
 
@@ -56,31 +55,21 @@ def rounding_of(settled: Settled) -> Decimal:
         return from_minor(settled.total_minor, settled.currency) - exact
 
 
-def line_content(line: Line, amount_minor: int) -> dict[str, Any]:
+def line_content(settled: SettledLine) -> dict[str, Any]:
     """What a digest of an invoice holds of a line: everything that decides what is owed and why."""
+    line = settled.line
     return {
         "kind": line.kind,
-        "charge": line.charge_code,
+        "charge_code": line.charge_code,
         "description": line.description,
         "unit": line.unit,
         "quantity": line.quantity,
         "unit_price": line.unit_price,
         "per": line.per,
         "amount": line.amount,
-        "amount_minor": amount_minor,
+        "amount_minor": settled.amount_minor,
         "parts": [
             [part.use.model, part.use.endpoint_tag, part.quantity, part.amount]
             for part in line.parts
         ],
     }
-
-
-def lines_digest(settled: Settled) -> str:
-    """Hex SHA-256 of the lines as they are owed."""
-    return digest_of(
-        {
-            "currency": settled.currency,
-            "total_minor": settled.total_minor,
-            "lines": [line_content(x.line, x.amount_minor) for x in settled.lines],
-        }
-    )

@@ -1,0 +1,63 @@
+"""Approval of invoices: a draft becomes owed only by a second person's word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+
+from billing.invoice_run import InvoiceRun, lock_tenant
+from billing.models import Invoice
+
+
+class NotApproved(ValueError):
+    """The invoice cannot be approved by this person now; the message says why."""
+
+
+def approve_run(result: InvoiceRun, *, by: str, now: datetime) -> InvoiceRun:
+    """Approve every draft of a run, all or none, and give the run with their new state.
+
+    Raises `NotApproved`; then no draft of the run is approved.
+    """
+    drafts = {x.invoice_id for x in result.outcomes if x.state == Invoice.State.DRAFT}
+    with transaction.atomic():
+        for invoice_id in sorted(filter(None, drafts)):
+            approve(invoice_id, by=by, now=now)
+    return replace(
+        result,
+        outcomes=tuple(
+            replace(x, state=Invoice.State.APPROVED) if x.invoice_id in drafts else x
+            for x in result.outcomes
+        ),
+    )
+
+
+def approve(invoice_id: int, *, by: str, now: datetime) -> Invoice:
+    """Approve a draft. Approving it again by the same person changes nothing.
+
+    Raises `NotApproved` for one's own draft, for a cycle that has not ended at `now`, and for an
+    invoice that is no draft any more.
+    """
+    if not by.strip():
+        raise NotApproved("an approval needs the name of a person; give --as USER")
+    with transaction.atomic():
+        invoice = Invoice.objects.get(pk=invoice_id)
+        lock_tenant(invoice.tenant)
+        invoice.refresh_from_db()
+        if invoice.state == Invoice.State.APPROVED and invoice.approved_by == by:
+            return invoice
+        if invoice.state != Invoice.State.DRAFT:
+            raise NotApproved(f"invoice {invoice.pk} is {invoice.state}; only a draft is approved")
+        if invoice.author == by:
+            raise NotApproved(f"{by} made invoice {invoice.pk}; another person must approve it")
+        if now < invoice.cycle_end:
+            raise NotApproved(
+                f"the cycle of invoice {invoice.pk} ends {invoice.cycle_end:%Y-%m-%d %H:%M} UTC; "
+                "approve it after that"
+            )
+        invoice.state = Invoice.State.APPROVED
+        invoice.approved_by = by
+        invoice.approved_at = now
+        invoice.save(update_fields=["state", "approved_by", "approved_at"])
+        return invoice

@@ -1,0 +1,99 @@
+"""The events under an invoice's lines: which they are, how many, and the digest that proves it.
+
+The lines of one charge (what is included, what is over) stand on the same events: all that the
+charge meters. Selections name models and endpoint tags as they were used, never by pattern, so a
+line's evidence does not change when a plan's patterns do.
+"""
+
+from __future__ import annotations
+
+import glob
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from billing.domain.charges import Charged, UsageLine, Use, left_out_by
+from billing.domain.plans import Plan
+from metering import readings
+from metering.domain.digests import list_digest
+from metering.domain.periods import Period
+
+
+@dataclass(frozen=True, slots=True)
+class LineEvidence:
+    """The events under a line: as selections that share no event, their number, and the SHA-256
+    over them all, sorted by key. Nothing was metered: no selection, and an empty digest."""
+
+    selections: tuple[readings.Selection, ...] = ()
+    count: int = 0
+    digest: str = ""
+
+    def content(self) -> dict[str, Any]:
+        return {
+            "selections": [msgspec.to_builtins(s) for s in self.selections],
+            "count": self.count,
+            "digest": self.digest,
+        }
+
+
+def gather(
+    tenant: str, period: Period, plan: Plan, usage: Iterable[UsageLine], charged: Charged
+) -> dict[str, LineEvidence]:
+    """The evidence under each charge, by its code, in one pass over the tenant's events."""
+    seen = {Use(x.model, x.endpoint_tag) for x in usage if left_out_by(x, plan.scope) is None}
+    by_charge = {
+        metered.charge.code: selections_of(tenant, period, plan, metered.uses, seen)
+        for metered in charged.metered
+    }
+    single = {code: chosen[0] for code, chosen in by_charge.items() if len(chosen) == 1}
+    found = dict(zip(single, readings.evidence_for(list(single.values())), strict=True))
+    gathered: dict[str, LineEvidence] = {}
+    for code, chosen in by_charge.items():
+        if code in found:
+            gathered[code] = LineEvidence(chosen, found[code].count, found[code].digest)
+        elif chosen:
+            events = heapq.merge(*(readings.event_keys(s) for s in chosen))
+            gathered[code] = LineEvidence(chosen, *list_digest(events))
+        else:
+            gathered[code] = LineEvidence()
+    return gathered
+
+
+def selections_of(
+    tenant: str, period: Period, plan: Plan, uses: Iterable[Use], seen: Iterable[Use]
+) -> tuple[readings.Selection, ...]:
+    """The fewest selections that hold the uses of one charge and no other that was seen.
+
+    One for the models of which every endpoint tag belongs to the charge, and one for each set of
+    tags that other models have in it.
+    """
+    mine, all_tags = _tags(uses), _tags(seen)
+    models_by_tags: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for model, tags in sorted(mine.items()):
+        whole = tags == all_tags[model]
+        models_by_tags[() if whole else tuple(sorted(tags))].append(model)
+    scope = plan.scope
+    return tuple(
+        readings.Selection(
+            period=period,
+            tenant=tenant,
+            models=tuple(glob.escape(model) for model in models),
+            endpoint_tags=tags,
+            data_modes=tuple(sorted(scope.data_modes)),
+            environments=tuple(sorted(scope.environments)),
+            statuses=tuple(sorted(scope.statuses)),
+            served_from=tuple(sorted(scope.served_from)),
+        )
+        for tags, models in sorted(models_by_tags.items())
+    )
+
+
+def _tags(uses: Iterable[Use]) -> Mapping[str, set[str]]:
+    tags: dict[str, set[str]] = defaultdict(set)
+    for use in uses:
+        tags[use.model].add(use.endpoint_tag)
+    return tags

@@ -1,0 +1,39 @@
+"""`manage.py import_plans FILE`: plans and subscriptions from a TOML file."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from billing.plans import InvalidPlanFile, PlanConflict, import_plans
+
+
+class Command(BaseCommand):
+    help = "Import plans and subscriptions from a TOML file; the same file twice is harmless."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="a TOML file; billing/README.md has an example")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        try:
+            imported = import_plans(path.read_bytes())
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+        except (InvalidPlanFile, PlanConflict) as error:
+            raise CommandError(f"{path}: {error}") from error
+        if options["json"]:
+            self.stdout.write(json.dumps(asdict(imported)))
+            return
+        self.stdout.write(
+            f"plan versions: {imported.plan_versions} new, "
+            f"{imported.plan_versions_unchanged} known; "
+            f"subscriptions: {imported.subscriptions} new, "
+            f"{imported.subscriptions_unchanged} known"
+        )

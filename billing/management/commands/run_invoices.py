@@ -1,0 +1,59 @@
+"""`manage.py run_invoices PERIOD`: draft the invoices of the cycles that end in a month."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from billing.approvals import NotApproved, approve_run
+from billing.invoice_run import run
+from billing.run_report import as_json, as_text
+from metering.domain.periods import InvalidPeriod, Month
+
+AUTHOR: Final = "run_invoices"
+"""The author of what the command drafts: a program, so any person may approve it."""
+
+
+class Command(BaseCommand):
+    help = "Draft the invoices of the billing cycles that end in PERIOD; repeating it is harmless."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("period", help="the month that the cycles end in, like 2026-10")
+        parser.add_argument("--tenant", help="this customer only")
+        parser.add_argument("--dry-run", action="store_true", help="store nothing")
+        parser.add_argument("--approve", action="store_true", help="approve the drafts")
+        parser.add_argument("--as", dest="person", default="", help="who approves them")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        try:
+            month = Month.parse(options["period"])
+        except InvalidPeriod as error:
+            raise CommandError(str(error)) from error
+        if options["approve"] and (options["dry_run"] or not options["person"].strip()):
+            raise CommandError("--approve needs --as USER, a person, and no --dry-run")
+        now = timezone.now()
+        result = run(
+            month,
+            author=AUTHOR,
+            now=now,
+            dry_run=options["dry_run"],
+            tenant=options["tenant"],
+        )
+        try:
+            if options["approve"]:
+                result = approve_run(result, by=options["person"], now=now)
+        except NotApproved as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(as_json(result)))
+        else:
+            for line in as_text(result):
+                self.stdout.write(line)
+        if not result.complete:
+            missing = ", ".join(sorted({x.tenant for x in result.not_invoiced}))
+            raise CommandError(f"not every cycle has its invoice: {missing}; see above")
