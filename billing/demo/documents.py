@@ -12,11 +12,11 @@ import msgspec
 from billing.demo.billed_usage import ProviderLog
 from billing.demo.bills import MadeBills, make_bills
 from billing.demo.month import EVENTS, calls
-from billing.demo.owners import owners_csv, seats_csv
+from billing.demo.owners import owners_csv, seats_csv, subscriptions_toml
 
 FILES: Final = Path(__file__).parent / "files"
-RULE: Final = FILES / "allocation-rule.toml"
-PLANS: Final = FILES / "plans.toml"
+_RULE: Final = FILES / "allocation-rule.toml"
+_PLANS: Final = FILES / "plans.toml"
 
 _CHUNK: Final = 1 << 20
 
@@ -28,6 +28,8 @@ class MadeMonth:
     usage: Path
     owners: Path
     seats: Path
+    rule: Path
+    plans: Path
     openai_bill: Path
     anthropic_bill: Path
     lines: Counter[str]
@@ -44,6 +46,8 @@ def write_month(folder: Path, events: int = EVENTS) -> MadeMonth:
         usage=usage,
         owners=folder / "owners.csv",
         seats=folder / "seats.csv",
+        rule=folder / "allocation-rule.toml",
+        plans=folder / "plans.toml",
         openai_bill=folder / "openai-costs-2026-10.json",
         anthropic_bill=folder / "anthropic-2026-10.csv",
         lines=lines,
@@ -51,6 +55,8 @@ def write_month(folder: Path, events: int = EVENTS) -> MadeMonth:
     )
     month.owners.write_bytes(owners_csv())
     month.seats.write_bytes(seats_csv())
+    month.rule.write_bytes(_RULE.read_bytes())
+    month.plans.write_bytes(_PLANS.read_bytes() + subscriptions_toml())
     month.openai_bill.write_bytes(bills.openai_costs)
     month.anthropic_bill.write_bytes(bills.anthropic_csv)
     return month

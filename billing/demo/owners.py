@@ -1,4 +1,4 @@
-"""Who bears the made-up month: cost centres, customers and their zones, dated mappings, seats."""
+"""Who bears and who pays the made-up month: cost centres, customers, dated mappings, plans."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ SEATS: Final = {
 
 UNMAPPED_TENANTS: Final = 8
 """The smallest customers, whom nobody has assigned yet: what is theirs alone is unallocated."""
+
+PLAN_BY_RANK: Final = ((10, "scale"), (30, "team"), (len(TENANTS), "pay-as-you-go"))
+WITHOUT_PLAN: Final = 3
 
 _COLUMNS: Final = (
     "kind", "key", "target", "valid_from", "valid_to", "reason", "responsible", "mode", "team",
@@ -110,6 +113,19 @@ def seats_csv() -> bytes:
             for c, n in SEATS.items()
         ),
     )
+
+
+def subscriptions_toml() -> bytes:
+    """A subscription per customer: the ten largest on the large plan, the next twenty on the
+    small one; the rest pay by use, but for the last few, who have no plan at all."""
+    tables = []
+    for rank, tenant in enumerate(TENANTS[:-WITHOUT_PLAN]):
+        plan = next(name for below, name in PLAN_BY_RANK if rank < below)
+        tables.append(
+            f'\n[[subscriptions]]\ntenant = "{tenant.key}"\nplan = "{plan}"\n'
+            f'zone = "{zone_of(rank)}"\nvalid_from = 2026-10-01\n'
+        )
+    return "".join(tables).encode()
 
 
 def _csv(columns: Iterable[str], rows: Iterable[dict[str, str]]) -> bytes:
