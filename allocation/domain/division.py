@@ -40,7 +40,7 @@ from allocation.domain.pools import (
     PooledAmount,
     query_of,
 )
-from allocation.domain.rules import BILL_ROUNDING, NO_POOL, Measure, Pool, ToOwner, Weighted
+from allocation.domain.rules import BILL_ROUNDING, NO_POOL, NOBODY, Measure, ToOwner, Weighted
 from allocation.domain.weighted import divide_by_weight
 from metering.domain.apportionment import NothingToApportionOver, round_to_total
 from metering.domain.cells import UNALLOCATED, Cell, Owner
@@ -112,10 +112,10 @@ def divide_pool(amount: PooledAmount, readings: Readings) -> tuple[Strategy, tup
                 return _divide_by(measure, amount, readings)
             except NothingToApportionOver:
                 continue
-    if isinstance(pool.fallback, ToOwner):
-        owner = Owner(pool.fallback.cost_centre, pool.fallback.tenant)
-        return ASSIGNED, assign(amount.units, owner, f"fallback: {_without(pool)} is zero")
-    return ASSIGNED, assign(amount.units, Owner(UNALLOCATED), f"{_without(pool)} is zero")
+    bearer = pool.fallback if isinstance(pool.fallback, ToOwner) else NOBODY
+    tried = [m.driver for m in (pool.divide, pool.fallback) if isinstance(m, Measure)]
+    reason = f"{' and '.join(tried)} zero for everybody"
+    return ASSIGNED, assign(amount.units, Owner(bearer.cost_centre, bearer.tenant), reason)
 
 
 def settle_owners(total: BillTotal, owned: Mapping[Owner, int]) -> list[OwnerSettlement]:
@@ -151,10 +151,6 @@ def _divide_by(
         return WEIGHTED, divide_by_weight(amount.units, measure.driver, counted, measure.weights)
     by_owner = {owner: value for (owner, _), value in counted.items()}
     return ACTIVITY_BASED, divide_by_activity(amount.units, measure.driver, by_owner)
-
-
-def _without(pool: Pool) -> str:
-    return pool.divide.driver if isinstance(pool.divide, Measure) else "usage"
 
 
 def _enter(owned: defaultdict[Owner, int], shares: Iterable[CostShare]) -> None:

@@ -161,7 +161,7 @@ def driver_queries(gathered: Gathered) -> tuple[DriverQuery, ...]:
 
 def query_of(measure: Measure, provider: str) -> DriverQuery:
     """The reading behind a measure, for a bill of this provider."""
-    if measure.imported or measure.providers == "all":
+    if measure.of_the_whole_owner or measure.providers == "all":
         providers: tuple[str, ...] = ()
     elif measure.providers == "same":
         providers = (provider,)

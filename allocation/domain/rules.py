@@ -69,7 +69,8 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `providers` is `same` (only usage of the provider whose bill is divided), `all`, or a list.
     `cost_centres` restricts the owners to those named (none named: all); `except_cost_centres`
-    takes some out. An imported driver (`driver:seats`) knows no provider, model or endpoint.
+    takes some out. Active users and imported drivers (`driver:seats`) are counted for an owner as
+    a whole: they know no provider, model or endpoint.
     """
 
     driver: str
@@ -80,8 +81,8 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     except_cost_centres: tuple[str, ...] = ()
 
     @property
-    def imported(self) -> bool:
-        return self.driver.startswith(IMPORTED)
+    def of_the_whole_owner(self) -> bool:
+        return self.driver == "active_users" or self.driver.startswith(IMPORTED)
 
     def counts(self, owner: Owner) -> bool:
         return (
@@ -89,15 +90,15 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ) and owner.cost_centre not in self.except_cost_centres
 
     def __post_init__(self) -> None:
-        if not self.imported and self.driver not in MEASURED_DRIVERS:
+        if not self.driver.startswith(IMPORTED) and self.driver not in MEASURED_DRIVERS:
             raise InvalidRule(
                 f"driver {self.driver!r} is not known; use one of "
                 f"{', '.join(sorted(MEASURED_DRIVERS))}, or driver:<name> for an imported one"
             )
         narrowed = isinstance(self.providers, tuple) or self.models or self.endpoint_tags
-        if self.imported and narrowed:
+        if self.of_the_whole_owner and narrowed:
             raise InvalidRule(
-                f"{self.driver} is imported and knows no provider, model or endpoint; "
+                f"{self.driver} knows no provider, model or endpoint; "
                 "leave providers, models and endpoint_tags out"
             )
 
@@ -120,8 +121,8 @@ class Weighted(Measure, frozen=True, kw_only=True, tag=WEIGHTED, tag_field="stra
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.imported:
-            raise InvalidRule(f"{self.driver} is imported: it has no {self.by} to weigh it by")
+        if self.of_the_whole_owner:
+            raise InvalidRule(f"{self.driver} knows no {self.by} to weigh it by")
         if ANY_OTHER not in self.weights:
             raise InvalidRule(f'weights need a "{ANY_OTHER}" for each {self.by} not listed')
         for key, weight in self.weights.items():

@@ -1,0 +1,145 @@
+"""An allocation run: a month's bills divided over their owners by a rule, once, and stored.
+
+Everything that a run depends on is read first and digested. If the month's run was made from the
+same inputs it is the answer already; otherwise a new run takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from django.db import connection, transaction
+
+from allocation.domain.bill_lines import BillLine
+from allocation.domain.division import divide
+from allocation.domain.matching import match
+from allocation.domain.pools import DriverQuery, Gathered, driver_queries, gather
+from allocation.drivers import reading
+from allocation.models import AllocationRun, RuleVersion
+from allocation.period_locks import lock_month
+from allocation.provider_bills import bill_lines
+from allocation.rule_book import content_of, rule_for
+from allocation.run_rows import outputs_digest, write_rows
+from metering.domain.cells import Owner
+from metering.domain.digests import digest_of
+from metering.domain.periods import Month
+from metering.readings import metered_cells, usage_digest
+
+METHOD: Final = "1"
+"""Part of every run's inputs: raised when the same inputs come to be divided another way."""
+
+
+class MonthIsClosed(ValueError):
+    """The month's run is closed; what changes now is a correction in the next open month."""
+
+
+class NoBills(ValueError):
+    """Nothing was billed in the month, so there is nothing to divide."""
+
+
+class RunInputs(NamedTuple):
+    """Everything that a run of a month depends on, read once."""
+
+    version: RuleVersion
+    usage: str
+    gathered: Gathered
+    readings: dict[DriverQuery, dict[tuple[Owner, str], Decimal]]
+    digest: str
+
+
+def run(month: Month, *, rule: str | None, author: str, now: datetime) -> AllocationRun:
+    """The month's run by the rule (`standard` if none is named), from the inputs as they are now.
+
+    Repeating it changes nothing as long as nothing beneath has changed; a run whose inputs or rule
+    have changed is superseded, approved or not. One run at a time works on a month. Raises
+    `NoBills`, `MonthIsClosed`, `NoSuchRule`, or what the bill lines make of it (`AmountTooFine`).
+    """
+    with transaction.atomic():
+        lock_month(month)
+        current = AllocationRun.objects.filter(month=str(month)).exclude(state="superseded").first()
+        inputs = read_inputs(month, rule, now=now)
+        if current is not None and current.inputs_digest == inputs.digest:
+            return current
+        if current is not None and current.state == AllocationRun.State.CLOSED:
+            raise MonthIsClosed(
+                f"{month} is closed on run {current.number}, made from other inputs; reopen the "
+                "month, or correct it in the next open one"
+            )
+        return _store(month, inputs, current, author=author, now=now)
+
+
+def read_inputs(month: Month, rule: str | None, *, now: datetime) -> RunInputs:
+    """What a run of the month would be made from now, with its digest: usage, bills, rule,
+    drivers, and the method of division."""
+    lines = bill_lines(month)
+    if not lines:
+        raise NoBills(f"no bill covers {month}; import one with import_bill FILE --provider P")
+    version = rule_for(month, rule, now=now)
+    usage = usage_digest(month.period)
+    gathered = gather(match(lines, metered_cells(month.period)).groups, content_of(version))
+    readings = {query: reading(month, query) for query in driver_queries(gathered)}
+    digest = digest_of(
+        {
+            "method": METHOD,
+            "month": str(month),
+            "usage": usage,
+            "bills": bill_digests(lines),
+            "rule": version.digest,
+            "drivers": _driver_digests(readings),
+        }
+    )
+    return RunInputs(version, usage, gathered, readings, digest)
+
+
+def bill_digests(lines: Iterable[BillLine]) -> dict[str, str]:
+    """By bill, the digest of the lines that fall to the month."""
+    by_bill: dict[str, list[BillLine]] = {}
+    for line in sorted(lines, key=lambda line: (line.bill_id, line.line_no)):
+        by_bill.setdefault(str(line.bill_id), []).append(line)
+    return {bill: digest_of(members) for bill, members in by_bill.items()}
+
+
+def _driver_digests(
+    readings: Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]],
+) -> list[tuple[DriverQuery, str]]:
+    return [
+        (query, digest_of([[*owner, key, value] for (owner, key), value in sorted(found.items())]))
+        for query, found in sorted(readings.items())
+    ]
+
+
+def _store(
+    month: Month,
+    inputs: RunInputs,
+    current: AllocationRun | None,
+    *,
+    author: str,
+    now: datetime,
+) -> AllocationRun:
+    allocation = divide(inputs.gathered, inputs.readings)
+    if current is not None:
+        current.state = AllocationRun.State.SUPERSEDED
+        current.save(update_fields=["state"])
+    last = AllocationRun.objects.filter(month=str(month)).order_by("-number").first()
+    run_id = _next_run_id()
+    write_rows(run_id, allocation)
+    return AllocationRun.objects.create(
+        id=run_id,
+        month=str(month),
+        number=1 if last is None else last.number + 1,
+        author=author,
+        rule_version=inputs.version,
+        usage_digest=inputs.usage,
+        inputs_digest=inputs.digest,
+        outputs_digest=outputs_digest(allocation),
+        created_at=now,
+    )
+
+
+def _next_run_id() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('allocation_run', 'id'))")
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,39 @@
+"""`manage.py import_drivers FILE`: take in dated drivers from outside usage, such as seats."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from allocation.drivers import COLUMNS, read_driver_file, store_drivers
+
+
+class Command(BaseCommand):
+    help = f"Takes in a CSV of dated drivers with the columns {', '.join(COLUMNS)}."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", type=Path)
+        parser.add_argument("--as", dest="author", default="", help="who answers for it")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as text:
+                imported = store_drivers(
+                    read_driver_file(text), author=options["author"], now=timezone.now()
+                )
+        except (ValueError, OSError) as error:
+            raise CommandError(f"{path}: {error}") from error
+        if options["json"]:
+            self.stdout.write(json.dumps(imported._asdict()))
+            return
+        self.stdout.write(
+            f"{imported.added} values added, {imported.ended} ended, "
+            f"{imported.unchanged} known already"
+        )
