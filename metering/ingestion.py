@@ -24,10 +24,9 @@ from typing import Final, Literal
 import msgspec
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.utils import OperationalError
 from psycopg import errors
 
-from metering import catalogue, owners
+from metering import bulk, catalogue, owners
 from metering.domain.attribution import OwnerBook
 from metering.domain.identity import identify
 from metering.domain.keys import event_key
@@ -125,19 +124,20 @@ class Pseudonyms:
         found = {h: self._known[h] for h in wanted if h in self._known}
         missing = sorted(wanted.difference(found))
         if missing:
-            with connection.cursor() as cursor:
+            wanted_hex = bulk.array([h.hex() for h in missing])
+            with bulk.cursor() as cursor:
                 cursor.execute(
                     "INSERT INTO user_identity (lookup_hash, pseudonym, created_at)"
-                    " SELECT h, p, now() FROM unnest(%s::bytea[], %s::uuid[]) AS t(h, p)"
-                    " WHERE NOT EXISTS"
-                    " (SELECT FROM user_identity known WHERE known.lookup_hash = t.h)"
+                    " SELECT decode(h, 'hex'), p, now() FROM unnest(%s::text[], %s::uuid[]) AS t(h, p)"
+                    " WHERE NOT EXISTS (SELECT FROM user_identity known"
+                    "  WHERE known.lookup_hash = decode(t.h, 'hex'))"
                     " ON CONFLICT DO NOTHING",
-                    [missing, [uuid.uuid4() for _ in missing]],
+                    [wanted_hex, bulk.array([str(uuid.uuid4()) for _ in missing])],
                 )
                 cursor.execute(
-                    "SELECT lookup_hash, pseudonym::text FROM user_identity"
-                    " WHERE lookup_hash = ANY(%s::bytea[])",
-                    [missing],
+                    "SELECT lookup_hash, pseudonym::text FROM user_identity WHERE lookup_hash IN"
+                    " (SELECT decode(h, 'hex') FROM unnest(%s::text[]) AS t(h))",
+                    [wanted_hex],
                 )
                 found.update((bytes(h), pseudonym) for h, pseudonym in cursor.fetchall())
         return found
@@ -268,11 +268,8 @@ def _store(
         try:
             with transaction.atomic():
                 outcomes, found = _write(batch, pseudonyms, books, now)
-        except OperationalError as error:
-            retry = isinstance(
-                error.__cause__, errors.DeadlockDetected | errors.SerializationFailure
-            )
-            if not retry or attempt == ATTEMPTS or connection.in_atomic_block:
+        except (errors.DeadlockDetected, errors.SerializationFailure):
+            if attempt == ATTEMPTS or connection.in_atomic_block:
                 raise
             attempt += 1
         else:
@@ -340,21 +337,21 @@ def _claim(claims: Sequence[PreparedEvent], now: datetime) -> dict[str, bytes]:
     """Claim the keys, sorted; the claim digests of those that were taken before."""
     if not claims:
         return {}
-    with connection.cursor() as cursor:
+    with bulk.cursor() as cursor:
         cursor.execute(
             # Which keys were inserted is asked by RETURNING: on a distributed ledger the row
             # count of INSERT … ON CONFLICT is wrong for duplicates.
-            "WITH sent AS (SELECT * FROM unnest(%s::uuid[], %s::bytea[], %s::timestamptz[])"
+            "WITH sent AS (SELECT * FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[])"
             "              AS t(event_key, claim_digest, occurred_at)),"
             " claimed AS ("
             "  INSERT INTO event_ledger (event_key, claim_digest, occurred_at, claimed_on)"
-            "  SELECT event_key, claim_digest, occurred_at, %s FROM sent"
+            "  SELECT event_key, decode(claim_digest, 'hex'), occurred_at, %s FROM sent"
             "  ON CONFLICT DO NOTHING RETURNING event_key)"
             " SELECT event_key FROM sent WHERE event_key NOT IN (SELECT event_key FROM claimed)",
             [
-                [item.key for item in claims],
-                [item.claim for item in claims],
-                [item.event.occurred_at for item in claims],
+                bulk.array([item.key for item in claims]),
+                bulk.array([item.claim.hex() for item in claims]),
+                bulk.array([item.event.occurred_at.isoformat() for item in claims]),
                 now.date(),
             ],
         )
@@ -377,15 +374,13 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
         (item, found[item.lookup_hash] if item.lookup_hash is not None else None)
         for item in accepted
     ]
-    with connection.cursor() as cursor:
+    with bulk.cursor() as cursor:
         cursor.execute(
             "SELECT ensure_event_partitions(%s::date[])",
             [sorted({item.event.occurred_at.date() for item in accepted})],
         )
-        with cursor.copy(
-            f"COPY usage_event ({', '.join(COLUMNS)}) FROM STDIN (NULL E'\\x1e')"
-        ) as copy:
-            copy.write("".join([copy_line(item, pseudonym) for item, pseudonym in named]))
+        rows = "".join([copy_line(item, pseudonym) for item, pseudonym in named])
+        bulk.copy_text("usage_event", COLUMNS, rows)
         tenants = {item.tenant for item in accepted} | {
             owner.tenant for item in accepted for owner in item.share_owners
         }

@@ -10,8 +10,8 @@ The file is CSV with the columns `kind,key,target,valid_from,valid_to,reason,res
 | `provider` | key | name, of a server of the operator's own |
 | `source` | key | the provider's project its calls are billed under |
 | `service_account` | user id or agent hash, as sent | name |
-| `owner:cost_centre`, `owner:endpoint_tag`, `owner:user`, `owner:tenant`, `owner:source` | as in events | cost centre |
-| `tenant:user`, `tenant:source` | as in events | tenant |
+| `owner:` with `cost_centre`, `endpoint_tag`, `user`, `tenant`, `source` | as sent | cost centre |
+| `tenant:` with `user`, `source` | as sent | tenant |
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from django.db import connection, transaction
 
+from metering import bulk
 from metering.domain.cells import Owner
 from metering.domain.money import EXACT
 from metering.domain.periods import bucket_of
@@ -136,12 +137,7 @@ def _copy(rollup: Rollup, deltas: Deltas) -> None:
     text = "".join(
         ["\t".join([_field(v) for v in row]).replace("\\", "\\\\") + "\n" for row in deltas.rows()]
     )
-    columns = ", ".join((*rollup.key, *rollup.sums))
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {rollup.name}_rollup_tail ({columns}) FROM STDIN") as copy,
-    ):
-        copy.write(text)
+    bulk.copy_text(f"{rollup.name}_rollup_tail", (*rollup.key, *rollup.sums), text)
 
 
 def _field(value: object) -> str:

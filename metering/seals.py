@@ -43,7 +43,7 @@ def buckets(month: Month, book: str) -> list[Bucket]:
         cursor.execute(
             "SELECT tenant, date_trunc('hour', occurred_at, 'UTC'), count(*), encode(sha256("
             f" string_agg(uuid_send(event_key) || {BOOKS[book]}, ''::bytea ORDER BY event_key)"
-            f"), 'hex') FROM {events} e GROUP BY 1, 2 ORDER BY 1 COLLATE \"C\", 2",
+            f"), 'hex') FROM {events} e GROUP BY 1, 2 ORDER BY tenant COLLATE \"C\", 2",
             parameters,
         )
         return [Bucket(*row) for row in cursor]

@@ -1,6 +1,18 @@
 """Allocation's rows, one file a noun."""
 
+from allocation.models.bills import (
+    BillDocument,
+    BillReplacement,
+    ProviderBill,
+    ProviderBillLine,
+)
 from allocation.models.periods import PeriodClose, PeriodReopening, RunApproval
+from allocation.models.reconciliations import (
+    Reconciliation,
+    ReconciliationEvidence,
+    ReconciliationResult,
+    ReconciliationStep,
+)
 from allocation.models.rules import DriverValue, Rule, RuleVersion
 from allocation.models.runs import (
     AllocationBill,
@@ -17,9 +29,17 @@ __all__ = [
     "AllocationRun",
     "AllocationSettlement",
     "AllocationSource",
+    "BillDocument",
+    "BillReplacement",
     "DriverValue",
     "PeriodClose",
     "PeriodReopening",
+    "ProviderBill",
+    "ProviderBillLine",
+    "Reconciliation",
+    "ReconciliationEvidence",
+    "ReconciliationResult",
+    "ReconciliationStep",
     "Rule",
     "RuleVersion",
     "RunApproval",

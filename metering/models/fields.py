@@ -24,7 +24,7 @@ class ExactField(_DecimalField):
     def db_type(self, connection: Any) -> str:  # noqa: ARG002 - Django's signature
         return "numeric"
 
-    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002, E501 - Django's signature
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002 - Django's signature
         return value if prepared else self.get_prep_value(value)
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:  # noqa: ARG002 - Django's signature
