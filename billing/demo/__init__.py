@@ -1,4 +1,5 @@
-"""A made-up month that the whole path is shown on: usage, owners, plans, and the providers' bills.
+"""A made-up month that the whole path is shown on, and the path itself.
 
-Everything here is deterministic and pure: the same number of events gives the same bytes.
+Usage, owners, plans and the providers' bills are pure and deterministic: the same number of events
+gives the same bytes. `journey` then takes them through the product, `checks` holds it to them.
 """

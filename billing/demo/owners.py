@@ -9,6 +9,7 @@ from typing import Final
 
 from billing.demo.month import INDEXER, REVIEWER
 from billing.demo.traffic import TENANTS
+from metering.domain.cells import UNALLOCATED
 
 SOURCE: Final = "demo"
 """The source that the usage file is imported as."""
@@ -23,6 +24,7 @@ COST_CENTRES: Final = (
     ("cc-engineering", "Engineering", "head of engineering", "showback", "product"),
     ("cc-research", "Research", "head of research", "showback", "product"),
     ("cc-platform", "Platform", "head of platform", "showback", "product"),
+    (UNALLOCATED, "Unallocated", "financial controller", "showback", "finance"),
 )
 
 SEATS: Final = {

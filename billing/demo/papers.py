@@ -1,0 +1,73 @@
+"""What the demo leaves under `out/`: statements, the allocation, waterfalls, invoices, evidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from allocation import statements
+from allocation.domain.statements import Statement
+from allocation.domain.waterfall import Waterfall
+from allocation.rendering.run_json import allocation_value
+from allocation.rendering.statement_csv import statement_csv, statements_csv
+from allocation.rendering.statement_html import statement_html
+from allocation.rendering.statement_json import statement_value
+from allocation.run_book import open_book
+from allocation.run_rows import read_allocation
+from billing.demo.journey import ClosedMonth
+from billing.run_report import as_json
+from metering.domain.money import plain
+
+COMPANY_FILE: Final = "company"
+
+
+def write_papers(closed: ClosedMonth, folder: Path) -> list[Statement]:
+    """Write every document of the month into the folder; the cost centres' statements."""
+    place = folder / str(closed.month)
+    (place / "statements").mkdir(parents=True, exist_ok=True)
+    book = open_book(closed.run)
+    drawn: list[Statement] = []
+    codes = sorted({settlement.cost_centre for settlement in book.settlements})
+    for currency in sorted(book.payable_minor):
+        company = statements.draw(book, statements.COMPANY, currency)
+        _write_statement(place / "statements", f"{COMPANY_FILE}-{currency.lower()}", company)
+        for code in codes:
+            subject = statements.cost_centre_subject(book, code)
+            statement = statements.draw(book, subject, currency)
+            if statement.settlements:
+                drawn.append(statement)
+                _write_statement(place / "statements", f"{code}-{currency.lower()}", statement)
+    (place / "statements" / "all.csv").write_text(
+        statements_csv(drawn), encoding="utf-8", newline=""
+    )
+    _write_json(place / "allocation.json", allocation_value(read_allocation(closed.run.pk)))
+    _write_json(
+        place / "waterfall.json",
+        {provider: waterfall_value(w) for provider, w in sorted(closed.waterfalls.items())},
+    )
+    _write_json(place / "invoices.json", as_json(closed.invoices))
+    return drawn
+
+
+def waterfall_value(waterfall: Waterfall) -> dict[str, Any]:
+    """The waterfall's ends and causes as plain JSON values; amounts are decimal strings."""
+    return {
+        "currency": waterfall.currency,
+        "metered": plain(waterfall.metered),
+        "bill": plain(waterfall.bill),
+        "steps": [
+            {"cause": s.cause, "amount": plain(s.amount), "groups": len(s.evidence)}
+            for s in waterfall.steps
+        ],
+    }
+
+
+def _write_statement(folder: Path, name: str, statement: Statement) -> None:
+    (folder / f"{name}.html").write_text(statement_html(statement), encoding="utf-8")
+    (folder / f"{name}.csv").write_text(statement_csv(statement), encoding="utf-8", newline="")
+    _write_json(folder / f"{name}.json", statement_value(statement))
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,103 @@
+"""`manage.py demo`: a whole month, from raw usage to a closed month and draft invoices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from rich.console import Console
+
+from allocation.allocation_run import NoBills
+from allocation.bill_checks import BillRefused
+from allocation.domain.statements import Statement
+from allocation.period_close import CloseRefused
+from billing.demo.bill_documents import CSV_COLUMNS
+from billing.demo.checks import checks
+from billing.demo.documents import MadeMonth, write_month
+from billing.demo.journey import BillFile, Inputs, travel
+from billing.demo.month import EVENTS
+from billing.demo.own_database import DatabaseRefused, demo_database
+from billing.demo.owners import SOURCE
+from billing.demo.papers import write_papers
+from billing.demo.summary import print_summary
+from metering.usage_files import UnreadableFile
+
+MONTH_END_WORK: Final = datetime(2026, 11, 2, 9, tzinfo=UTC)
+"""When the made-up month is worked on, whatever the machine's clock says."""
+
+REFUSALS: Final = (DatabaseRefused, UnreadableFile, BillRefused, NoBills, CloseRefused, OSError)
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs the main job on a month of usage, in a database of its own: ingest, price, "
+        "reconcile with the provider's bill, allocate, close, draft invoices, verify. Without "
+        "files, the month and its bills are made up and what was planted in them must be found."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--usage", type=Path, metavar="FILE", help="usage of your own")
+        parser.add_argument("--bill", type=Path, metavar="FILE", help="the bill for that usage")
+        parser.add_argument("--provider", default="openai", help="whose bill (default: openai)")
+        parser.add_argument("--out", type=Path, default=Path("out"), help="where documents go")
+        parser.add_argument("--events", type=int, default=EVENTS, help="how many calls to make up")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        if (options["usage"] is None) != (options["bill"] is None):
+            raise CommandError("usage and bill belong together: give --usage FILE and --bill FILE")
+        if options["events"] < 1:
+            raise CommandError(f"--events {options['events']}: at least one call is needed")
+        console = Console()
+        out: Path = options["out"]
+        try:
+            with demo_database() as name:
+                failed = self._run(console, out, options)
+        except REFUSALS as error:
+            raise CommandError(str(error)) from error
+        console.print(f"Documents are under {out}/, the database is {name}.")
+        if failed:
+            raise CommandError("something does not hold; see what must hold, above")
+
+    def _run(self, console: Console, out: Path, options: dict[str, Any]) -> bool:
+        """Take the journey and print what it found; whether something does not hold."""
+        made: MadeMonth | None = None
+        started = perf_counter()
+        if options["usage"] is None:
+            console.print(f"making up a month of {options['events']:,} calls")
+            made = write_month(out / "in", options["events"])
+            inputs, now = _made_inputs(made), MONTH_END_WORK
+        else:
+            bill = BillFile(options["bill"], options["provider"])
+            inputs = Inputs(options["usage"], (bill,), source="file")
+            now = timezone.now()
+        making = perf_counter() - started
+        journey = travel(inputs, now=now, said=console.print)
+        statements: dict[str, Sequence[Statement]] = {}
+        with journey.step("write documents"):
+            for closed in journey.months:
+                statements[str(closed.month)] = write_papers(closed, out)
+        if made is not None:
+            journey.seconds = {"make up the month": making, **journey.seconds}
+        found = list(checks(journey, made))
+        print_summary(console, journey, made, statements, found)
+        return not all(check.holds for check in found)
+
+
+def _made_inputs(made: MadeMonth) -> Inputs:
+    return Inputs(
+        usage=made.usage,
+        bills=(
+            BillFile(made.openai_bill, "openai"),
+            BillFile(made.anthropic_bill, "anthropic", CSV_COLUMNS),
+        ),
+        source=SOURCE,
+        owners=made.owners,
+        seats=made.seats,
+        rule=made.rule,
+        plans=made.plans,
+    )
