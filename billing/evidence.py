@@ -33,8 +33,9 @@ class LineEvidence:
     digest: str = ""
 
     def content(self) -> dict[str, Any]:
+        """As JSON holds it; a selection is read back by `msgspec.convert(…, Selection)`."""
         return {
-            "selections": [msgspec.to_builtins(s) for s in self.selections],
+            "selections": [msgspec.json.decode(msgspec.json.encode(s)) for s in self.selections],
             "count": self.count,
             "digest": self.digest,
         }
