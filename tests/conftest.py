@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -38,10 +39,10 @@ def test_databases(
     django_test_environment: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[TestDatabases]:
     """This process's databases: clones of one migrated template."""
-    with django_db_blocker.unblock():
-        databases = TestDatabases()
-    yield databases
-    databases.close()
+    with django_db_blocker.unblock(), closing(TestDatabases()) as databases:
+        databases.prepare()
+        with django_db_blocker.block():
+            yield databases
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +56,7 @@ def django_db_setup(
     """
     name = test_databases.clone()
     with django_db_blocker.unblock():
-        with pointed_at(name):
+        with pointed_at(name), django_db_blocker.block():
             yield
         test_databases.drop(name)
 

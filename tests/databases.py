@@ -53,8 +53,11 @@ class TestDatabases:
         migrator = connections["migrator"]
         self._home: str = migrator.settings_dict["NAME"]
         migrator.ensure_connection()  # starts the embedded server
-        self.lease = self.connect("migrator", self._home)
         migrator.close()
+        self.lease = self.connect("migrator", self._home)
+
+    def prepare(self) -> None:
+        """Have a template that fits the migrations, and sweep what dead processes left."""
         self._lock("pg_advisory_lock", self.token)
         self._lock("pg_advisory_lock_shared", self.template)
         self._drop_orphans()
@@ -75,7 +78,19 @@ class TestDatabases:
         return name
 
     def drop(self, name: str) -> None:
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        """Drop it, cutting off whatever a test left open.
+
+        Not WITH (FORCE): the migrator may end neither the application's connections nor an
+        autovacuum worker. So each role ends its own, and the plain DROP waits for the workers.
+        """
+        ending = (
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = current_user AND backend_type = 'client backend'"
+        )
+        self.lease.execute(ending, [name])
+        with self.connect("default", self._home) as application:
+            application.execute(ending, [name])
+        self._run("DROP DATABASE IF EXISTS {}", name)
 
     def claim_redis_number(self, *, embedded: bool) -> int:
         """A numbered Redis database that no other test process uses while this one lives."""
