@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from django.db import connection, transaction
 
+from allocation.closed_months import refuse_if_closed
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.division import divide
 from allocation.domain.matching import match
@@ -32,10 +33,6 @@ METHOD: Final = "1"
 """Part of every run's inputs: raised when the same inputs come to be divided another way."""
 
 
-class MonthIsClosed(ValueError):
-    """The month's run is closed; what changes now is a correction in the next open month."""
-
-
 class NoBills(ValueError):
     """Nothing was billed in the month, so there is nothing to divide."""
 
@@ -53,9 +50,10 @@ class RunInputs(NamedTuple):
 def run(month: Month, *, rule: str | None, author: str, now: datetime) -> AllocationRun:
     """The month's run by the rule (`standard` if none is named), from the inputs as they are now.
 
-    Repeating it changes nothing as long as nothing beneath has changed; a run whose inputs or rule
-    have changed is superseded, approved or not. One run at a time works on a month. Raises
-    `NoBills`, `MonthIsClosed`, `NoSuchRule`, or what the bill lines make of it (`AmountTooFine`).
+    Repeating it changes nothing as long as nothing beneath has changed, closed month or not; a run
+    whose inputs or rule have changed is superseded, approved or not. One run at a time works on a
+    month. Raises `NoBills`, `NoSuchRule`, `AmountTooFine`, or `MonthIsClosed` where a closed month
+    would have to change.
     """
     with transaction.atomic():
         lock_month(month)
@@ -63,11 +61,7 @@ def run(month: Month, *, rule: str | None, author: str, now: datetime) -> Alloca
         inputs = read_inputs(month, rule, now=now)
         if current is not None and current.inputs_digest == inputs.digest:
             return current
-        if current is not None and current.state == AllocationRun.State.CLOSED:
-            raise MonthIsClosed(
-                f"{month} is closed on run {current.number}, made from other inputs; reopen the "
-                "month, or correct it in the next open one"
-            )
+        refuse_if_closed(month)
         return _store(month, inputs, current, author=author, now=now)
 
 

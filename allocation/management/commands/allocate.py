@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from allocation import allocation_run
+from allocation.closed_months import MonthIsClosed
 from allocation.domain.allocations import Allocation
 from allocation.domain.pools import AmountTooFine
 from allocation.domain.rules import InvalidRule
@@ -24,7 +25,7 @@ from metering.domain.periods import InvalidPeriod, Month
 REFUSALS = (
     InvalidPeriod,
     allocation_run.NoBills,
-    allocation_run.MonthIsClosed,
+    MonthIsClosed,
     NoSuchRule,
     InvalidRule,
     AmountTooFine,

@@ -303,10 +303,10 @@ def test_every_bill_is_conserved_whatever_it_says(
 ) -> None:
     numbered = [one._replace(line_no=number) for number, one in enumerate(lines, start=1)]
     values = {"tokens": tokens, "metered_cost": tokens, "requests": {}, "driver_seats": seats}
-    allocation = divided(numbered, metered, **values)
+    allocation = divided(numbered, metered, RULE, **values)
     check_conservation(allocation)
     assert len(allocation.sources) == len(lines)
     assert {b.bill_id for b in allocation.bills} == {one.bill_id for one in lines}
     shuffler.shuffle(numbered)
     shuffler.shuffle(metered)
-    assert divided(numbered, metered, **values) == allocation
+    assert divided(numbered, metered, RULE, **values) == allocation
