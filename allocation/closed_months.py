@@ -1,0 +1,29 @@
+"""Whether a month is closed, and the refusal of whoever would change one that is."""
+
+from __future__ import annotations
+
+from allocation.models import PeriodClose
+from metering.domain.periods import Month
+
+
+class MonthIsClosed(ValueError):
+    """The month is closed; what changes now is a correction in the next open month."""
+
+
+def close_of(month: Month) -> PeriodClose | None:
+    """The close that holds the month shut; `None` while it is open, or open again."""
+    return PeriodClose.objects.filter(month=str(month), reopening=None).first()
+
+
+def refuse_if_closed(month: Month) -> None:
+    """Raise `MonthIsClosed`, naming who closed it and what can be done, if the month is closed.
+
+    For a clear message before the work: the database refuses the rows in any case.
+    """
+    close = close_of(month)
+    if close is not None:
+        raise MonthIsClosed(
+            f"{month} was closed by {close.closed_by} on {close.closed_at:%Y-%m-%d}; correct it "
+            f"in {month.next()} or later, or have another person reopen it: "
+            f'manage.py reopen_period {month} --reason "…" --as USER'
+        )

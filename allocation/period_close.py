@@ -1,0 +1,210 @@
+"""Approving a run, closing a month, and reopening it: who may, when, and what is put on record.
+
+Each holds the month's lock for its transaction, so that of two at once the second sees what the
+first did. What a close asserts is in its row; what it prevents is in the database's triggers.
+Usage that arrives late is still taken in: it belongs to a correction in the next open month.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from allocation import statements
+from allocation.allocation_run import read_inputs
+from allocation.close_readiness import readiness
+from allocation.closed_months import close_of
+from allocation.domain.readiness import QUESTIONS, Readiness
+from allocation.models import AllocationRun, PeriodClose, PeriodReopening, RunApproval
+from allocation.period_locks import lock_month
+from allocation.run_book import current_run
+from metering import seals
+from metering.domain.periods import Month
+
+__all__ = ["CloseRefused", "NotReady", "approve", "close", "readiness", "reopen"]
+
+
+class CloseRefused(ValueError):
+    """Approval, close or reopening is refused; the message says why and what to do instead."""
+
+
+class NotReady(CloseRefused):
+    """The month cannot be closed yet; `readiness` says what is missing."""
+
+    def __init__(self, found: Readiness) -> None:
+        self.readiness = found
+        super().__init__(
+            f"{found.month} cannot be closed: "
+            + "; ".join(f"{missing} ({remedy})" for missing, remedy in found.findings)
+        )
+
+
+def approve(run: AllocationRun, *, by: str, now: datetime) -> RunApproval:
+    """Agree with a draft run, by a person other than its author; issues its statements.
+
+    Refused if anything beneath the run has changed since it was made.
+    """
+    with transaction.atomic():
+        _person(by)
+        month = Month.parse(run.month)
+        lock_month(month)
+        _refuse_if_closed(month)
+        run = AllocationRun.objects.select_related("rule_version").get(pk=run.pk)
+        return _approve(run, month, by=by, now=now)
+
+
+def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "") -> PeriodClose:
+    """Close the month on its current run, if all four questions are answered with yes.
+
+    A draft run is approved in the same act, if the person is not its author. The month is sealed
+    with it. `accept_unexplained` is the person's reason for closing with a difference beyond the
+    tolerance. Raises `NotReady` with the answers, or `CloseRefused`.
+    """
+    with transaction.atomic():
+        _person(by)
+        lock_month(month)
+        _refuse_if_closed(month)
+        found = readiness(month, now=now, accept_unexplained=accept_unexplained)
+        if not found.ready:
+            raise NotReady(found)
+        run = current_run(month)
+        if run.state == AllocationRun.State.DRAFT:
+            _approve(run, month, by=by, now=now)
+        statements.issue(run, now=now)
+        run.state = AllocationRun.State.CLOSED
+        run.save(update_fields=["state"])
+        row = PeriodClose.objects.create(
+            month=str(month),
+            sequence=PeriodClose.objects.filter(month=str(month)).count() + 1,
+            run=run,
+            prepared_by=run.author,
+            approved_by=RunApproval.objects.get(run=run).approved_by,
+            closed_by=by,
+            closed_at=now,
+            run_digest=run.outputs_digest,
+            inputs_digest=run.inputs_digest,
+            usage_digest=run.usage_digest,
+            totals=_totals(run),
+            answers=readiness_value(found)["answers"],
+        )
+        seals.seal(month, now=now)
+        return row
+
+
+def reopen(month: Month, *, reason: str, by: str, now: datetime) -> PeriodReopening:
+    """Undo a close, for a reason, by a person other than the one who closed. Both stay on
+    record."""
+    with transaction.atomic():
+        _person(by)
+        if not reason.strip():
+            raise CloseRefused(f'reopening {month} needs a reason: --reason "…"')
+        lock_month(month)
+        closed = close_of(month)
+        if closed is None:
+            raise CloseRefused(f"{month} is not closed, so there is nothing to reopen")
+        if closed.closed_by == by:
+            raise CloseRefused(f"{month} was closed by {by}; another person reopens it: --as USER")
+        reopening = PeriodReopening.objects.create(
+            close=closed, reason=reason.strip(), reopened_by=by, reopened_at=now
+        )
+        closed.run.state = AllocationRun.State.APPROVED
+        closed.run.save(update_fields=["state"])
+        return reopening
+
+
+def readiness_value(found: Readiness) -> dict[str, Any]:
+    """The answers as plain JSON values."""
+    return {
+        "period": str(found.month),
+        "ready": found.ready,
+        "answers": [
+            {
+                "question": answer.question,
+                "text": QUESTIONS[answer.question],
+                "yes": answer.yes,
+                "facts": list(answer.facts),
+                "findings": [finding._asdict() for finding in answer.findings],
+            }
+            for answer in found.answers
+        ],
+    }
+
+
+def close_value(row: PeriodClose) -> dict[str, Any]:
+    """A close as plain JSON values."""
+    return {
+        "period": row.month,
+        "closed": True,
+        "sequence": row.sequence,
+        "run": row.run.number,
+        "prepared_by": row.prepared_by,
+        "approved_by": row.approved_by,
+        "closed_by": row.closed_by,
+        "closed_at": row.closed_at.isoformat(),
+        "run_digest": row.run_digest,
+        "inputs_digest": row.inputs_digest,
+        "usage_digest": row.usage_digest,
+        "totals": row.totals,
+        "answers": row.answers,
+    }
+
+
+def _approve(run: AllocationRun, month: Month, *, by: str, now: datetime) -> RunApproval:
+    again = f"manage.py allocate {month}"
+    match run.state:
+        case AllocationRun.State.APPROVED:
+            raise CloseRefused(
+                f"run {run.number} of {month} was approved by {run.approval.approved_by} already"
+            )
+        case AllocationRun.State.SUPERSEDED:
+            raise CloseRefused(f"run {run.number} of {month} was superseded by a later one")
+        case _:
+            pass
+    if run.author == by:
+        raise CloseRefused(
+            f"run {run.number} of {month} was made by {by}; another person approves it: "
+            f"manage.py approve_allocation {month} --as USER"
+        )
+    if read_inputs(month, run.rule_version.rule_id, now=now).digest != run.inputs_digest:
+        raise CloseRefused(
+            f"usage, bills or drivers of {month} have changed since run {run.number}; "
+            f"make it again: {again}"
+        )
+    statements.issue(run, now=now)
+    approval = RunApproval.objects.create(
+        run=run, approved_by=by, approved_at=now, outputs_digest=run.outputs_digest
+    )
+    run.state = AllocationRun.State.APPROVED
+    run.save(update_fields=["state"])
+    return approval
+
+
+def _refuse_if_closed(month: Month) -> None:
+    closed = close_of(month)
+    if closed is not None:
+        raise CloseRefused(
+            f"{month} is closed already: by {closed.closed_by} on {closed.closed_at:%Y-%m-%d}, on "
+            f"run {closed.run.number}; to change it, another person reopens it: "
+            f'manage.py reopen_period {month} --reason "…" --as USER'
+        )
+
+
+def _person(username: str) -> None:
+    if not username:
+        raise CloseRefused("this is signed by a person: name one with --as USER")
+    users = get_user_model()._default_manager  # noqa: SLF001 - Django's public name for it
+    if not users.filter(username=username, is_active=True).exists():
+        raise CloseRefused(
+            f"no active user {username!r}; make one with: "
+            f"manage.py createsuperuser --username {username}"
+        )
+
+
+def _totals(run: AllocationRun) -> list[dict[str, Any]]:
+    totals: dict[str, int] = {}
+    for bill in run.bills.order_by("currency"):
+        totals[bill.currency] = totals.get(bill.currency, 0) + bill.payable_minor
+    return [{"currency": key, "amount_minor": minor} for key, minor in totals.items()]
