@@ -7,12 +7,13 @@ a parameter is an array of thousands. These send them beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 from django.db import connection
 
 
-def cursor() -> psycopg.Cursor[tuple[object, ...]]:
+def cursor() -> psycopg.Cursor[tuple[Any, ...]]:
     """A psycopg cursor on Django's connection, inside whatever transaction is open. Its errors
     are psycopg's, not Django's."""
     connection.ensure_connection()

@@ -23,9 +23,10 @@ from metering.domain.identity import UserKind, identify
 from metering.domain.keys import claim_digest, event_key
 from metering.domain.money import plain
 from metering.domain.price_book import PriceBook
-from metering.domain.rating import Rating, rate, usage_classes
+from metering.domain.rating import Rating, rate
 from metering.domain.rollup import ClassCost
 from metering.domain.usage import COUNTS, UsageEvent
+from metering.domain.usage_classes import usage_classes
 
 _KINDS: Final = {
     "occurred_at": "timestamptz",

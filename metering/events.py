@@ -6,6 +6,7 @@ changes is changed for all readers at once.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from metering.domain.periods import Period
@@ -17,13 +18,16 @@ _VALUED: Final = ", ".join(
 )
 
 
-def current(period: Period) -> tuple[str, dict[str, Any]]:
+def current(period: Period, as_of: datetime | None = None) -> tuple[str, dict[str, Any]]:
     """A subquery with every column of the events of the period that count, and its parameters.
 
     Beside the columns of `event_rows` it has `revision` and the `seal_digest` and current
-    `value_digest`. Named parameters `period_start` and `period_end` are used.
+    `value_digest`. With `as_of`, events as they counted at that instant: without what was
+    received, revised or disposed of later. Named parameters `period_start`, `period_end` and
+    `as_of` are used.
     """
     within = "occurred_at >= %(period_start)s AND occurred_at < %(period_end)s"
+    known = " AND {} <= %(as_of)s" if as_of is not None else ""
     sql = f"""(
         SELECT {_SEALED}, e.seal_digest, {_VALUED},
                coalesce(r.revision, 0) AS revision,
@@ -31,14 +35,15 @@ def current(period: Period) -> tuple[str, dict[str, Any]]:
         FROM usage_event e
         LEFT JOIN (
             SELECT DISTINCT ON (event_key) * FROM event_revision
-            WHERE {within} ORDER BY event_key, revision DESC
+            WHERE {within}{known.format("made_at")} ORDER BY event_key, revision DESC
         ) r ON r.event_key = e.event_key
         WHERE e.occurred_at >= %(period_start)s AND e.occurred_at < %(period_end)s
+          {known.format("e.received_at")}
           AND e.event_key NOT IN (
             SELECT event_key FROM (
                 SELECT DISTINCT ON (event_key) event_key, state FROM event_disposition
-                WHERE {within} ORDER BY event_key, sequence DESC
+                WHERE {within}{known.format("made_at")} ORDER BY event_key, sequence DESC
             ) latest WHERE state <> 'counted'
           )
     )"""
-    return sql, {"period_start": period.start, "period_end": period.end}
+    return sql, {"period_start": period.start, "period_end": period.end, "as_of": as_of}

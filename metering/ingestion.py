@@ -128,7 +128,8 @@ class Pseudonyms:
             with bulk.cursor() as cursor:
                 cursor.execute(
                     "INSERT INTO user_identity (lookup_hash, pseudonym, created_at)"
-                    " SELECT decode(h, 'hex'), p, now() FROM unnest(%s::text[], %s::uuid[]) AS t(h, p)"
+                    " SELECT decode(h, 'hex'), p, now()"
+                    " FROM unnest(%s::text[], %s::uuid[]) AS t(h, p)"
                     " WHERE NOT EXISTS (SELECT FROM user_identity known"
                     "  WHERE known.lookup_hash = decode(t.h, 'hex'))"
                     " ON CONFLICT DO NOTHING",

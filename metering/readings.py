@@ -7,6 +7,8 @@ Periods are half-open; where a reading is cut at 15-minute buckets or at UTC day
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -181,9 +183,9 @@ def charged_usage(tenant: str, period: Period) -> list[UsageLine]:
             f" WHERE tenant = %s AND bucket_at >= %s AND bucket_at < %s GROUP BY {_LINE_KEY}",
             [tenant, start, end],
         )
-        width = len(_LINE_KEY.split(", "))
         for row in cursor:
-            key, events, quantities = row[:width], row[width], row[width + 1 :]
+            key: tuple[str, str, str, str, str, str] = row[:6]
+            events, quantities = row[6], row[7:]
             if events:
                 lines.append(UsageLine(*key, "requests", Decimal(events), int(events)))
             lines += [
@@ -205,7 +207,7 @@ def _charged_units(tenant: str, period: Period) -> list[UsageLine]:
             " WHERE e.tenant = %(tenant)s AND e.units IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7",
             {**parameters, "tenant": tenant},
         )
-        return [UsageLine(*row[:7], row[7], int(row[8])) for row in cursor if row[7]]
+        return [UsageLine(*row) for row in cursor if row[7]]
 
 
 def _on_buckets(period: Period) -> tuple[Any, Any]:
@@ -218,7 +220,8 @@ def _on_buckets(period: Period) -> tuple[Any, Any]:
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which events lie under a line: those of the period that count and meet every condition
     given. `models` are patterns over the requested model. A tenant's events are its own and the
-    shared calls it had a share in. Empty means any."""
+    shared calls it had a share in. Empty means any. `received_by` leaves out what was received
+    or decided later, so that old evidence can be checked after late usage came in."""
 
     period: Period
     tenant: str | None = None
@@ -231,9 +234,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     environments: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
     served_from: tuple[str, ...] = ()
+    received_by: datetime | None = None
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Evidence:
     """The events under a line: how many, a digest that proves the set, and their tokens.
 
     `digest` is SHA-256 over event key ‖ seal digest of each, sorted by key. `tokens` is input
@@ -243,6 +248,24 @@ class Evidence(NamedTuple):
     count: int
     digest: str
     tokens: int
+
+
+class _Gathering:
+    """Evidence while it is being gathered."""
+
+    __slots__ = ("_digest", "count", "tokens")
+
+    def __init__(self) -> None:
+        self.count = self.tokens = 0
+        self._digest = sha256()
+
+    def add(self, row: _Selected) -> None:
+        self.count += 1
+        self.tokens += row.tokens
+        self._digest.update(row.event_key.bytes + row.seal_digest)
+
+    def evidence(self) -> Evidence:
+        return Evidence(self.count, self._digest.hexdigest(), self.tokens)
 
 
 _SELECTED: Final = (
@@ -268,7 +291,7 @@ class _Selected(NamedTuple):
 
 def event_keys(selection: Selection) -> Iterator[tuple[UUID, bytes]]:
     """The selected events' keys and seal digests, sorted by key, streamed."""
-    for row in _owned(selection.period, selection.tenant, selection.cost_centre):
+    for row in _owned(_Pass.of(selection)):
         if _meets(row, selection):
             yield row.event_key, row.seal_digest
 
@@ -282,20 +305,18 @@ def evidence_for(selections: Sequence[Selection]) -> list[Evidence]:
     """Count and digest of the events under each of several lines; lines of the same period and
     owner share one pass over the events."""
     found: list[Evidence | None] = [None] * len(selections)
-    passes: dict[tuple[Period, str | None, str | None], list[int]] = {}
+    passes: dict[_Pass, list[int]] = {}
     for i, s in enumerate(selections):
-        passes.setdefault((s.period, s.tenant, s.cost_centre), []).append(i)
-    for (period, tenant, cost_centre), indexes in passes.items():
-        states = [[0, sha256(), 0] for _ in indexes]
+        passes.setdefault(_Pass.of(s), []).append(i)
+    for one, indexes in passes.items():
+        gathering = [_Gathering() for _ in indexes]
         chosen = [selections[i] for i in indexes]
-        for row in _owned(period, tenant, cost_centre):
-            for state, selection in zip(states, chosen, strict=True):
+        for row in _owned(one):
+            for state, selection in zip(gathering, chosen, strict=True):
                 if _meets(row, selection):
-                    state[0] += 1
-                    state[1].update(row.event_key.bytes + row.seal_digest)
-                    state[2] += row.tokens
-        for i, (count, digest, tokens) in zip(indexes, states, strict=True):
-            found[i] = Evidence(count, digest.hexdigest(), tokens)
+                    state.add(row)
+        for i, state in zip(indexes, gathering, strict=True):
+            found[i] = state.evidence()
     return [item for item in found if item is not None]
 
 
@@ -312,10 +333,23 @@ def _meets(row: _Selected, s: Selection) -> bool:
     )
 
 
-def _owned(period: Period, tenant: str | None, cost_centre: str | None) -> Iterator[_Selected]:
-    events, parameters = current(period)
+class _Pass(NamedTuple):
+    """What one pass over the events is cut by; the other conditions are met row by row."""
+
+    period: Period
+    tenant: str | None
+    cost_centre: str | None
+    received_by: datetime | None
+
+    @classmethod
+    def of(cls, s: Selection) -> _Pass:
+        return cls(s.period, s.tenant, s.cost_centre, s.received_by)
+
+
+def _owned(one: _Pass) -> Iterator[_Selected]:
+    events, parameters = current(one.period, one.received_by)
     conditions = ["true"]
-    for column, value in (("tenant", tenant), ("cost_centre", cost_centre)):
+    for column, value in (("tenant", one.tenant), ("cost_centre", one.cost_centre)):
         if value is not None:
             conditions.append(
                 f"({column} = %({column})s OR shares IS NOT NULL AND event_key IN"
@@ -413,3 +447,15 @@ def cost_centres() -> list[CostCentreFacts]:
         "code", "name", "responsible", "team", "mode"
     )
     return [CostCentreFacts(*row) for row in rows]
+
+
+def received_since(period: Period, instant: datetime, tenant: str | None = None) -> int:
+    """How many events of the period (of the tenant) came in after the instant: late usage."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM usage_event WHERE occurred_at >= %(start)s"
+            " AND occurred_at < %(end)s AND received_at > %(instant)s"
+            " AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s OR shares IS NOT NULL)",
+            {"start": period.start, "end": period.end, "instant": instant, "tenant": tenant},
+        )
+        return int(cursor.fetchone()[0])

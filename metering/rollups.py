@@ -142,7 +142,7 @@ def _copy(rollup: Rollup, deltas: Deltas) -> None:
 
 def _field(value: object) -> str:
     if value.__class__ is str:
-        return value  # type: ignore[return-value]
+        return value
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 

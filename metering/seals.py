@@ -36,9 +36,10 @@ class Bucket(NamedTuple):
         return f"{self.tenant}|{hour}|{self.events}|{self.digest}"
 
 
-def buckets(month: Month, book: str) -> list[Bucket]:
-    """The buckets of a month as its events stand now, sorted by tenant and hour."""
-    events, parameters = current(month.period)
+def buckets(month: Month, book: str, as_of: datetime | None = None) -> list[Bucket]:
+    """The buckets of a month as its events stand (or stood at an instant), sorted by tenant and
+    hour."""
+    events, parameters = current(month.period, as_of)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT tenant, date_trunc('hour', occurred_at, 'UTC'), count(*), encode(sha256("
@@ -57,14 +58,17 @@ def root_of(found: list[Bucket], previous_root: str) -> str:
 
 
 def seal(month: Month, *, now: datetime) -> list[Seal]:
-    """Seal the month in both books. A month whose newest seal still holds is not sealed again;
-    one that was reopened and changed gets a new seal at the end of the chain."""
+    """Seal the month in both books, as it is known at `now`.
+
+    A month whose newest seal still holds is not sealed again; one that was reopened and changed
+    gets a new seal at the end of the chain.
+    """
     made = []
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEAL_LOCK])
         for book in BOOKS:
-            found = buckets(month, book)
+            found = buckets(month, book, now)
             newest = _newest(book, month)
             if newest is not None and newest.root == root_of(found, newest.previous_root):
                 made.append(newest)
@@ -112,8 +116,8 @@ class BrokenSeal(NamedTuple):
 
 
 def broken(month: Month) -> Iterator[BrokenSeal]:
-    """Compare the month's newest seals with its events as they stand; nothing if all hold or if
-    the month was never sealed."""
+    """Compare the month's newest seals with its events as they counted when it was sealed (usage
+    that came in later is late, not a breach); nothing if all hold or if it was never sealed."""
     for book in BOOKS:
         newest = _newest(book, month)
         if newest is None:
@@ -125,7 +129,7 @@ def broken(month: Month) -> Iterator[BrokenSeal]:
             (b.tenant, b.hour_at): Bucket(b.tenant, b.hour_at, b.events, b.digest)
             for b in newest.buckets.all()
         }
-        now_found = buckets(month, book)
+        now_found = buckets(month, book, newest.sealed_at)
         if newest.root != root_of(
             sorted(sealed.values(), key=lambda b: (b.tenant.encode(), b.hour_at)),
             newest.previous_root,

@@ -103,27 +103,31 @@ def open_usage(
         parser = opsmeter.parse if format == "opsmeter" else native.parse
         return parser(payload, place=place, source=source, received_at=received_at)
 
+    def table_items(table: Table) -> tuple[Iterator[Item], tuple[str, ...]]:
+        columns = tabular.plan_columns(table.names, column_map or {}, naive_utc=naive_utc)
+        return _rows(table, columns, source, received_at), columns.ignored
+
+    text: TextFile | None = None
     try:
-        if format in _TABLES:
-            text = TextFile(path) if format == "csv" else None
-            table: Table = ParquetTable(path) if text is None else CsvTable(text)
-            columns = tabular.plan_columns(table.names, column_map or {}, naive_utc=naive_utc)
-            return UsageFile(
-                format=format,
-                items=_rows(table, columns, source, received_at),
-                size=path.stat().st_size,
-                position=text.position if text else None,
-                ignored=columns.ignored,
-            )
+        if format == "parquet":
+            items, ignored = table_items(ParquetTable(path))
+            return UsageFile(format, items, path.stat().st_size, ignored=ignored)
         text = TextFile(path)
+        if format == "csv":
+            items, ignored = table_items(CsvTable(text))
+            return UsageFile(format, items, text.size, text.position, ignored)
         items = _elements(text, parse) if text.head.startswith(b"[") else _lines(text, parse)
-        return UsageFile(format=format, items=items, size=text.size, position=text.position)
-    except (UnreadableText, UnreadableTable) as error:
-        raise UnreadableFile(f"{path} {error}") from error
-    except tabular.UnfitColumns as error:
-        raise UnreadableFile(f"{path}: {error}") from error
-    except OSError as error:
-        raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}") from error
+        return UsageFile(format, items, text.size, text.position)
+    except (UnreadableText, UnreadableTable, tabular.UnfitColumns, OSError) as error:
+        if text is not None:
+            text.close()
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UnreadableFile:
+    if isinstance(error, OSError):
+        return UnreadableFile(f"{path} cannot be read: {error.strerror or error}")
+    return UnreadableFile(f"{path}: {error}")
 
 
 def guess_format(path: Path) -> Format:
@@ -133,10 +137,8 @@ def guess_format(path: Path) -> Format:
             if raw.read(len(_PARQUET)) == _PARQUET:
                 return "parquet"
         text = TextFile(path)
-    except UnreadableText as error:
-        raise UnreadableFile(f"{path} {error}") from error
-    except OSError as error:
-        raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}") from error
+    except (UnreadableText, OSError) as error:
+        raise _unreadable(path, error) from error
     text.close()
     name = path.name.lower().removesuffix(".gz")
     if text.head.startswith((b"{", b"[")):
@@ -147,7 +149,7 @@ def guess_format(path: Path) -> Format:
     if name.endswith((".csv", ".txt")):
         return "csv"
     raise UnreadableFile(
-        f"{path}: neither its name nor its content shows its format; "
+        f"{path}: neither the file's name nor its content shows its format; "
         f"say it with --format ({', '.join(FORMATS)})"
     )
 
@@ -165,13 +167,13 @@ def _elements(text: TextFile, parse: Parser) -> Iterator[Item]:
     """The events of a JSON array. The array as a whole must be JSON: where one event of a broken
     one ends cannot be known."""
     content = text.read(MAX_ARRAY)
-    text.close()
     try:
         elements = _decode_array(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableText(
-            f"is no whole JSON array ({error}); mend it, or write one object a line"
+            f"the file is no whole JSON array ({error}); mend it, or write one object a line"
         ) from error
+    text.close()
     return _parsed(elements, parse)
 
 

@@ -36,23 +36,30 @@ class TextFile:
 
     def __init__(self, path: Path) -> None:
         """Raises `UnreadableText`, or the `OSError` of opening it."""
-        self._raw: IO[bytes] = path.open("rb")
         self.size = path.stat().st_size
-        zipped = self._raw.read(2) == _GZIP
-        self._raw.seek(0)
-        self._stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self._raw)) if zipped else self._raw
-        self.head = self._look_ahead()
+        self._raw: IO[bytes] = path.open("rb")
+        try:
+            self._stream = self._raw
+            if self._raw.read(2) == _GZIP:
+                self._stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self._raw))
+            self._raw.seek(0)
+            self.head = self._look_ahead()
+        except BaseException:
+            self.close()
+            raise
 
     def _look_ahead(self) -> bytes:
         """The first bytes, which stay to be read."""
         try:
             head: bytes = self._stream.peek(BLOCK)  # type: ignore[attr-defined]  # both have it
         except _DAMAGED as error:
-            raise UnreadableText(f"is no whole gzip file ({error}); transfer it again") from error
+            raise UnreadableText(
+                f"the file is no whole gzip file ({error}); transfer it again"
+            ) from error
         if head.startswith(_UTF16):
-            raise UnreadableText("is UTF-16; save it as UTF-8")
+            raise UnreadableText("the file is UTF-16; save it as UTF-8")
         if not head.strip():
-            raise UnreadableText("is empty; there is nothing to import")
+            raise UnreadableText("the file is empty; there is nothing to import")
         return head.removeprefix(BOM).lstrip()
 
     def position(self) -> int:
@@ -67,10 +74,12 @@ class TextFile:
         try:
             content = self._stream.read(limit + 1)
         except _DAMAGED as error:
-            raise UnreadableText(f"is no whole gzip file ({error}); transfer it again") from error
+            raise UnreadableText(
+                f"the file is no whole gzip file ({error}); transfer it again"
+            ) from error
         if len(content) > limit:
             raise UnreadableText(
-                f"is one JSON array of more than {limit >> 20} MiB; "
+                f"the file is one JSON array of more than {limit >> 20} MiB; "
                 "write one object a line instead (JSON Lines), which is read without holding it"
             )
         return content.removeprefix(BOM)

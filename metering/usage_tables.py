@@ -49,9 +49,11 @@ class CsvTable:
         self._feed = _Feed(file.lines())
         header = next(self._records(None), None)
         if header is None:
-            raise UnreadableTable("is empty; a header row with the columns' names is needed")
+            raise UnreadableTable(
+                "the file is empty; a header row with the columns' names is needed"
+            )
         if isinstance(header.cells, Rejection):
-            raise UnreadableTable(f"has no readable header row: {header.cells.message}")
+            raise UnreadableTable(f"the file has no readable header row: {header.cells.message}")
         self.names = tuple(str(name).strip() for name in header.cells)
 
     def rows(self, keep: Collection[str]) -> Iterator[Row]:  # noqa: ARG002 - cells are text already
@@ -64,29 +66,30 @@ class CsvTable:
             feed.taken.clear()
             try:
                 cells = next(reader)
+                refused = self._misfit(cells, width)
             except StopIteration:
                 yield from feed.troubles()
                 return
             except csv.Error as error:
-                yield self._refused("malformed_row", f"this is no row of CSV: {error}")
-                reader = csv.reader(feed, strict=True)
-                continue
-            place = f"line {feed.taken[0][0]}"
-            if not cells:
-                continue
-            if width is not None and len(cells) != width:
-                yield self._refused(
-                    "column_count",
-                    f"the row has {len(cells)} columns, the header has {width}; "
-                    "quote cells that hold commas or line ends",
-                )
-                reader = csv.reader(feed, strict=True)
-            elif any(_undecoded(cell) for cell in cells):
-                yield self._refused("invalid_utf8", "the row is not UTF-8; save the file as UTF-8")
-                reader = csv.reader(feed, strict=True)
-            else:
-                yield Row(place, cells)
+                refused = ("malformed_row", f"this is no row of CSV: {error}")
             yield from feed.troubles()
+            if refused is not None:
+                yield self._refused(*refused)
+                reader = csv.reader(feed, strict=True)
+            elif cells:
+                yield Row(f"line {feed.taken[0][0]}", cells)
+
+    def _misfit(self, cells: list[str], width: int | None) -> tuple[str, str] | None:
+        """Why the cells make no row of this table: reason and message."""
+        if cells and width is not None and len(cells) != width:
+            message = (
+                f"the row has {len(cells)} columns, the header has {width}; "
+                "quote cells that hold commas or line ends"
+            )
+            return "column_count", message
+        if any(_undecoded(cell) for cell in cells):
+            return "invalid_utf8", "the row is not UTF-8; save the file as UTF-8"
+        return None
 
     def _refused(self, reason: str, message: str) -> Row:
         """Refuse the record's first line and read its other lines again."""
@@ -137,7 +140,9 @@ class ParquetTable:
 
     def __init__(self, path: Path) -> None:
         if any(letter in str(path) for letter in "*?["):
-            raise UnreadableTable("has one of * ? [ in its name, which DuckDB expands; rename it")
+            raise UnreadableTable(
+                "the file has one of * ? [ in its name, which DuckDB expands; rename it"
+            )
         self._path = path
         self._connection = duckdb.connect(config={"threads": 1})
         try:
@@ -145,7 +150,7 @@ class ParquetTable:
                 "DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]
             ).fetchall()
         except duckdb.Error as error:
-            raise UnreadableTable(f"is no readable Parquet file: {error}") from error
+            raise UnreadableTable(f"the file is no readable Parquet file: {error}") from error
         self._types = {str(name): str(kind) for name, kind, *_ in described}
         self.names = tuple(self._types)
 

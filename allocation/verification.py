@@ -1,0 +1,109 @@
+"""Checks of allocation's promises for a month: bills, the run, statements.
+
+Like metering's, every check goes a second way to a number that is stored: the document is read
+again, the digests are taken again from the rows, the division is made again from the inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import zip_longest
+
+from django.db.models import Sum
+
+from allocation.allocation_run import read_inputs
+from allocation.bill_checks import BillRefused
+from allocation.domain.bill_lines import BillLine
+from allocation.domain.division import divide
+from allocation.models import AllocationRun, IssuedStatement, ProviderBill
+from allocation.provider_bills import lines_of, read_again
+from allocation.run_rows import outputs_digest, read_allocation
+from metering.domain.digests import digest_of
+from metering.domain.money import plain
+from metering.domain.periods import Month
+from metering.verification import Finding
+
+
+def check_month(month: Month) -> Iterator[Finding]:
+    """All of allocation's checks over one month."""
+    for bill in ProviderBill.objects.filter(month=str(month)).select_related("document"):
+        yield from _bill(bill)
+    run = AllocationRun.objects.filter(month=str(month)).exclude(state="superseded").first()
+    if run is not None:
+        yield from _run(run, month)
+        yield from _statements(run)
+
+
+def _bill(bill: ProviderBill) -> Iterator[Finding]:
+    raw = bytes(bill.document.content)
+    where = f"bill {bill.pk} ({bill.provider} {bill.month})"
+    if sha256(raw).hexdigest() != bill.document.sha256:
+        yield Finding("bill document", where, "the document is not the one that was received")
+        return
+    try:
+        documented = read_again(bill)
+    except BillRefused as error:
+        yield Finding("bill document", where, f"the document can no longer be read: {error}")
+        return
+    stored = lines_of(bill)
+    for was, now in zip_longest(documented, stored):
+        if was != now:
+            number = (now or was).line_no
+            yield Finding(
+                "bill line",
+                f"{where} line {number}",
+                f"the document says {_said(was)}, the row says {_said(now)}",
+            )
+            return
+    if digest_of([line[1:] for line in stored]) != bill.lines_digest:
+        yield Finding("bill lines", where, "the bill's digest is not that of its lines")
+
+
+def _said(line: BillLine | None) -> str:
+    return "nothing" if line is None else f"{line.description or line.model} {plain(line.amount)}"
+
+
+def _run(run: AllocationRun, month: Month) -> Iterator[Finding]:
+    where = f"allocation run {run.number} of {month}"
+    stored = read_allocation(run.pk)
+    intact = outputs_digest(stored) == run.outputs_digest
+    inputs = read_inputs(month, run.rule_version.rule.name, now=run.created_at)
+    if inputs.digest != run.inputs_digest:
+        # Usage or bills have moved on; the run can only be held against its own digest.
+        if not intact:
+            yield Finding("run digest", where, "its rows are not those it was stored with")
+        return
+    again = divide(inputs.gathered, inputs.readings)
+    for kind, was, now in zip(stored._fields, again, stored, strict=True):
+        for number, (expected, found) in enumerate(zip_longest(was, now)):
+            if expected != found:
+                yield Finding(
+                    "allocation",
+                    f"{where}, {kind} row {number}",
+                    f"computed again {expected}, stored {found}",
+                )
+                return
+    if not intact or outputs_digest(again) != run.outputs_digest:
+        yield Finding("run digest", where, "its digest is not that of its rows")
+
+
+def _statements(run: AllocationRun) -> Iterator[Finding]:
+    issued = IssuedStatement.objects.filter(run=run)
+    if not issued.exists():
+        return
+    owed: dict[tuple[str, str], int] = {}
+    for settlement in read_allocation(run.pk).settlements:
+        key = (settlement.cost_centre, settlement.currency)
+        owed[key] = owed.get(key, 0) + settlement.amount_minor
+    for row in issued.values("cost_centre", "currency").annotate(minor=Sum("amount_minor")):
+        key = (row["cost_centre"], row["currency"])
+        expected = owed.pop(key, 0)
+        if expected != row["minor"]:
+            yield Finding(
+                "statement",
+                f"statement of {key[0]} for {run.month}",
+                f"it says {row['minor']} minor units of {key[1]}, the run settled {expected}",
+            )
+    for (centre, currency), minor in owed.items():
+        yield Finding("statement", f"{centre} {run.month}", f"no statement of {minor} {currency}")
