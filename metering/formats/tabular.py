@@ -23,6 +23,7 @@ from metering.formats.malformed import UNDECODABLE
 _INTEGER: Final = re.compile(r"[+-]?\d{1,30}(\.0+)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?", re.ASCII)
 _EXACT_FLOAT: Final = 2**53
+_KEYS: Final = ("eventId", "externalRequestId")
 _REQUIRED: Final = ("externalRequestId", "provider", "model")
 _USAGE: Final = (
     *("inputTokens", "cachedInputTokens", "cacheWriteTokens", "cacheWrite1hTokens"),
@@ -102,7 +103,8 @@ def plan_columns(
             "no column carries any usage; map at least inputTokens or outputTokens with --map; "
             + _existing(names)
         )
-    used.sort(key=lambda column: column.entry != "")  # a whole object first, then its entries
+    # The key first, so that a refusal can name it; a whole object before its entries.
+    used.sort(key=lambda column: (column.field not in _KEYS, column.entry != ""))
     return Columns(tuple(used), tuple(name for name in names if name not in taken))
 
 

@@ -403,7 +403,7 @@ def events(draw: st.DrawFn) -> UsageEvent:
     """Events that can be true, with every field that a sender can set and no usage object."""
     into, out = draw(st.integers(0, MAX_TOKENS)), draw(st.integers(0, MAX_TOKENS))
     written = draw(st.integers(0, into))
-    optional = {
+    optional: dict[str, Any] = {
         name: draw(st.none() | texts)
         for name in (
             *("event_id", "model_executed", "provider_request_id", "region", "endpoint_tag"),
