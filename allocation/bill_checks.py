@@ -8,10 +8,11 @@ from datetime import date
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
+from allocation.closed_months import MonthIsClosed, refuse_if_closed
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.bill_units import unit_doubt
 from allocation.domain.matching import is_metered_kind
-from allocation.models import PeriodClose, ProviderBill
+from allocation.models import ProviderBill
 from metering.domain.money import EXACT
 from metering.domain.periods import Month
 from metering.readings import metered_cells
@@ -41,16 +42,11 @@ class Confirmed(NamedTuple):
 
 def refuse_closed(parts: Sequence[BillPart]) -> None:
     """Raises `BillRefused` if the month of any part is closed."""
-    closed = set(
-        PeriodClose.objects.filter(
-            month__in={str(p.month) for p in parts}, reopening__isnull=True
-        ).values_list("month", flat=True)
-    )
-    if closed:
-        raise BillRefused(
-            f"{', '.join(sorted(closed))} is closed and takes no more bills; reopen it "
-            "(reopen_period), or book the difference as a correction in the next open month"
-        )
+    for part in parts:
+        try:
+            refuse_if_closed(part.month)
+        except MonthIsClosed as error:
+            raise BillRefused(str(error)) from error
 
 
 def refuse_doubtful(parts: Sequence[BillPart], provider: str, confirmed: Confirmed) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -69,37 +69,48 @@ def recognises(raw: bytes) -> bool:
 
 def read(raw: bytes, terms: Terms) -> Reading:
     """Read the whole file, or say which rows and columns cannot be read."""
+    text = _text(raw)
+    if isinstance(text, Fault):
+        return UnreadableBill((text,))
+    try:
+        header, rows = _rows(text)
+        if not header:
+            return UnreadableBill((Fault("", "the file is empty; it needs a header row"),))
+        columns = _columns(header, terms)
+        if not isinstance(columns, dict):
+            return UnreadableBill(columns)
+        return _read_rows(rows, len(header), columns, terms)
+    except csv.Error as error:
+        return UnreadableBill((Fault("", f"no readable CSV: {error}"),))
+
+
+def _text(raw: bytes) -> str | Fault:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return UnreadableBill((Fault(f"byte {error.start}", "not UTF-8; save the file as UTF-8"),))
-    header, rows = _rows(text)
-    if not header:
-        return UnreadableBill((Fault("", "the file is empty; it needs a header row"),))
-    columns = _columns(header, terms)
-    if not isinstance(columns, dict):
-        return UnreadableBill(columns)
+        return Fault(f"byte {error.start}", "not UTF-8; save the file as UTF-8")
+    return Fault(f"character {text.index(chr(0))}", "NUL: no text file") if "\0" in text else text
+
+
+def _read_rows(
+    rows: Iterable[tuple[int, list[str]]], width: int, columns: Mapping[str, int], terms: Terms
+) -> Reading:
     lines: list[BillLine] = []
     faults: list[Fault] = []
-    try:
-        for row_no, row in rows:
-            if not any(value.strip() for value in row):
-                continue
-            if len(row) != len(header):
-                faults.append(
-                    Fault(f"row {row_no}", f"has {len(row)} columns, the header {len(header)}")
-                )
-                continue
-            values = {name: row[index].strip() for name, index in columns.items()}
-            outcome = _line(_Row(row_no, values, terms), terms, has_models="model" in columns)
-            if isinstance(outcome, BillLine):
-                lines.append(outcome._replace(line_no=len(lines) + 1))
-            else:
-                faults.extend(outcome)
-    except csv.Error as error:
-        faults.append(Fault("", f"no readable CSV: {error}"))
+    for row_no, row in rows:
+        if not any(value.strip() for value in row):
+            continue
+        if len(row) != width:
+            faults.append(Fault(f"row {row_no}", f"has {len(row)} columns, the header {width}"))
+            continue
+        values = {name: row[index].strip() for name, index in columns.items()}
+        outcome = _line(_Row(row_no, values, terms), terms, has_models="model" in columns)
+        if isinstance(outcome, BillLine):
+            lines.append(outcome._replace(line_no=len(lines) + 1))
+        else:
+            faults.extend(outcome)
     if faults:
-        return UnreadableBill(first_faults(iter(faults)))
+        return UnreadableBill(first_faults(faults))
     return ParsedBill(tuple(lines), frozenset(line.day for line in lines))
 
 

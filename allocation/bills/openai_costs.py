@@ -100,7 +100,7 @@ def read(raw: bytes, terms: Terms) -> Reading:
                 else:
                     lines.append(outcome._replace(line_no=len(lines) + 1))
     if problems:
-        return UnreadableBill(first_faults(iter(problems)))
+        return UnreadableBill(first_faults(problems))
     days = frozenset(_day(b) for page in pages for b in page.data)
     return ParsedBill(tuple(lines), days)
 
@@ -202,6 +202,9 @@ def _place_of(message: str) -> str:
 
 def _chain_faults(pages: list[_Page]) -> Iterator[Fault]:
     """Every page there, once, in order, with whole days: a missing page is missing money."""
+    if not pages:
+        yield Fault("", "there is no page in the file")
+        return
     seen: dict[int, str] = {}
     for page_no, page in enumerate(pages, 1):
         for bucket_no, bucket in enumerate(page.data, 1):
@@ -266,6 +269,8 @@ def _line(result: _Result, day: date, terms: Terms) -> BillLine | None:
     """The result as a line, or `None` where the API gives no amount (nothing was charged)."""
     if result.object != _RESULT:
         raise _Refused(f"object is {result.object!r}, not {_RESULT!r}")
+    if any("\0" in (text or "") for text in (result.line_item, result.project_id)):
+        raise _Refused("a text holds the character NUL, which no provider sends")
     value = _number(result.amount.value) if result.amount is not None else None
     if result.amount is None or value is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -103,7 +103,7 @@ def currency_code(text: str) -> str:
     return code.upper()
 
 
-def first_faults(faults: Iterator[Fault]) -> tuple[Fault, ...]:
+def first_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     """The first `MAX_FAULTS` faults, and a word on how many more there are."""
     kept: list[Fault] = []
     more = 0

@@ -38,11 +38,12 @@ _CLASSES: Final = {
     }.items()
 }
 
-_TOOLS: Final = (
-    ("web search", "web_search"),
-    ("file search", "file_search"),
-    ("code interpreter", "code_interpreter"),
-)
+_TOOLS: Final = {
+    ("web", "search"): "web_search",
+    ("file", "search"): "file_search",
+    ("code", "interpreter"): "code_interpreter",
+}
+_CALLS: Final = frozenset({"tool", "call", "calls", "session", "sessions", "request", "requests"})
 
 _WORD: Final = re.compile(r"[a-z0-9]+")
 
@@ -64,6 +65,8 @@ def read_phrase(text: str) -> Phrase:
 
 
 def tool_unit(text: str) -> str:
-    """The unit that metering counts a tool's calls in (`web_search`), or `""`."""
-    words = " ".join(_WORD.findall(text.lower()))
-    return next((unit for phrase, unit in _TOOLS if phrase in words), "")
+    """The unit that metering counts a tool's calls in (`web_search`), or `""` for anything else,
+    such as what the tool stores."""
+    words = _WORD.findall(text.lower())
+    rest = set(words[2:])
+    return _TOOLS.get((words[0], words[1]), "") if len(words) > 1 and rest <= _CALLS else ""
