@@ -139,6 +139,17 @@ class TestStrategiesByRule:
             Decimal(4),
         )
 
+    def test_lines_of_one_cell_are_divided_together_but_bills_apart(self) -> None:
+        lines = [line(1, "0.01"), line(2, "-0.03"), line(3, "4.02"), line(1, "8", bill_id=2)]
+        allocation = divided(lines, [used(A, "3"), used(B, "1")])
+        assert [(x.bill_id, x.cost_centre, x.amount) for x in allocation.lines] == [
+            (1, "cc-a", Decimal(3)),
+            (1, "cc-b", Decimal(1)),
+            (2, "cc-a", Decimal(6)),
+            (2, "cc-b", Decimal(2)),
+        ]
+        check_conservation(allocation)
+
     def test_bill_only_usage_is_a_pool(self) -> None:
         allocation = divided([line(1, "4.00", model="o3")], [], tokens={(A, ""): 1, (B, ""): 3})
         assert borne(allocation) == {"cc-a": Decimal(1), "cc-b": Decimal(3)}
