@@ -123,7 +123,7 @@ def explain(
     results = []
     for provider in sorted({*billed, *used}):
         try:
-            found = waterfall(match(billed[provider], used[provider]))
+            found = waterfall(match(billed.get(provider, []), used.get(provider, [])))
         except MixedCurrencies as error:
             raise CannotCompare(
                 f"{provider}: {error}; bring in prices and bills in one currency"

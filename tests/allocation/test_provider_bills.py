@@ -10,7 +10,7 @@ from threading import Barrier
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, InternalError, connection, connections, transaction
+from django.db import IntegrityError, ProgrammingError, connection, connections, transaction
 
 from allocation import bill_checks
 from allocation.bill_checks import BillRefused, Confirmed
@@ -222,7 +222,7 @@ def test_a_provider_that_nobody_has_heard_of(metered):
 def test_a_stored_bill_cannot_be_changed(statement):
     take(csv_bill(row()))
     with (
-        pytest.raises((IntegrityError, InternalError)),
+        pytest.raises((IntegrityError, ProgrammingError), match=r"Cannot|no more lines"),
         transaction.atomic(),
         connection.cursor() as cursor,
     ):
@@ -301,3 +301,19 @@ def test_the_command_says_what_it_needs(tmp_path, options, message):
 def test_the_command_names_a_file_that_is_not_there(tmp_path):
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("import_bill", tmp_path / "none.csv", "--provider", "openai")
+
+
+def test_a_closed_month_takes_no_bill_but_knows_those_it_has(closed, metered):
+    """The month is October, closed with one bill."""
+    (known,) = bills_of(OCTOBER)
+    with pytest.raises(BillRefused, match=r"2026-10 was closed by .* reopen_period"):
+        take(csv_bill(row(day="2026-10-17")))
+    document = bytes(BillDocument.objects.get().content)
+    again = take(document)
+    assert (again.new, again.bills) == (False, (known,))
+
+
+def test_the_database_itself_keeps_a_closed_month_shut(closed, monkeypatch):
+    monkeypatch.setattr(bill_checks, "refuse_if_closed", lambda _month: None)
+    with pytest.raises(IntegrityError, match="2026-10 is closed"), transaction.atomic():
+        take(csv_bill(row(day="2026-10-17")))
