@@ -171,43 +171,52 @@ _LINE_KEY: Final = "model, endpoint_tag, environment, data_mode, status, served_
 
 
 def charged_usage(tenant: str, period: Period) -> list[UsageLine]:
-    """The tenant's usage in the period by requested model, sorted; its share of shared calls
+    """One tenant's `charged_usages`."""
+    return charged_usages([tenant], period)[tenant]
+
+
+def charged_usages(tenants: Collection[str], period: Period) -> dict[str, list[UsageLine]]:
+    """Each tenant's usage in the period by requested model, sorted; its share of shared calls
     included. `requests` is a class of its own. Edges must lie on 15-minute buckets
-    (`NotOnABucket`); tools and other units are read from the raw events."""
+    (`NotOnABucket`); tools and other units are read from the raw events, for all tenants in one
+    pass."""
     start, end = _on_buckets(period)
     leaves = ", ".join(sql for _, sql in _LEAVES)
-    lines: list[UsageLine] = []
+    lines: dict[str, list[UsageLine]] = {tenant: [] for tenant in tenants}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {_LINE_KEY}, sum(events), {leaves} FROM {USAGE.relation()} cells"
-            f" WHERE tenant = %s AND bucket_at >= %s AND bucket_at < %s GROUP BY {_LINE_KEY}",
-            [tenant, start, end],
+            f"SELECT tenant, {_LINE_KEY}, sum(events), {leaves} FROM {USAGE.relation()} cells"
+            " WHERE tenant = ANY(%s) AND bucket_at >= %s AND bucket_at < %s"
+            f" GROUP BY tenant, {_LINE_KEY}",
+            [list(lines), start, end],
         )
-        for row in cursor:
-            key: tuple[str, str, str, str, str, str] = row[:6]
+        for tenant, *row in cursor:
+            key: tuple[str, str, str, str, str, str] = tuple(row[:6])
             events, quantities = row[6], row[7:]
             if events:
-                lines.append(UsageLine(*key, "requests", Decimal(events), int(events)))
-            lines += [
+                lines[tenant].append(UsageLine(*key, "requests", Decimal(events), int(events)))
+            lines[tenant] += [
                 UsageLine(*key, name, Decimal(quantity), int(events))
                 for (name, _), quantity in zip(_LEAVES, quantities, strict=True)
                 if quantity
             ]
-    lines += _charged_units(tenant, period)
-    return sorted(lines)
+    for tenant, line in _charged_units(list(lines), period):
+        lines[tenant].append(line)
+    return {tenant: sorted(found) for tenant, found in lines.items()}
 
 
-def _charged_units(tenant: str, period: Period) -> list[UsageLine]:
+def _charged_units(tenants: list[str], period: Period) -> list[tuple[str, UsageLine]]:
     events, parameters = current(period)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT model, coalesce(endpoint_tag, ''), environment, data_mode, status, served_from,"
-            f" unit.key, sum(unit.value::numeric), count(*) FROM {events} e,"
-            " json_each_text(e.units) AS unit(key, value)"
-            " WHERE e.tenant = %(tenant)s AND e.units IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7",
-            {**parameters, "tenant": tenant},
+            "SELECT tenant, model, coalesce(endpoint_tag, ''), environment, data_mode, status,"
+            " served_from, unit.key, sum(unit.value::numeric), count(*)"
+            f" FROM {events} e, json_each_text(e.units) AS unit(key, value)"
+            " WHERE e.tenant = ANY(%(tenants)s) AND e.units IS NOT NULL"
+            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8",
+            {**parameters, "tenants": tenants},
         )
-        return [UsageLine(*row) for row in cursor if row[7]]
+        return [(tenant, UsageLine(*row)) for tenant, *row in cursor if row[7]]
 
 
 def _on_buckets(period: Period) -> tuple[Any, Any]:
@@ -268,16 +277,23 @@ class _Gathering:
         return Evidence(self.count, self._digest.hexdigest(), self.tokens)
 
 
+_TRAITS: Final = (
+    "tenant, cost_centre, provider, model, coalesce(model_executed, model),"
+    " coalesce(endpoint_tag, ''), data_mode, environment, status, served_from"
+)
 _SELECTED: Final = (
-    "event_key, seal_digest, provider, model, coalesce(model_executed, model),"
-    " coalesce(endpoint_tag, ''), data_mode, environment, status, served_from,"
-    " coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0)"
+    "event_key, seal_digest, coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0),"
+    " CASE WHEN shares IS NOT NULL THEN"
+    " (SELECT array_agg(ARRAY[s.tenant, s.cost_centre]) FROM event_share s"
+    f" WHERE s.event_key = e.event_key) END, {_TRAITS}"
 )
 
 
-class _Selected(NamedTuple):
-    event_key: UUID
-    seal_digest: bytes
+class _Traits(NamedTuple):
+    """What selections look at, beside the owners of a shared call's shares."""
+
+    tenant: str
+    cost_centre: str
     provider: str
     model: str
     model_executed: str
@@ -286,12 +302,19 @@ class _Selected(NamedTuple):
     environment: str
     status: str
     served_from: str
+
+
+class _Selected(NamedTuple):
+    event_key: UUID
+    seal_digest: bytes
     tokens: int
+    share_owners: list[list[str]] | None
+    traits: _Traits
 
 
 def event_keys(selection: Selection) -> Iterator[tuple[UUID, bytes]]:
     """The selected events' keys and seal digests, sorted by key, streamed."""
-    for row in _owned(_Pass.of(selection)):
+    for row in _candidates([selection]):
         if _meets(row, selection):
             yield row.event_key, row.seal_digest
 
@@ -302,64 +325,83 @@ def evidence(selection: Selection) -> Evidence:
 
 
 def evidence_for(selections: Sequence[Selection]) -> list[Evidence]:
-    """Count and digest of the events under each of several lines; lines of the same period and
-    owner share one pass over the events."""
-    found: list[Evidence | None] = [None] * len(selections)
-    passes: dict[_Pass, list[int]] = {}
-    for i, s in enumerate(selections):
-        passes.setdefault(_Pass.of(s), []).append(i)
-    for one, indexes in passes.items():
-        gathering = [_Gathering() for _ in indexes]
-        chosen = [selections[i] for i in indexes]
-        for row in _owned(one):
-            for state, selection in zip(gathering, chosen, strict=True):
-                if _meets(row, selection):
-                    state.add(row)
-        for i, state in zip(indexes, gathering, strict=True):
-            found[i] = state.evidence()
-    return [item for item in found if item is not None]
+    """Count and digest of the events under each of several lines of one selection each."""
+    return evidence_under([(selection,) for selection in selections])
+
+
+def evidence_under(lines: Sequence[Sequence[Selection]]) -> list[Evidence]:
+    """Count and digest of the events under each of several lines, each all that any of its
+    selections (of one period) names. Lines of the same period share one pass over its events,
+    whoever owns them."""
+    gathering = [_Gathering() for _ in lines]
+    passes: dict[tuple[Period, datetime | None], list[int]] = {}
+    for i, line in enumerate(lines):
+        cuts = {(s.period, s.received_by) for s in line}
+        if len(cuts) > 1:
+            raise ValueError("the selections of a line are of one period")
+        for cut in cuts:
+            passes.setdefault(cut, []).append(i)
+    for indexes in passes.values():
+        _gather([(gathering[i], lines[i]) for i in indexes])
+    return [one.evidence() for one in gathering]
+
+
+def _gather(lines: list[tuple[_Gathering, Sequence[Selection]]]) -> None:
+    """One pass. Which lines a call belongs to is decided once for all calls of the same traits."""
+    decided: dict[_Traits, list[_Gathering]] = {}
+    for row in _candidates([s for _, selections in lines for s in selections]):
+        chosen = None if row.share_owners else decided.get(row.traits)
+        if chosen is None:
+            chosen = [one for one, selections in lines if any(_meets(row, s) for s in selections)]
+            if not row.share_owners:
+                decided[row.traits] = chosen
+        for one in chosen:
+            one.add(row)
 
 
 def _meets(row: _Selected, s: Selection) -> bool:
+    traits = row.traits
     return (
-        (s.provider is None or row.provider == s.provider)
-        and (s.model_executed is None or row.model_executed == s.model_executed)
-        and (not s.models or any(fnmatchcase(row.model, pattern) for pattern in s.models))
-        and (not s.endpoint_tags or row.endpoint_tag in s.endpoint_tags)
-        and (not s.data_modes or row.data_mode in s.data_modes)
-        and (not s.environments or row.environment in s.environments)
-        and (not s.statuses or row.status in s.statuses)
-        and (not s.served_from or row.served_from in s.served_from)
+        _owns(row, 0, s.tenant)
+        and _owns(row, 1, s.cost_centre)
+        and (s.provider is None or traits.provider == s.provider)
+        and (s.model_executed is None or traits.model_executed == s.model_executed)
+        and (not s.models or any(fnmatchcase(traits.model, pattern) for pattern in s.models))
+        and (not s.endpoint_tags or traits.endpoint_tag in s.endpoint_tags)
+        and (not s.data_modes or traits.data_mode in s.data_modes)
+        and (not s.environments or traits.environment in s.environments)
+        and (not s.statuses or traits.status in s.statuses)
+        and (not s.served_from or traits.served_from in s.served_from)
     )
 
 
-class _Pass(NamedTuple):
-    """What one pass over the events is cut by; the other conditions are met row by row."""
-
-    period: Period
-    tenant: str | None
-    cost_centre: str | None
-    received_by: datetime | None
-
-    @classmethod
-    def of(cls, s: Selection) -> _Pass:
-        return cls(s.period, s.tenant, s.cost_centre, s.received_by)
+def _owns(row: _Selected, place: int, wanted: str | None) -> bool:
+    """Whether the tenant (place 0) or cost centre (1) owns the call or a share in it."""
+    return (
+        wanted is None
+        or row.traits[place] == wanted
+        or any(owner[place] == wanted for owner in row.share_owners or ())
+    )
 
 
-def _owned(one: _Pass) -> Iterator[_Selected]:
-    events, parameters = current(one.period, one.received_by)
+def _candidates(selections: Sequence[Selection]) -> Iterator[_Selected]:
+    """The events of the selections' one period that their owners own or share in, by key."""
+    events, parameters = current(selections[0].period, selections[0].received_by)
     conditions = ["true"]
-    for column, value in (("tenant", one.tenant), ("cost_centre", one.cost_centre)):
-        if value is not None:
+    for column, wanted in (
+        ("tenant", {s.tenant for s in selections}),
+        ("cost_centre", {s.cost_centre for s in selections}),
+    ):
+        if None not in wanted:
             conditions.append(
-                f"({column} = %({column})s OR shares IS NOT NULL AND event_key IN"
-                f" (SELECT event_key FROM event_share s WHERE s.{column} = %({column})s"
+                f"({column} = ANY(%({column})s) OR shares IS NOT NULL AND event_key IN"
+                f" (SELECT event_key FROM event_share s WHERE s.{column} = ANY(%({column})s)"
                 " AND s.occurred_at >= %(period_start)s AND s.occurred_at < %(period_end)s))"
             )
-            parameters[column] = value
+            parameters[column] = list(wanted)
     sql = f"SELECT {_SELECTED} FROM {events} e WHERE {' AND '.join(conditions)} ORDER BY event_key"
-    for row in stream(sql, parameters):
-        yield _Selected(row[0], bytes(row[1]), *row[2:])
+    for key, digest, tokens, share_owners, *traits in stream(sql, parameters):
+        yield _Selected(key, bytes(digest), tokens, share_owners, _Traits(*traits))
 
 
 def stream(sql: str, parameters: dict[str, Any], size: int = 5_000) -> Iterator[tuple[Any, ...]]:
