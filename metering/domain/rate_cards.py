@@ -47,11 +47,13 @@ class PlainRates(NamedTuple):
 
 
 class Level(NamedTuple):
-    """The prices of requests between two thresholds. `plain` is `None` where a text call needs
-    more than the five plain prices: one by request, one for reasoning apart, one that does not
-    terminate."""
+    """The prices of requests between two thresholds, and the names of the units that have one.
+
+    `plain` is `None` where a text call needs more than the five plain prices: one by request, one
+    for reasoning apart, one that does not terminate."""
 
     units: Mapping[str, Applied]
+    priced: frozenset[str]
     plain: PlainRates | None
 
 
@@ -103,7 +105,7 @@ def _level(prices: Mapping[str, tuple[UnitPrice, int]], total_input: int) -> Lev
             prices.items(), key=lambda item: UNIT_ORDER[item[0]]
         )
     }
-    return Level(units, _plain(units))
+    return Level(units, frozenset(units), _plain(units))
 
 
 def _applied(price: Decimal, per: int, price_id: int) -> Applied:

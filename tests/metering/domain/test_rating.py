@@ -44,6 +44,7 @@ MODELS: dict[str, dict[str, UnitPrice]] = {
     },
     "thinks": {**TEXT, "output_reasoning_tokens": per_million("20")},
     "asks": {**TEXT, "requests": UnitPrice(1000, Decimal(5))},
+    "text-by-general-rules": {**TEXT, "requests": UnitPrice(1000, Decimal(0))},
     "hears": {"audio_seconds": UnitPrice(3600, Decimal("0.111"))},
     "embeds": {"input_tokens": per_million("0.02")},
     "gratis": {"input_tokens": per_million("0"), "output_tokens": per_million("0")},
@@ -332,6 +333,28 @@ class TestTiersAndModels:
 
 counts = st.integers(0, 10**9)
 prices = st.decimals(0, 10**5, places=12, allow_nan=False)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"input_tokens": st.integers(-1, 300_000), "output_tokens": st.integers(-1, 100)},
+        optional={
+            "cached_input_tokens": st.integers(-1, 100_000),
+            "cache_write_tokens": st.integers(-1, 1_000),
+            "cache_write_1h_tokens": st.integers(-1, 1_000),
+            "reasoning_tokens": st.integers(-1, 100),
+        },
+    )
+)
+def test_the_short_way_for_text_comes_to_what_the_general_one_does(
+    reported: dict[str, Any],
+) -> None:
+    short, general = rated(**reported), rated("text-by-general-rules", **reported)
+    assert short.cost == general.cost
+    if short.pricing == "unpriced":
+        assert general.reason == short.reason
+    else:
+        assert quantities(general) == {**quantities(short), "requests": 1}
 
 
 @given(
