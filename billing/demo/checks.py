@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from decimal import Decimal, localcontext
 from typing import Final, NamedTuple
 
-from allocation.domain.variances import CAUSES, Cause
+from allocation.domain.variances import Cause
 from allocation.models import AllocationSettlement
+from allocation.reconciliation import ProviderResult
 from billing.demo.documents import MadeMonth
 from billing.demo.journey import ClosedMonth, Journey
 from metering.domain.money import EXACT, settle
+from metering.domain.periods import Month
 
 _OUTCOME: Final = {"resend": "duplicates", "conflict": "conflicts", "malformed": "rejected"}
 """What becomes of lines that are no new event; all others are accepted."""
@@ -49,12 +51,11 @@ def expected_outcomes(lines: Counter[str]) -> dict[str, int]:
 def differences(closed: ClosedMonth, made: MadeMonth | None) -> Iterator[Difference]:
     """Every cause that was found or planted, by provider, in the waterfall's order."""
     planted = {(p.provider, p.cause): p.amount for p in made.bills.planted} if made else {}
-    for provider, waterfall in sorted(closed.waterfalls.items()):
-        for cause in CAUSES:
-            wanted = planted.get((provider, cause), Decimal(0)) if made else None
-            found = waterfall.of(cause)
+    for result in closed.results:
+        for cause, found in result.steps:
+            wanted = planted.get((result.provider, cause), Decimal(0)) if made else None
             if found or wanted:
-                yield Difference(provider, cause, found, wanted)
+                yield Difference(result.provider, cause, found, wanted)
 
 
 def checks(journey: Journey, made: MadeMonth | None) -> Iterator[Check]:
@@ -70,17 +71,9 @@ def checks(journey: Journey, made: MadeMonth | None) -> Iterator[Check]:
 
 def _month_checks(closed: ClosedMonth, journey: Journey, made: MadeMonth | None) -> Iterator[Check]:
     month = closed.month
-    for provider, waterfall in sorted(closed.waterfalls.items()):
-        with localcontext(EXACT):
-            end = waterfall.metered + sum(step.amount for step in waterfall.steps)
-        yield Check(f"{month} {provider}: the waterfall closes", end == waterfall.bill)
-        if made is not None:
-            ends = (made.bills.metered[provider], made.bills.totals[provider])
-            yield Check(
-                f"{month} {provider}: metered cost and bill are what was made",
-                (waterfall.metered, waterfall.bill) == ends,
-                f"{waterfall.metered} and {waterfall.bill}, made were {ends[0]} and {ends[1]}",
-            )
+    for result in closed.results:
+        if result.bill is not None:
+            yield from _ends(result, month, made)
     if made is not None:
         missed = [d for d in differences(closed, made) if not d.holds]
         detail = "; ".join(f"{d.provider} {d.cause}: {d.found} not {d.planted}" for d in missed)
@@ -100,3 +93,18 @@ def _month_checks(closed: ClosedMonth, journey: Journey, made: MadeMonth | None)
     yield Check(
         f"{month}: verified from the raw events", not closed.findings, "; ".join(closed.findings)
     )
+
+
+def _ends(result: ProviderResult, month: Month, made: MadeMonth | None) -> Iterator[Check]:
+    """Both ends of a provider's waterfall, and that the causes lead from one to the other."""
+    provider = result.provider
+    with localcontext(EXACT):
+        end = result.metered + sum(amount for _, amount in result.steps)
+    yield Check(f"{month} {provider}: the waterfall closes", end == result.bill)
+    if made is not None:
+        metered, total = made.bills.metered[provider], made.bills.totals[provider]
+        yield Check(
+            f"{month} {provider}: metered cost and bill are what was made",
+            (result.metered, result.bill) == (metered, total),
+            f"{result.metered} and {result.bill}, made were {metered} and {total}",
+        )

@@ -31,16 +31,16 @@ EVENTS: Final = 200_000
 Payload = dict[str, Any]
 
 SNAPSHOTS: Final = {
-    "gpt-5.4-mini": "gpt-5.4-mini-2026-03-17",
+    "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
     "gpt-5-mini": "gpt-5-mini-2025-08-07",
-    "gpt-6-luna": "gpt-6-luna-2026-06-18",
+    "gpt-5-nano": "gpt-5-nano-2025-08-07",
     "gpt-6-sol": "gpt-6-sol-2026-06-18",
     "gpt-5.6-sol": "gpt-5.6-sol-2026-03-05",
 }
 """The dated name that the provider reports as executed, and bills, for the name it is asked by."""
 
 FALLBACKS: Final = {
-    "gpt-5.4-mini": "gpt-6-luna",
+    "gpt-4.1-mini": "gpt-5-nano",
     "gpt-6-sol": "gpt-5.6-sol",
     "claude-sonnet-5-5": "claude-sonnet-4-6",
 }
@@ -327,7 +327,7 @@ def _malformed() -> Iterator[Call]:
     sound: Payload = {
         "externalRequestId": "req_malformed",
         "provider": "openai",
-        "model": "gpt-5.4-mini",
+        "model": "gpt-4.1-mini",
         "occurredAt": "2026-10-31T23:59:00.000Z",
         "inputTokens": 10,
         "outputTokens": 1,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from allocation import statements
 from allocation.domain.statements import Statement
-from allocation.domain.waterfall import Waterfall
+from allocation.reconciliation import ProviderResult
 from allocation.rendering.run_json import allocation_value
 from allocation.rendering.statement_csv import statement_csv, statements_csv
 from allocation.rendering.statement_html import statement_html
@@ -44,23 +46,36 @@ def write_papers(closed: ClosedMonth, folder: Path) -> list[Statement]:
     _write_json(place / "allocation.json", allocation_value(read_allocation(closed.run.pk)))
     _write_json(
         place / "waterfall.json",
-        {provider: waterfall_value(w) for provider, w in sorted(closed.waterfalls.items())},
+        {result.provider: waterfall_value(result) for result in closed.results},
     )
     _write_json(place / "invoices.json", as_json(closed.invoices))
     return drawn
 
 
-def waterfall_value(waterfall: Waterfall) -> dict[str, Any]:
-    """The waterfall's ends and causes as plain JSON values; amounts are decimal strings."""
+def waterfall_value(result: ProviderResult) -> dict[str, Any]:
+    """A waterfall's ends, causes and evidence as plain JSON; amounts are decimal strings."""
     return {
-        "currency": waterfall.currency,
-        "metered": plain(waterfall.metered),
-        "bill": plain(waterfall.bill),
-        "steps": [
-            {"cause": s.cause, "amount": plain(s.amount), "groups": len(s.evidence)}
-            for s in waterfall.steps
+        "currency": result.currency,
+        "metered": plain(result.metered),
+        "bill": None if result.bill is None else plain(result.bill),
+        "unexplained_owner": result.unexplained_owner,
+        "steps": [{"cause": cause, "amount": plain(amount)} for cause, amount in result.steps],
+        "evidence": [
+            {name: _plain(value) for name, value in row._asdict().items()}
+            for row in result.evidence
+            if row.cause != "matched"
         ],
     }
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Decimal():
+            return plain(value)
+        case date():
+            return value.isoformat()
+        case _:
+            return value
 
 
 def _write_statement(folder: Path, name: str, statement: Statement) -> None:

@@ -39,13 +39,13 @@ REROUTED_TO: Final = "claude-opus-4-8"
 REROUTED_DAYS: Final = (14, 15)
 """Days on which the provider answered with an older model, which the application never noticed."""
 
-DRIFT_MODEL: Final = "gpt-6-luna"
-DRIFT_MODEL_BILLED: Final = "gpt-6-luna-2026-06-18"
+DRIFT_MODEL: Final = "gpt-4.1-mini"
+DRIFT_MODEL_BILLED: Final = "gpt-4.1-mini-2025-04-14"
 DRIFT_FROM_DAY: Final = 20
 DRIFT_FACTOR: Final = Decimal("1.25")
 """A contract price that rose, which nobody told the price list."""
 
-ODD_MODEL: Final = "claude-haiku-5-5"
+ODD_MODEL: Final = "claude-haiku-4-5"
 ODD_DAY: Final = 17
 ODD_AMOUNT: Final = Decimal("7.77")
 """One day's output line that gives no token count and asks for more: nothing explains it."""

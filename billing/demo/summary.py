@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
@@ -68,19 +69,19 @@ def waterfall_table(closed: ClosedMonth, made: MadeMonth | None) -> Table:
     table = _table(f"From metered cost to the bill, {closed.month}", *columns)
     rows = list(differences(closed, made))
     blank = ["", ""] if made else []
-    for provider, waterfall in sorted(closed.waterfalls.items()):
-        table.add_row(provider, "[bold]metered cost[/]", _exact(waterfall.metered), *blank, "")
-        groups = {step.cause: len(step.evidence) for step in waterfall.steps}
+    for result in closed.results:
+        groups = Counter(row.cause for row in result.evidence)
+        table.add_row(result.provider, "[bold]metered cost[/]", _exact(result.metered), *blank, "")
         for row in rows:
-            if row.provider != provider:
+            if row.provider != result.provider:
                 continue
             planted = (
                 [_exact(row.planted), mark(holds=row.holds)] if row.planted is not None else []
             )
-            name, groups_of = CAUSE_NAMES[row.cause], str(groups[row.cause])
-            table.add_row("", name, _exact(row.found), *planted, groups_of)
-        bill = f"[bold]{_exact(waterfall.bill)}[/]"
-        table.add_row("", "[bold]bill[/]", bill, *blank, "", end_section=True)
+            name = CAUSE_NAMES[row.cause]
+            table.add_row("", name, _exact(row.found), *planted, str(groups[row.cause]))
+        bill = "no bill: metered cost" if result.bill is None else _exact(result.bill)
+        table.add_row("", "[bold]bill[/]", f"[bold]{bill}[/]", *blank, "", end_section=True)
     return table
 
 

@@ -121,14 +121,14 @@ _CODE = (CODE_INPUT, CODE_OUTPUT)
 
 ENDPOINTS: Final = {
     "support.chat": Mix(
-        Choice([("gpt-5.4-mini", 62), ("claude-haiku-5-5", 38)]),
+        Choice([("gpt-4.1-mini", 62), ("claude-haiku-4-5", 38)]),
         *_CHAT, 55, ((1, "support_v7"), (12, "support_v8")),
     ),
     "support.triage": Mix(
-        Choice([("gpt-6-luna", 100)]), *_CODE, 30, ((1, "triage_v2"),),
+        Choice([("gpt-5-nano", 100)]), *_CODE, 30, ((1, "triage_v2"),),
     ),
     "checkout.ai_summary": Mix(
-        Choice([("gpt-5.4-mini", 70), ("gpt-5-mini", 30)]),
+        Choice([("gpt-4.1-mini", 70), ("gpt-5-mini", 30)]),
         *_CHAT, 35, ((1, "summary_v3"), (15, "summary_v4"), (23, "summary_v5")),
     ),
     "search.embed": Mix(
