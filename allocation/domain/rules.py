@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -235,6 +235,3 @@ def plain_content(rule: RuleContent) -> dict[str, Any]:
 def rule_digest(rule: RuleContent) -> str:
     """Hex SHA-256 over the rule's canonical JSON; equal weights written otherwise are equal."""
     return digest_of(msgspec.to_builtins(rule, builtin_types=(Decimal,)))
-
-
-AMOUNT_KINDS: Final[tuple[AmountKind, ...]] = get_args(AmountKind)
