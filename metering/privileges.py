@@ -46,6 +46,18 @@ _ROUTINES: Final = """
     WHERE pronamespace = current_schema()::regnamespace AND proowner = current_user::regrole
     ORDER BY 1
 """
+_TRIGGER_FUNCTIONS: Final = """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = current_schema()::regnamespace AND proowner = current_user::regrole
+      AND prorettype = 'trigger'::regtype
+    ORDER BY 1
+"""
+_HEED_NO_IGNORING: Final = """
+    CREATE OR REPLACE FUNCTION {}._pgtrigger_should_ignore(trigger_name name)
+    RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false'
+"""
+"""django-pgtrigger lets any session switch triggers off by a setting; here none may. Its migrations
+write the original back, so this follows each of them."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +71,8 @@ def allowed_on(table: str) -> str:
 
 def grant(alias: str = "migrator") -> bool:
     """Give the application's role what it may have on everything the connected role owns, and
-    take away the rest. Repeating it changes nothing.
+    take away the rest; let no session of it talk its way around a trigger. Repeating it changes
+    nothing.
 
     Partitions are reached through their parents only, so nothing is granted on them: the parent's
     privileges hold. Returns False, with a warning, where both roles are the same: its owner could
@@ -92,7 +105,14 @@ def application_role() -> str:
 
 
 def _statements(cursor: Any, role: sql.Identifier) -> Iterable[sql.Composed]:
-    yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(_schema(cursor), role)
+    schema = _schema(cursor)
+    yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role)
+    yield sql.SQL(_HEED_NO_IGNORING).format(schema)
+    for (signature,) in _rows(cursor, _TRIGGER_FUNCTIONS):
+        # else a session's temporary table of the same name is read instead of the real one
+        yield sql.SQL("ALTER FUNCTION {} SET search_path TO {}, pg_temp").format(
+            sql.SQL(signature), schema
+        )
     for table, is_partition in _rows(cursor, _TABLES):
         name = sql.Identifier(table)
         yield sql.SQL("REVOKE ALL ON {} FROM {}").format(name, role)
