@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from metering.domain.usage import Rejection
 
@@ -37,11 +38,11 @@ class TextFile:
     def __init__(self, path: Path) -> None:
         """Raises `UnreadableText`, or the `OSError` of opening it."""
         self.size = path.stat().st_size
-        self._raw: IO[bytes] = path.open("rb")
+        self._raw = path.open("rb")
+        self._stream: BufferedReader | gzip.GzipFile = self._raw
         try:
-            self._stream = self._raw
             if self._raw.read(2) == _GZIP:
-                self._stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self._raw))
+                self._stream = gzip.GzipFile(fileobj=self._raw)
             self._raw.seek(0)
             self.head = self._look_ahead()
         except BaseException:
@@ -51,7 +52,7 @@ class TextFile:
     def _look_ahead(self) -> bytes:
         """The first bytes, which stay to be read."""
         try:
-            head: bytes = self._stream.peek(BLOCK)  # type: ignore[attr-defined]  # both have it
+            head: bytes = self._stream.peek(BLOCK)
         except _DAMAGED as error:
             raise UnreadableText(
                 f"the file is no whole gzip file ({error}); transfer it again"
@@ -91,7 +92,7 @@ class TextFile:
         rest = b""
         overlong = False
         try:
-            while block := self._stream.read1(BLOCK):  # type: ignore[attr-defined]
+            while block := self._stream.read1(BLOCK):
                 pieces = (rest + block).split(b"\n")
                 rest = pieces.pop()
                 for piece in pieces:

@@ -16,14 +16,16 @@ from msgspec import Meta
 from metering.domain.usage import DataMode, Environment, Rejection, Status, UsageEvent, UsageQuality
 from metering.formats.malformed import UNDECODABLE, refuse
 from metering.formats.native import (
+    MAX_TEXT,
     Count,
     Name,
     NativeEvent,
-    Text,
     control_character,
     finish,
     rejection,
 )
+
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -16,7 +16,8 @@ UNIT_DECIMALS: Final = 18
 MAX_SHARES: Final = 1000
 
 _UNIT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
-CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL: Final = re.compile(r"[\x00-\x1f]")
+"""The characters that JSON has to escape."""
 
 
 class Problem(NamedTuple):

@@ -55,21 +55,22 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         now = datetime.now(UTC)
-        try:
-            usage = open_usage(
-                options["file"],
-                source=options["source"],
-                received_at=now,
-                format=options["format"],
-                column_map=_column_map(options["map"]),
-                naive_utc=options["naive_utc"],
-            )
-        except UnreadableFile as error:
-            raise CommandError(str(error)) from error
-        places = _Places(usage)
+        column_map = _column_map(options["map"])
+        shown: list[dict[str, str | int]] = []
         with ExitStack() as stack:
             rejects = _open_rejects(stack, options["rejects"])
-            shown: list[dict[str, str | int]] = []
+            try:
+                usage = open_usage(
+                    options["file"],
+                    source=options["source"],
+                    received_at=now,
+                    format=options["format"],
+                    column_map=column_map,
+                    naive_utc=options["naive_utc"],
+                )
+            except UnreadableFile as error:
+                raise CommandError(str(error)) from error
+            places = _Places(usage)
 
             def on_outcome(outcome: Outcome) -> None:
                 if outcome.outcome not in ("rejected", "conflict"):
