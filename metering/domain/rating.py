@@ -163,7 +163,7 @@ def _rate_units(event: UsageEvent, card: RateCard) -> Rating:
         return _unpriced(card.currency, counted)
     if card.nothing_listed:
         return Rating("free", _ZERO, card.currency, (), "no_rates_listed")
-    counts, names = counted
+    counts, names, unknown = counted
     level = card.level(event.input_tokens or 0)
     if "requests" in level.units:
         counts.setdefault("requests", 1)
@@ -173,8 +173,8 @@ def _rate_units(event: UsageEvent, card: RateCard) -> Rating:
     plan, leaves = split
     lines, unpriced = _lines(plan, leaves, names, level)
     reasons = [card.reason] if card.reason else []
-    reasons += [f"not_priced:{name}" for name in unpriced]
-    if unpriced and not lines:
+    reasons += [f"not_priced:{name}" for name in (*unpriced, *unknown)]
+    if (unpriced or unknown) and not lines:
         return _unpriced(card.currency, ",".join(reasons))
     reasons += _half_reported(event, level)
     cost = _ZERO
@@ -184,28 +184,32 @@ def _rate_units(event: UsageEvent, card: RateCard) -> Rating:
     return Rating(pricing, cost, card.currency, tuple(lines), ",".join(reasons) or None)
 
 
-def _counted(event: UsageEvent) -> tuple[dict[str, Count], dict[str, str]] | str:
-    """Everything the event counted, by unit, with the names that it gave to units that are no
-    token classes; or why its counts cannot be used."""
+def _counted(event: UsageEvent) -> tuple[dict[str, Count], dict[str, str], list[str]] | str:
+    """Everything the event counted, by unit; the names that it gave to units that are no token
+    classes; and the names of used units that no price list can know. Or why its counts cannot be
+    used."""
     counts = token_counts(event)
     if any(count < 0 for count in counts.values()):
         return "negative_count"
-    names: dict[str, str] = {}
-    for name, quantity in event.units.items():
-        unit = unit_named(name)
-        if unit is None:
-            return f"unknown_unit:{name}"
-        if unit.name in counts:
-            return f"counted_twice:{name}"
-        if not quantity.is_finite() or quantity < 0:
-            return "negative_count"
-        counts[unit.name] = quantity
-        names[unit.name] = CLASS_OF_UNIT.get(unit.name, name)
-    if not counts:
-        return "no_usage"
     if counts.get("output_reasoning_tokens", 0) > counts.get("output_tokens", 0):
         return "output_tokens_exceeded"
-    return (with_totals(counts) if names else counts), names
+    if not event.units:
+        return (counts, {}, []) if counts else "no_usage"
+    names: dict[str, str] = {}
+    unknown = []
+    for name, quantity in event.units.items():
+        if not quantity.is_finite() or quantity < 0:
+            return "negative_count"
+        unit = unit_named(name)
+        if unit is None:
+            if quantity:
+                unknown.append(name)
+            continue
+        if unit.name in counts:
+            return f"counted_twice:{name}"
+        counts[unit.name] = quantity
+        names[unit.name] = CLASS_OF_UNIT.get(unit.name, name)
+    return with_totals(counts), names, unknown
 
 
 def _split(level: Level, counts: Mapping[str, Count]) -> tuple[Plan, dict[str, Count]] | str:

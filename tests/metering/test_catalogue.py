@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from importlib.metadata import version
 from io import StringIO
 from typing import Any
 
@@ -18,11 +19,9 @@ from metering.catalogue import (
     GENAI_PRICES,
     ImportResult,
     PriceListOutOfOrder,
-    import_genai_prices,
     load_book,
     take_over,
 )
-from metering.domain.price_book import PriceBook
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Conditions, Price, Tier, UnitPrice
 from metering.domain.rating import Rating, rate
@@ -32,6 +31,7 @@ from metering.pricelists.genai_prices import ParsedList
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
 BATCH = Conditions({"processing": "batch"})
 
 
@@ -73,12 +73,12 @@ class TestTakingAListOver:
     def test_the_same_edition_again_changes_nothing_at_any_instant(self) -> None:
         first = take_over("list", edition(NOVEMBER, row("1"), row("0.5", conditions=BATCH)))
         assert first == ImportResult("list 1", 2, 0, 0)
-        before = list(PriceRow.objects.values())
+        before = list(PriceRow.objects.filter(book="list").values())
         for effective_at in (NOVEMBER, DECEMBER, NOVEMBER - timedelta(days=9)):
             again = edition(effective_at, row("1"), row("0.5", conditions=BATCH))
             assert take_over("list", again) == ImportResult("list 1", 0, 0, 2)
-        assert list(PriceRow.objects.values()) == before
-        assert PriceListImport.objects.count() == 1
+        assert list(PriceRow.objects.filter(book="list").values()) == before
+        assert PriceListImport.objects.filter(book="list").count() == 1
 
     def test_a_changed_price_closes_the_old_row_and_opens_a_new_one(self) -> None:
         take_over("list", edition(NOVEMBER, row("1"), row("7", model="other")))
@@ -90,7 +90,7 @@ class TestTakingAListOver:
         assert unit_price(DECEMBER - instant) == 1
         assert unit_price(DECEMBER) == 2
         assert unit_price(NOVEMBER - timedelta(days=900)) == 1
-        old, new = PriceRow.objects.filter(model_id="m").order_by("id")
+        old, new = PriceRow.objects.filter(book="list", model_id="m").order_by("id")
         assert (old.valid_to, new.valid_from, new.valid_to) == (DECEMBER, DECEMBER, None)
         assert rated(DECEMBER - instant).lines[0].price_id == old.id
         assert rated(DECEMBER).lines[0].price_id == new.id
@@ -124,7 +124,9 @@ class TestTakingAListOver:
         assert unit_price(january) == 4
         take_over("list", edition(DECEMBER, row("1")))
         assert unit_price(january) == 1
-        assert PriceRow.objects.filter(valid_from=january, valid_to=january).count() == 1
+        assert (
+            PriceRow.objects.filter(book="list", valid_from=january, valid_to=january).count() == 1
+        )
         take_over(
             "list",
             edition(
@@ -161,7 +163,7 @@ class TestTakingAListOver:
         take_over("list", edition(DECEMBER, row("1")))
         with pytest.raises(PriceListOutOfOrder, match=r"took effect at 2026-12-01T00:00:00\+00:00"):
             take_over("list", edition(NOVEMBER, row("2"), source="list 0"))
-        assert PriceRow.objects.count() == 1
+        assert PriceRow.objects.filter(book="list").count() == 1
 
     def test_books_do_not_meet(self) -> None:
         take_over("list", edition(NOVEMBER, row("1")))
@@ -183,23 +185,23 @@ class TestRows:
         )
         for change in changes:
             with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
-                PriceRow.objects.update(**change)
+                PriceRow.objects.filter(book="list").update(**change)
 
     def test_an_end_moves_only_earlier_and_nothing_is_deleted(self) -> None:
         take_over("list", edition(NOVEMBER, row("1")))
-        PriceRow.objects.update(valid_to=DECEMBER)
-        PriceRow.objects.update(valid_to=NOVEMBER)
+        PriceRow.objects.filter(book="list").update(valid_to=DECEMBER)
+        PriceRow.objects.filter(book="list").update(valid_to=NOVEMBER)
         for later in (DECEMBER, None):
             with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
-                PriceRow.objects.update(valid_to=later)
+                PriceRow.objects.filter(book="list").update(valid_to=later)
         with pytest.raises(DatabaseError, match="Cannot delete"), transaction.atomic():
-            PriceRow.objects.all().delete()
+            PriceRow.objects.filter(book="list").delete()
         with pytest.raises(DatabaseError, match="Cannot update or delete"), transaction.atomic():
-            PriceListImport.objects.update(source="other")
+            PriceListImport.objects.filter(book="list").update(source="other")
 
     def test_two_prices_of_one_thing_cannot_hold_at_once(self) -> None:
         take_over("list", edition(NOVEMBER, row("1")))
-        held = PriceRow.objects.get()
+        held = PriceRow.objects.get(book="list")
         held.pk = None
         held.valid_from = DECEMBER
         only_one = "one_price_of_a_model_and_condition_at_a_time"
@@ -214,38 +216,43 @@ class TestThePackagesList:
 
         from metering.pricelists.genai_prices import parse_genai_prices
 
-        assert import_genai_prices(effective_at=NOVEMBER).added > 2000
-        parsed = parse_genai_prices(providers, source="x", effective_at=NOVEMBER)
-        stored = {(p.identity, p.valid_from, p.valid_to, p.content): p for p in _stored_prices()}
-        expected = {(p.identity, p.valid_from, p.valid_to, p.content) for p in parsed.prices}
-        assert stored.keys() == expected
-        assert {p.source for p in stored.values()} == {"genai-prices 0.2.3"}
-        edition_row = PriceListImport.objects.get()
-        assert (
-            tuple(ListedProvider.from_json(p) for p in edition_row.rules) == parsed.rules.providers
-        )
+        parsed = parse_genai_prices(providers, source="genai-prices 0.2.3", effective_at=NOVEMBER)
+        assert take_over("package", parsed).added == len(parsed.prices) > 2000
+        stored = [price for rows in load_book("package")._rows.values() for price in rows]
+        assert {_said(price) for price in stored} == {_said(price) for price in parsed.prices}
+        assert len(stored) == len(parsed.prices)
+        assert {price.source for price in stored} == {"genai-prices 0.2.3"}
+        rules = PriceListImport.objects.get(book="package").rules
+        assert tuple(ListedProvider.from_json(p) for p in rules) == parsed.rules.providers
 
     def test_the_book_is_read_once_until_something_is_imported(
         self, django_assert_num_queries: Any
     ) -> None:
-        import_genai_prices(effective_at=NOVEMBER)
-        first = load_book()
+        take_over("list", edition(NOVEMBER, row("1")))
+        first = load_book("list")
         with django_assert_num_queries(1):
-            assert load_book() is first
-        take_over(GENAI_PRICES, edition(DECEMBER, row("1")))
-        assert load_book() is not first
+            assert load_book("list") is first
+        take_over("list", edition(DECEMBER, row("2")))
+        assert load_book("list") is not first
 
-    def test_the_command_says_what_it_did(self) -> None:
+    def test_the_command_says_what_it_did_and_is_harmless_to_repeat(self) -> None:
         out = StringIO()
         call_command("import_prices", "--json", "--from", "genai-prices", stdout=out)
         said = json.loads(out.getvalue())
-        assert said["source"] == "genai-prices 0.2.3"
-        assert said["added"] == PriceRow.objects.count()
+        rows = PriceRow.objects.filter(book=GENAI_PRICES).count()
+        assert said["source"] == f"genai-prices {version('genai-prices')}"
+        assert said["added"] + said["unchanged"] == rows > 2000
         out = StringIO()
         call_command("import_prices", stdout=out)
         assert out.getvalue() == (
-            f"genai-prices 0.2.3: 0 price rows added, 0 closed, {said['added']} unchanged\n"
+            f"{said['source']}: 0 price rows added, 0 closed, {rows} unchanged\n"
         )
+
+    def test_what_the_command_imported_is_what_events_are_rated_with(self) -> None:
+        call_command("import_prices", stdout=StringIO())
+        card = load_book().find("openai", "gpt-4o", DECEMBER)
+        assert card is not None
+        assert card.levels[0].units["input_tokens"].unit_price == Decimal("0.0000025")
 
     def test_the_command_refuses_another_list_and_an_instant_without_zone(self) -> None:
         with pytest.raises(CommandError, match="invalid choice: 'litellm'"):
@@ -254,9 +261,8 @@ class TestThePackagesList:
             call_command("import_prices", "--effective-at", "2026-11-01")
 
 
-def _stored_prices() -> list[Price]:
-    book: PriceBook = load_book()
-    return [price for rows in book._rows.values() for price in rows]
+def _said(price: Price) -> tuple[object, ...]:
+    return (price.identity, price.valid_from, price.valid_to, price.content)
 
 
 def test_two_imports_at_once_have_the_effect_of_one(fresh_db: str) -> None:
@@ -269,13 +275,13 @@ def test_two_imports_at_once_have_the_effect_of_one(fresh_db: str) -> None:
     with ThreadPoolExecutor(3) as pool:
         results = [future.result() for future in [pool.submit(imported) for _ in range(3)]]
     assert sorted(result.added for result in results) == [0, 0, 2]
-    assert PriceRow.objects.count() == 2
-    assert PriceListImport.objects.count() == 1
+    assert PriceRow.objects.filter(book="list").count() == 2
+    assert PriceListImport.objects.filter(book="list").count() == 1
 
 
 def test_an_import_that_breaks_off_leaves_nothing(fresh_db: str) -> None:
     twice = edition(NOVEMBER, row("1"), row("2"))
     with pytest.raises(IntegrityError):
         take_over("list", twice)
-    assert PriceRow.objects.count() == 0
-    assert PriceListImport.objects.count() == 0
+    assert PriceRow.objects.filter(book="list").count() == 0
+    assert not PriceListImport.objects.filter(book="list").exists()

@@ -255,7 +255,7 @@ class TestThreeAnswers:
             ({"input_tokens": 5, "cache_write_1h_tokens": -1, "cache_write_tokens": 1,
               "output_tokens": 1}, "negative_count"),
             ({"cached_input_tokens": 5}, "input_tokens_not_reported"),
-            ({"input_tokens": 1, "units": {"smells": Decimal(1)}}, "unknown_unit:smells"),
+            ({"units": {"gpu_hours": Decimal(1)}}, "not_priced:gpu_hours"),
             ({"input_tokens": 1, "units": {"input": Decimal(1)}}, "counted_twice:input"),
             ({"input_tokens": 1, "units": {"web_search": Decimal("NaN")}}, "negative_count"),
             ({"input_tokens": M, "units": {"web_search": Decimal("1e-90")}},
@@ -279,6 +279,8 @@ class TestThreeAnswers:
         assert quantities(rating) == {"input": 5}
         searched = rated("embeds", input_tokens=5, units={"web_search": Decimal(2)})
         assert searched.reason == "not_priced:web_search"
+        own = rated(input_tokens=M, output_tokens=0, units={"gpu_hours": Decimal(2)})
+        assert (own.cost, own.reason) == (Decimal(6), "not_priced:gpu_hours")
 
     def test_the_half_that_was_not_reported_is_named(self) -> None:
         assert rated(input_tokens=5).reason == "output_not_reported"
