@@ -20,6 +20,9 @@ def main(arguments: list[str]) -> int:
     places = environment.embedded
     if action == "start":
         _start(environment)
+    elif action == "remove" and (others := postgres.clients(places)):
+        _say(f"{others} connections are open to the server of {places.home}: nothing was removed")
+        return 1
     elif action in ("stop", "remove"):
         stopped = [postgres.stop(places), valkey.stop(places)]
         _say("stopped" if any(stopped) else "nothing was running")

@@ -29,6 +29,7 @@ RECOVERY_SECONDS: Final = 600
 """How long a start may take: after a crash under load the log since the checkpoint is replayed."""
 ORPHANS_SECONDS: Final = 15
 """How long the backends of a killed server may need to notice and leave its shared memory."""
+SIGNS_OF_A_DYING_SERVER: Final = ("shared memory block", 'lock file "postmaster.pid" already')
 
 BUILTIN_LOCALE_SINCE: Final = 17
 
@@ -57,6 +58,20 @@ def ensure_running(places: Places) -> None:
         if not _accepts(places):
             _start(places, programs, data)
         _equip(places)
+
+
+def clients(places: Places) -> int:
+    """How many connections others hold to the running server; 0 if it is not running."""
+    try:
+        connection = _superuser(places, "postgres")
+    except psycopg.OperationalError:
+        return 0
+    with connection:
+        found = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ).fetchone()
+    return int(found[0]) if found else 0
 
 
 def stop(places: Places) -> bool:
@@ -149,7 +164,8 @@ def _start(places: Places, programs: PostgresPrograms, data: Path) -> None:
         )
         if done.returncode == 0:
             return
-        if "shared memory block" not in tail(log) or time.monotonic() > deadline:
+        still_leaving = any(sign in tail(log) for sign in SIGNS_OF_A_DYING_SERVER)
+        if not still_leaving or time.monotonic() > deadline:
             raise ServerFailed(
                 f"PostgreSQL did not start ({done.stdout.strip()}). "
                 f"Its log {log} ends:\n{tail(log)}"

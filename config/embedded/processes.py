@@ -55,14 +55,18 @@ def run(
 
 
 def command_of(process_id: int) -> str | None:
-    """The name of the program that runs under this id; None if there is no such process."""
+    """The name of the program that runs under this id; None if there is no such process.
+
+    A process that is dead but not yet collected by its parent runs nothing.
+    """
     asked = subprocess.run(  # noqa: S603 (a number)
-        ["ps", "-p", str(process_id), "-o", "comm="],  # noqa: S607 (wherever ps is)
+        ["ps", "-p", str(process_id), "-o", "stat=,comm="],  # noqa: S607 (wherever ps is)
         capture_output=True,
         text=True,
         check=False,
     )
-    return Path(asked.stdout.strip()).name or None
+    state, _, command = asked.stdout.strip().partition(" ")
+    return None if state.startswith("Z") else Path(command.strip()).name or None
 
 
 def tail(log: Path, lines: int = 15) -> str:

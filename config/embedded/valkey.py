@@ -9,7 +9,7 @@ import redis
 
 from config.embedded.binaries import valkey_program
 from config.embedded.places import Places
-from config.embedded.processes import ServerFailed, exclusively, run, tail
+from config.embedded.processes import ServerFailed, command_of, exclusively, run, tail
 
 DATABASES: Final = 256
 """Numbered databases, so that test processes can have one each."""
@@ -18,9 +18,9 @@ START_SECONDS: Final = 60
 
 def answers(places: Places) -> bool:
     """Whether the server is up and has loaded its data."""
-    with _client(places) as client:
+    with client(places) as connected:
         try:
-            return bool(client.ping())
+            return bool(connected.ping())
         except (redis.ConnectionError, redis.BusyLoadingError):
             return False
 
@@ -38,11 +38,14 @@ def stop(places: Places) -> bool:
     """Stop the server after it has written everything; False if there was none running."""
     if not places.home.is_dir():
         return False
-    with exclusively(places), _client(places) as client:
+    with exclusively(places), client(places) as connected:
         try:
-            client.shutdown()
+            process_id = int(connected.info("server")["process_id"])
+            connected.shutdown()
         except redis.ConnectionError:
             return False
+        while command_of(process_id) is not None:
+            time.sleep(0.01)
         return True
 
 
@@ -73,5 +76,5 @@ def _start(places: Places) -> None:
         time.sleep(0.01)
 
 
-def _client(places: Places) -> redis.Redis:
+def client(places: Places) -> redis.Redis:
     return redis.Redis(unix_socket_path=str(places.valkey_socket))

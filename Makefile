@@ -1,0 +1,50 @@
+# Needs Python 3.11 or newer and make. Everything else is installed into .venv, from the locks.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+SOURCES := config metering allocation billing tests manage.py
+
+.PHONY: help demo test test-outside check bench lock clean install-base install-dev
+
+help: ## the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: install-base ## a month of usage from ingest to invoice (USAGE=file BILL=file for your own)
+	@$(PYTHON) manage.py migrate --verbosity 0
+	@$(PYTHON) manage.py demo --out out $(if $(USAGE),--usage '$(USAGE)') $(if $(BILL),--bill '$(BILL)')
+
+test: install-dev ## the test suite
+	@$(PYTHON) -m pytest -n 2 -q -m "not outside"
+
+test-outside: install-dev ## the tests that need the outside's own software
+	@$(PYTHON) -m pytest -q -m outside || { code=$$?; [ $$code -eq 5 ] && echo "no such tests"; }
+
+check: install-dev ## format, lint, types, import rules, migrations
+	@.venv/bin/ruff format --check --quiet . && echo "format      ok"
+	@.venv/bin/ruff check --quiet . && echo "lint        ok"
+	@.venv/bin/mypy --no-error-summary $(SOURCES) && echo "types       ok"
+	@.venv/bin/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
+	@rm -f .import_linter.log && echo "imports     ok"
+	@$(PYTHON) manage.py makemigrations --check --dry-run && echo "migrations  ok"
+
+bench: install-dev ## the benchmarks (ONLY=prefix, SCALE=1)
+	@ONLY='$(ONLY)' SCALE='$(SCALE)' $(PYTHON) -m tests.benchmarks
+
+lock: ## resolve requirements/*.in anew (needs uv)
+	@for name in base dev; do uv pip compile --quiet --universal --generate-hashes --no-annotate \
+	  --no-header --no-emit-index-url --python-version 3.11 \
+	  -o requirements/$$name.txt requirements/$$name.in; done
+
+clean: ## stop the embedded services, remove var/ and out/
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m config.embedded remove; fi
+	@rm -rf out
+
+install-base:
+	@requirements/install.sh base
+
+install-dev:
+	@requirements/install.sh dev
