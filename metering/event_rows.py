@@ -137,7 +137,10 @@ def prepare(
 
 
 def class_costs(event: UsageEvent, rating: Rating) -> tuple[ClassCost, ...]:
-    """Every class the event used, with what it should have cost: `None` where it is unpriced."""
+    """Every class the event used of its provider, with what it should have cost: `None` where it
+    is unpriced. A reply from the caller's own cache used nothing that a bill could count."""
+    if event.served_from == "caller_cache":
+        return ()
     lines = tuple((line.token_class, line.quantity, line.amount) for line in rating.lines)
     if rating.reason is None and lines:
         return lines
