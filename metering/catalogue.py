@@ -36,6 +36,11 @@ class ImportResult(NamedTuple):
     unchanged: int
 
 
+def is_empty() -> bool:
+    """Whether no price list has ever been taken over."""
+    return not PriceListImport.objects.exists()
+
+
 def import_genai_prices(*, effective_at: datetime) -> ImportResult:
     """Take over the prices inside the installed `genai-prices` package, from `effective_at` on.
 

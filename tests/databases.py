@@ -31,7 +31,10 @@ BUILDING = 0x6170706F
 
 def migrations_digest() -> str:
     """Names a template by everything that decides what is in it."""
-    paths = [ROOT / "requirements" / "base.txt", ROOT / "metering" / "privileges.py"]
+    metering = ROOT / "metering"
+    paths = [ROOT / "requirements" / "base.txt", metering / "privileges.py"]
+    paths += [metering / "catalogue.py", metering / "management" / "commands" / "migrate.py"]
+    paths += sorted((metering / "pricelists").glob("*.py"))
     for app in APPS:
         paths += sorted((ROOT / app / "migrations").rglob("*.py"))
         paths += sorted((ROOT / app).rglob("*.sql"))

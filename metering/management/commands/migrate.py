@@ -1,4 +1,8 @@
-"""`manage.py migrate`, as the migrator, followed by the grants to the application's role."""
+"""`manage.py migrate`, as the migrator, followed by the grants to the application's role.
+
+A new installation also gets the prices of the installed price list, so that the first event that
+comes in can be priced.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
+from django.utils import timezone
 
-from metering import privileges
+from metering import catalogue, privileges
 
 
 class Command(migrate.Command):
@@ -21,3 +26,5 @@ class Command(migrate.Command):
         super().handle(*args, **options)
         if not (options["check_unapplied"] or options["plan"]):
             privileges.grant(options["database"])
+            if catalogue.is_empty():
+                catalogue.import_genai_prices(effective_at=timezone.now())

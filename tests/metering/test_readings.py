@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metering.domain.cells import Owner
+from metering.domain.digests import list_digest
+from metering.domain.periods import Month, Period
+from metering.domain.usage import Share
+from metering.ingestion import ingest
+from metering.readings import (
+    NotOnABucket,
+    Selection,
+    UnknownDriver,
+    charged_usage,
+    driver_reading,
+    event_keys,
+    evidence,
+    evidence_for,
+    features,
+    metered_cells,
+    usage_digest,
+)
+from metering.rollups import fold
+from tests.metering.events import NOON, NOW, call
+
+OCTOBER = Month.parse("2026-10").period
+ACME, GLOBEX = Owner("unallocated", "acme"), Owner("unallocated", "globex")
+
+pytestmark = pytest.mark.django_db
+
+
+def test_cells_hold_disjoint_classes_with_their_cost() -> None:
+    ingest([call(), call("r2", model="nobody-prices-this")], now=NOW)
+    cells = {(c.cell.model, c.cell.token_class): c for c in metered_cells(OCTOBER)}
+    assert cells["gpt-4o-mini", "input"].quantity == 700
+    assert cells["gpt-4o-mini", "input"].cost == Decimal("0.000105")
+    assert cells["gpt-4o-mini", "cache_read"].quantity == 300
+    assert cells["gpt-4o-mini", "output"].cost == Decimal("0.00012")
+    unpriced = cells["nobody-prices-this", "input"]
+    assert (unpriced.quantity, unpriced.cost, unpriced.events) == (700, None, 1)
+
+
+def test_a_shared_call_counts_for_each_owner_what_it_used() -> None:
+    shares = (Share(tenant_id="globex", input_tokens=400, output_tokens=50),)
+    ingest([call(shares=shares)], now=NOW)
+    tokens = driver_reading(OCTOBER, "tokens")
+    assert tokens == {(ACME, ""): 750, (GLOBEX, ""): 450}
+    assert driver_reading(OCTOBER, "requests") == {(ACME, ""): 1}
+    cost = driver_reading(OCTOBER, "metered_cost")
+    assert sum(cost.values()) == Decimal("0.0002475")
+    assert cost[GLOBEX, ""] == Decimal("0.000081")  # 40 % of the input side, 25 % of the output
+    assert evidence(Selection(period=OCTOBER, tenant="globex")).count == 1
+
+
+def test_drivers_by_model_and_endpoint_and_their_filters() -> None:
+    ingest(
+        [
+            call("a", user_id="u1"),
+            call("b", user_id="u1", model_executed="gpt-4o"),
+            call("c", user_id="u2", endpoint_tag="other", tenant_id="globex"),
+            call("d", anon_id="x"),
+        ],
+        now=NOW,
+    )
+    by_model = driver_reading(OCTOBER, "requests", by="owner_model")
+    assert by_model == {(ACME, "gpt-4o"): 1, (ACME, "gpt-4o-mini"): 2, (GLOBEX, "gpt-4o-mini"): 1}
+    by_tag = driver_reading(OCTOBER, "requests", by="owner_endpoint", endpoint_tags=["other"])
+    assert by_tag == {(GLOBEX, "other"): 1}
+    assert driver_reading(OCTOBER, "requests", models=["gpt-4o"]) == {(ACME, ""): 1}
+    assert driver_reading(OCTOBER, "active_users") == {(ACME, ""): 1, (GLOBEX, ""): 1}
+    with pytest.raises(UnknownDriver, match="seats"):
+        driver_reading(OCTOBER, "seats")
+
+
+def test_charged_usage_is_by_the_model_asked_for() -> None:
+    ingest([call("a", model_executed="gpt-4o", units={"web_search": Decimal(2)})], now=NOW)
+    lines = {line.token_class: line for line in charged_usage("acme", OCTOBER)}
+    assert {line.model for line in lines.values()} == {"gpt-4o-mini"}
+    assert {name: line.quantity for name, line in lines.items()} == {
+        "requests": 1, "input": 700, "cache_read": 300, "output": 200, "web_search": 2,
+    }  # fmt: skip
+
+
+def test_a_cycle_is_cut_at_quarters_of_an_hour() -> None:
+    kolkata = Period(
+        datetime(2026, 9, 30, 18, 30, tzinfo=UTC), datetime(2026, 10, 31, 18, 30, tzinfo=UTC)
+    )
+    ingest(
+        [
+            call("before", occurred_at=kolkata.start - timedelta(seconds=1)),
+            call("first", occurred_at=kolkata.start),
+            call("last", occurred_at=kolkata.end - timedelta(microseconds=1)),
+            call("after", occurred_at=kolkata.end),
+        ],
+        now=NOW,
+    )
+    requests = [x for x in charged_usage("acme", kolkata) if x.token_class == "requests"]
+    assert [line.quantity for line in requests] == [2]
+    assert evidence(Selection(period=kolkata, tenant="acme")).count == 2
+    with pytest.raises(NotOnABucket, match="quarter"):
+        charged_usage("acme", Period(kolkata.start + timedelta(minutes=1), kolkata.end))
+
+
+def test_folding_changes_no_reading() -> None:
+    ingest([call(f"r{i}", user_id=f"u{i}") for i in range(30)], now=NOW)
+    before = (metered_cells(OCTOBER), usage_digest(OCTOBER), features(OCTOBER))
+    assert fold() == {"usage": 1, "cell": 3, "user": 30}
+    assert fold() == {"usage": 0, "cell": 0, "user": 0}
+    ingest([call(f"r{i}", user_id=f"u{i}") for i in range(30)], now=NOW)
+    assert (metered_cells(OCTOBER), usage_digest(OCTOBER), features(OCTOBER)) == before
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.booleans()), max_size=20))
+def test_sql_readings_equal_sums_over_the_events(spec: list[tuple[int, int, bool]]) -> None:
+    base = driver_reading(OCTOBER, "tokens")
+    digest = usage_digest(OCTOBER)
+    salt = evidence(Selection(period=OCTOBER)).count
+    events = [
+        call(
+            f"{salt}-{i}", tenant_id=f"t{t}", output_tokens=n, cached_input_tokens=n if c else None
+        )
+        for i, (t, n, c) in enumerate(spec)
+    ]
+    ingest(events, now=NOW)
+    wanted = dict(base)
+    for event in events:
+        owner = (Owner("unallocated", event.tenant_id or ""), "")
+        wanted[owner] = wanted.get(owner, Decimal(0)) + 1000 + (event.output_tokens or 0)
+    assert driver_reading(OCTOBER, "tokens") == wanted
+    assert (usage_digest(OCTOBER) == digest) is (not events)
+
+
+def test_evidence_is_a_set_of_events_with_a_digest() -> None:
+    ingest([call("a"), call("b", status="error"), call("c", model="gpt-4o")], now=NOW)
+    mini = Selection(period=OCTOBER, tenant="acme", models=("gpt-4o-*",), statuses=("success",))
+    every = Selection(period=OCTOBER)
+    found = evidence_for([mini, every])
+    assert [f.count for f in found] == [1, 3]
+    assert (found[1].count, found[1].digest) == list_digest(event_keys(every))
+    late = Selection(period=OCTOBER, received_by=NOON)
+    assert evidence(late).count == 0

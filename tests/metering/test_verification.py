@@ -1,0 +1,130 @@
+"""After one tampered row, `check_month` says exactly which."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.db import ProgrammingError, connection, transaction
+
+from metering import seals
+from metering.domain.periods import Month
+from metering.domain.usage import Share
+from metering.ingestion import ingest
+from metering.rollups import fold
+from metering.verification import check_month
+from tests.metering.events import NOON, NOW, call
+
+OCTOBER = Month.parse("2026-10")
+
+
+@pytest.fixture
+def sealed_month(fresh_db: str) -> str:
+    """Twenty events, one of them shared, sealed; the key of one of them."""
+    events = [
+        call(f"r{i}", user_id=f"u{i}", occurred_at=NOON + timedelta(hours=i)) for i in range(19)
+    ]
+    shares = (Share(tenant_id="globex", input_tokens=100, output_tokens=50),)
+    outcomes = ingest([*events, call("shared", shares=shares)], now=NOW)
+    seals.seal(OCTOBER, now=NOW)
+    assert list(check_month(OCTOBER)) == []
+    return str(outcomes[3].key)
+
+
+TAMPERINGS = {
+    "a count": ("UPDATE usage_event SET output_tokens = 201 WHERE event_key = %s", "event digest"),
+    "a time": (
+        "UPDATE usage_event SET occurred_at = occurred_at + interval '1 s' WHERE event_key = %s",
+        "event digest",
+    ),
+    "a cost": ("UPDATE usage_event SET cost = 9 WHERE event_key = %s", "value digest"),
+    "an owner": ("UPDATE usage_event SET cost_centre = 'x' WHERE event_key = %s", "value digest"),
+    "an event gone": ("DELETE FROM usage_event WHERE event_key = %s", "ledger"),
+    "a key gone": ("DELETE FROM event_ledger WHERE event_key = %s", "ledger"),
+}
+
+
+@pytest.mark.parametrize(("sql", "check"), TAMPERINGS.values(), ids=TAMPERINGS)
+def test_a_tampered_event_is_named(
+    sealed_month: str, owner_connection: psycopg.Connection, sql: str, check: str
+) -> None:
+    owner_connection.execute(sql, [sealed_month])
+    found = list(check_month(OCTOBER))
+    assert [f.where for f in found if f.check == check] == [
+        f"event {sealed_month}" + (" revision 0" if check == "value digest" else "")
+    ]
+
+
+def test_an_event_forged_with_its_digest_breaks_the_seal_of_its_hour(
+    sealed_month: str, owner_connection: psycopg.Connection
+) -> None:
+    owner_connection.execute(
+        "UPDATE usage_event SET seal_digest = sha256('forged') WHERE event_key = %s",
+        [sealed_month],
+    )
+    where = [f.what for f in check_month(OCTOBER) if f.check == "seal of the usage book"]
+    assert where == ["bucket acme|2026-10-03T15|1 differs"]
+
+
+def test_a_tampered_rollup_is_named(
+    sealed_month: str, owner_connection: psycopg.Connection
+) -> None:
+    fold()
+    owner_connection.execute("UPDATE usage_rollup SET cost = cost + 1 WHERE tenant = 'globex'")
+    owner_connection.execute(
+        "UPDATE cell_rollup SET quantity = quantity + 1 WHERE tenant = 'globex'"
+    )
+    found = {f.check: f.where for f in check_month(OCTOBER)}
+    assert found["usage rollup"] == "2026-10-03 unallocated globex"
+    assert found["cell rollup"].startswith("2026-10-03 openai gpt-4o-mini")
+
+
+def test_a_tampered_share_is_named(sealed_month: str, owner_connection: psycopg.Connection) -> None:
+    owner_connection.execute("UPDATE event_share SET cost = cost + 1 WHERE position = 0")
+    assert {f.check for f in check_month(OCTOBER)} == {"shares", "usage rollup"}
+
+
+def test_a_rewritten_seal_breaks_its_root(
+    sealed_month: str, owner_connection: psycopg.Connection
+) -> None:
+    owner_connection.execute(
+        "UPDATE seal_bucket SET digest = repeat('0', 64)"
+        " WHERE id = (SELECT min(id) FROM seal_bucket)"
+    )
+    assert any("do not hash to its root" in f.what for f in check_month(OCTOBER))
+
+
+def test_late_usage_is_no_breach_and_resealing_chains(sealed_month: str) -> None:
+    later = NOW + timedelta(days=1)
+    ingest([call("late", occurred_at=NOON)], now=later)
+    assert list(check_month(OCTOBER)) == []
+    first = {s.book: s for s in seals.Seal.objects.all()}
+    for seal in seals.seal(OCTOBER, now=later):
+        assert seal.sequence == 2
+        assert seal.previous_root == first[seal.book].root
+        assert seal.events == first[seal.book].events + 1
+    again = seals.seal(OCTOBER, now=later)
+    assert {s.sequence for s in again} == {2}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE usage_event SET output_tokens = 0",
+        "DELETE FROM usage_event",
+        "TRUNCATE usage_event",
+        "DELETE FROM event_ledger",
+        "UPDATE event_ledger SET claimed_on = now()",
+        "UPDATE event_share SET cost = 0",
+        "ALTER TABLE usage_event DISABLE TRIGGER ALL",
+        "DROP TABLE event_ledger",
+    ],
+)
+def test_the_application_may_not_even_try(sealed_month: str, sql: str) -> None:
+    with (
+        pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(sql)
