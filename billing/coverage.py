@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date
 from itertools import groupby
 
-from billing.domain.cycles import Cycle, start_of_day
+from billing.domain.cycles import start_of_day, zone_of
 from billing.domain.plans import REQUESTS
 from billing.models import Subscription
 from metering import readings
@@ -26,6 +27,11 @@ class NotBilled:
     tokens: int
     requests: int
 
+    @property
+    def period(self) -> Period:
+        zone = zone_of(self.zone)
+        return Period(start_of_day(self.first_day, zone), start_of_day(self.end_day, zone))
+
 
 def not_billed(month: Month, tenant: str | None = None) -> tuple[NotBilled, ...]:
     """What tenants used in the month without a subscription, by tenant and day; calls for no
@@ -38,10 +44,16 @@ def not_billed(month: Month, tenant: str | None = None) -> tuple[NotBilled, ...]
             key=lambda row: row.tenant,
         )
     }
-    return tuple(
-        found
+    gaps = [
+        NotBilled(key, first, end, zone, 0, 0)
         for key in sorted(using)
-        for found in _gaps_with_usage(key, month, subscriptions.get(key, []))
+        for first, end, zone in _gaps(month, subscriptions.get(key, []))
+    ]
+    usage = _usage(gaps)
+    return tuple(
+        replace(gap, tokens=_sum(lines, TOKEN_CLASSES), requests=_sum(lines, (REQUESTS,)))
+        for gap in gaps
+        if (lines := usage[gap.tenant, gap.period])
     )
 
 
@@ -58,30 +70,33 @@ def _tenants_using(month: Month) -> set[str]:
     return {owner.tenant for owner in owners if owner.tenant}
 
 
-def _gaps_with_usage(
-    tenant: str, month: Month, subscriptions: list[Subscription]
-) -> list[NotBilled]:
-    found: list[NotBilled] = []
+def _usage(gaps: Iterable[NotBilled]) -> dict[tuple[str, Period], list[readings.UsageLine]]:
+    tenants: dict[Period, set[str]] = {}
+    for gap in gaps:
+        tenants.setdefault(gap.period, set()).add(gap.tenant)
+    return {
+        (tenant, period): lines
+        for period, of_period in tenants.items()
+        for tenant, lines in readings.charged_usages(sorted(of_period), period).items()
+    }
+
+
+def _sum(lines: Iterable[readings.UsageLine], classes: Collection[str]) -> int:
+    return sum(int(x.quantity) for x in lines if x.token_class in classes)
+
+
+def _gaps(month: Month, subscriptions: list[Subscription]) -> list[tuple[date, date, str]]:
+    """The days of the month that no subscription covers, as half-open spans, in order, by the
+    clock of the tenant's latest subscription."""
     zone = subscriptions[-1].zone if subscriptions else "UTC"
-    for first, end in _gaps(month, subscriptions):
-        usage = readings.charged_usage(tenant, Cycle(first, end, zone, (end - first).days).period)
-        if usage:
-            tokens = sum(int(x.quantity) for x in usage if x.token_class in TOKEN_CLASSES)
-            requests = sum(int(x.quantity) for x in usage if x.token_class == REQUESTS)
-            found.append(NotBilled(tenant, first, end, zone, tokens, requests))
-    return found
-
-
-def _gaps(month: Month, subscriptions: list[Subscription]) -> list[tuple[date, date]]:
-    """The days of the month that no subscription covers, as half-open spans, in order."""
-    gaps: list[tuple[date, date]] = []
+    gaps: list[tuple[date, date, str]] = []
     day, end = month.first_day(), month.next().first_day()
     for subscription in subscriptions:
         if day < subscription.valid_from:
-            gaps.append((day, min(subscription.valid_from, end)))
+            gaps.append((day, min(subscription.valid_from, end), zone))
         day = max(day, subscription.valid_to or end)
         if day >= end:
             break
     if day < end:
-        gaps.append((day, end))
-    return [(first, last) for first, last in gaps if first < last]
+        gaps.append((day, end, zone))
+    return gaps

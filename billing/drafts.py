@@ -6,18 +6,19 @@ version and cycle, and the usage as metering reads it now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from billing.domain.charges import Charged, charge
+from billing.domain.charges import Charged, NegativeUsage, charge
 from billing.domain.cycles import Cycle
 from billing.domain.invoicing import Settled, line_content, settle_lines
-from billing.evidence import LineEvidence, gather
+from billing.evidence import Case, LineEvidence, gather
 from billing.models import Invoice, InvoiceLine, InvoiceLinePart, PlanVersion, Subscription
 from metering import readings
 from metering.domain.digests import digest_of
+from metering.domain.periods import Period
 
 LineContent = dict[str, Any]
 
@@ -66,15 +67,49 @@ class Draft:
         return self.evidence.get(charge_code, LineEvidence())
 
 
-def draft(tenant: str, cycle: Cycle, plan_version: PlanVersion) -> Draft:
-    """Charge the tenant's usage of the cycle. Call it in one snapshot of the database, so that
-    usage and evidence are of the same instant. Raises `NegativeUsage`."""
-    plan = plan_version.terms
-    usage = readings.charged_usage(tenant, cycle.period)
-    charged = charge(usage, plan, cycle)
-    settled = settle_lines(charged.lines, plan.currency)
-    evidence = gather(tenant, cycle.period, plan, usage, charged)
-    return Draft(tenant, cycle, plan_version, charged, settled, evidence)
+class Due(NamedTuple):
+    """A cycle of a tenant, and the version of its plan that it is charged by."""
+
+    tenant: str
+    cycle: Cycle
+    plan_version: PlanVersion
+
+
+def draft(cycles: Sequence[Due]) -> list[Draft | NegativeUsage]:
+    """Charge the tenants' usage of their cycles, with one reading of usage and of evidence for
+    all cycles of the same period; a cycle whose usage is below zero gives that error instead.
+
+    Call it in one snapshot of the database, so that usage and evidence are of the same instant.
+    """
+    usage = _usage(cycles)
+    cases: list[Case] = []
+    failed: dict[int, NegativeUsage] = {}
+    for i, (tenant, cycle, version) in enumerate(cycles):
+        plan, lines = version.terms, usage[tenant, cycle.period]
+        try:
+            cases.append(Case(tenant, cycle.period, plan, lines, charge(lines, plan, cycle)))
+        except NegativeUsage as error:
+            failed[i] = error
+    gathered = iter(zip(cases, gather(cases), strict=True))
+    return [
+        failed[i] if i in failed else _draft(due, *next(gathered)) for i, due in enumerate(cycles)
+    ]
+
+
+def _usage(cycles: Sequence[Due]) -> dict[tuple[str, Period], list[readings.UsageLine]]:
+    tenants: dict[Period, set[str]] = {}
+    for due in cycles:
+        tenants.setdefault(due.cycle.period, set()).add(due.tenant)
+    return {
+        (tenant, period): lines
+        for period, of_period in tenants.items()
+        for tenant, lines in readings.charged_usages(sorted(of_period), period).items()
+    }
+
+
+def _draft(due: Due, case: Case, evidence: dict[str, LineEvidence]) -> Draft:
+    settled = settle_lines(case.charged.lines, case.plan.currency)
+    return Draft(due.tenant, due.cycle, due.plan_version, case.charged, settled, evidence)
 
 
 def store(
@@ -131,11 +166,26 @@ def store(
 
 
 def recompute(invoice: Invoice) -> tuple[list[LineContent], str]:
-    """The invoice's lines computed again from what metering reads now, by the terms it was drafted
-    by, and their digest: equal to `stored_lines` and `outputs_digest` if nothing has changed."""
-    cycle = Cycle(invoice.first_day, invoice.end_day, invoice.zone, invoice.full_days)
-    made = draft(invoice.tenant, cycle, invoice.plan_version)
-    return made.lines, made.outputs_digest
+    """One invoice's `recompute_all`."""
+    return recompute_all([invoice])[0]
+
+
+def recompute_all(invoices: Sequence[Invoice]) -> list[tuple[list[LineContent], str]]:
+    """The invoices' lines computed again from what metering reads now, by the terms they were
+    drafted by, and their digest: equal to `stored_lines` and `outputs_digest` if nothing changed.
+
+    Raises `NegativeUsage`.
+    """
+    again: list[tuple[list[LineContent], str]] = []
+    for made in draft([Due(x.tenant, _cycle(x), x.plan_version) for x in invoices]):
+        if isinstance(made, NegativeUsage):
+            raise made
+        again.append((made.lines, made.outputs_digest))
+    return again
+
+
+def _cycle(invoice: Invoice) -> Cycle:
+    return Cycle(invoice.first_day, invoice.end_day, invoice.zone, invoice.full_days)
 
 
 def stored_lines(invoice: Invoice) -> tuple[list[LineContent], str]:

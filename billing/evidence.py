@@ -8,18 +8,16 @@ line's evidence does not change when a plan's patterns do.
 from __future__ import annotations
 
 import glob
-import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from billing.domain.charges import Charged, UsageLine, Use, left_out_by
 from billing.domain.plans import Plan
 from metering import readings
-from metering.domain.digests import list_digest
 from metering.domain.periods import Period
 
 
@@ -41,26 +39,32 @@ class LineEvidence:
         }
 
 
-def gather(
-    tenant: str, period: Period, plan: Plan, usage: Iterable[UsageLine], charged: Charged
-) -> dict[str, LineEvidence]:
-    """The evidence under each charge, by its code, in one pass over the tenant's events."""
-    seen = {Use(x.model, x.endpoint_tag) for x in usage if left_out_by(x, plan.scope) is None}
-    by_charge = {
-        metered.charge.code: selections_of(tenant, period, plan, metered.uses, seen)
-        for metered in charged.metered
-    }
-    single = {code: chosen[0] for code, chosen in by_charge.items() if len(chosen) == 1}
-    found = dict(zip(single, readings.evidence_for(list(single.values())), strict=True))
-    gathered: dict[str, LineEvidence] = {}
-    for code, chosen in by_charge.items():
-        if code in found:
-            gathered[code] = LineEvidence(chosen, found[code].count, found[code].digest)
-        elif chosen:
-            events = heapq.merge(*(readings.event_keys(s) for s in chosen))
-            gathered[code] = LineEvidence(chosen, *list_digest(events))
-        else:
-            gathered[code] = LineEvidence()
+class Case(NamedTuple):
+    """One tenant's cycle as it was charged."""
+
+    tenant: str
+    period: Period
+    plan: Plan
+    usage: Sequence[UsageLine]
+    charged: Charged
+
+
+def gather(cases: Sequence[Case]) -> list[dict[str, LineEvidence]]:
+    """The evidence under each charge of each case, by the charge's code, in one pass over the
+    events of each period, whosever they are."""
+    keys: list[tuple[int, str]] = []
+    chosen: list[tuple[readings.Selection, ...]] = []
+    for i, case in enumerate(cases):
+        scope = case.plan.scope
+        seen = {Use(x.model, x.endpoint_tag) for x in case.usage if left_out_by(x, scope) is None}
+        for metered in case.charged.metered:
+            keys.append((i, metered.charge.code))
+            chosen.append(selections_of(case.tenant, case.period, case.plan, metered.uses, seen))
+    gathered: list[dict[str, LineEvidence]] = [{} for _ in cases]
+    for (i, code), line, found in zip(keys, chosen, readings.evidence_under(chosen), strict=True):
+        gathered[i][code] = (
+            LineEvidence(line, found.count, found.digest) if line else LineEvidence()
+        )
     return gathered
 
 

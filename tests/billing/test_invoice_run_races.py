@@ -87,7 +87,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.usefixtures("customers")
-@pytest.mark.parametrize("line", ["store", "lock_tenant", "_void", "draft"])
+@pytest.mark.parametrize("line", ["store", "lock_tenant", "_void", "_standing"])
 def test_a_run_that_is_killed_leaves_whole_invoices_and_the_next_run_the_rest(line: str) -> None:
     run(OCTOBER, author="schedule", now=NOW, tenant="hooli")
     calls(call(tenant="hooli"))
