@@ -223,7 +223,7 @@ def _settle_time(event: UsageEvent, received_at: datetime) -> Problem | None:
             "past_time",
             f"occurredAt {at.isoformat()} is before {EARLIEST.year}; is it in the right unit?",
         )
-    if at >= received_at + FUTURE:
+    if at > received_at + FUTURE:
         return Problem(
             "future_time",
             f"occurredAt {at.isoformat()} is more than 24 hours after its receipt at "

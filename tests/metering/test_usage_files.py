@@ -61,7 +61,7 @@ def test_bad_lines_cost_themselves_only(file: Path) -> None:
             b"{broken",
             event(2, inputTokens=-1),
             b'{"externalRequestId":"\xff"}',
-            b'{"x":"' + b"y" * usage_lines.MAX_LINE + b'"}',
+            b'{"x":"' + b"y" * 3 * usage_lines.MAX_LINE + b'"}',
             b"  \r",
             event(3),
         )
