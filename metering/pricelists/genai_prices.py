@@ -97,7 +97,7 @@ def _standard_rows(model: listed.ModelInfo, place: str) -> Iterator[_Row]:
     for rank, (unit_prices, start, window) in enumerate(parsed):
         if rank == 0:
             start, window = _BEGINNING, None  # noqa: PLW2901 - holds wherever no other does
-        end = min((s for _, s, w in parsed[rank + 1 :] if True), default=None)
+        end = min((s for _, s, w in parsed[rank + 1 :] if w is None), default=None)
         if end is None or start < end:
             yield _Row(unit_prices, start, end, Conditions(window=window), rank)
 

@@ -378,3 +378,11 @@ def test_the_last_active_price_of_the_list_wins_whatever_its_start() -> None:
     assert _cost(prices, day + timedelta(hours=22)) == 3
     assert _cost(prices, day + timedelta(days=10)) == 4
     assert _cost(prices, day + timedelta(days=30)) == 4
+
+
+def test_where_no_price_of_the_list_has_begun_the_first_one_holds() -> None:
+    start = listed.StartDateConstraint
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    prices = _dated((start(day.date()), 1), (start((day + timedelta(days=9)).date()), 2))
+    assert _cost(prices, day - timedelta(days=400)) == 1
+    assert _cost(prices, day + timedelta(days=9)) == 2
