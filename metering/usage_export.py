@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any, Final
 
-import msgspec
-
 from metering.domain.cells import TOKEN_CLASSES
 from metering.domain.digests import canonical_json
 from metering.domain.money import plain
@@ -110,9 +108,3 @@ def _event(row: tuple[Any, ...]) -> dict[str, Any]:
         sealDigest=bytes(digest).hex(),
     )
     return event
-
-
-def key_lines(pairs: Iterator[tuple[Any, bytes]]) -> Iterator[bytes]:
-    """One JSON object per event under a line: its key and its seal digest."""
-    for key, digest in pairs:
-        yield msgspec.json.encode({"eventKey": str(key), "sealDigest": digest.hex()})

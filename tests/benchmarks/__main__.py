@@ -1,0 +1,53 @@
+"""`make bench`: every benchmark, a table, and `out/bench.json`.
+
+ONLY=prefix runs those whose name starts with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import django
+from rich.console import Console
+from rich.table import Table
+
+
+def main() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    from tests.benchmarks import ingest, month, rating
+
+    only = os.environ.get("ONLY", "")
+    console = Console()
+    table = Table("benchmark", "value", "unit", "n", "baseline", "its value", "ratio")
+    results = []
+    for name, benchmark in {**rating.BENCHMARKS, **ingest.BENCHMARKS, **month.BENCHMARKS}.items():
+        if not name.startswith(only):
+            continue
+        console.print(f"{name} …", style="dim")
+        for measured in benchmark():
+            results.append(measured.as_json())
+            yardstick = measured.baseline_value
+            table.add_row(
+                measured.name,
+                f"{measured.value:,.2f}",
+                measured.unit,
+                f"{measured.n:,}",
+                measured.baseline or "",
+                "" if yardstick is None else f"{yardstick:,.2f}",
+                "" if measured.ratio is None else f"{measured.ratio:.3f}",
+            )
+    if not results:
+        console.print(f"no benchmark's name starts with {only!r}")
+        return 1
+    out = Path("out")
+    out.mkdir(exist_ok=True)
+    (out / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+    console.print(table)
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,26 @@
+"""A process that imports one file into a named database, so that its memory can be measured."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import django
+
+
+def main(database: str, path: str) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    from metering.ingestion import ingest_stream
+    from metering.usage_files import open_usage
+    from tests.databases import pointed_at
+
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    with pointed_at(database):
+        usage = open_usage(Path(path), source="bench", received_at=now)
+        ingest_stream((i.item for i in usage.items), now=now)
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,115 @@
+"""How fast a file of usage comes in, against the database's own speed, and in how much memory."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from django.db import connection, transaction
+
+from billing.demo.documents import write_usage
+from metering import bulk
+from metering.event_rows import COLUMNS, copy_line
+from metering.ingestion import Books, PreparedEvent, ingest_stream, prepare_batch
+from metering.usage_files import open_usage
+from tests.benchmarks.databases import own_database
+from tests.benchmarks.measured import Benchmark, Measured, stopwatch
+
+EVENTS: Final = 100_000
+BATCH: Final = 5_000
+NOW: Final = datetime(2026, 11, 2, tzinfo=UTC)
+ROUNDS: Final = 3
+
+
+@contextmanager
+def usage_file(events: int) -> Iterator[Path]:
+    """The demo's month of traffic, as a native JSONL file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "usage.jsonl"
+        write_usage(path, events)
+        yield path
+
+
+def batch() -> Iterator[Measured]:
+    """Files through the whole of ingestion, against stage-COPY and insert-once of the same rows
+    into the same partitioned table, `BATCH` a commit: the best of `ROUNDS` of each."""
+    with usage_file(EVENTS) as path:
+        rates = [_whole(path) for _ in range(ROUNDS)]
+        raw = [_raw(path) for _ in range(ROUNDS)]
+    yield Measured(
+        "ingest.batch",
+        max(rates),
+        "events/s",
+        EVENTS,
+        "stage-COPY and insert-once of the same rows",
+        max(raw),
+    )
+
+
+def _whole(path: Path) -> float:
+    with own_database():
+        connection.ensure_connection()
+        gc.collect()
+        gc.freeze()
+        with stopwatch() as seconds:
+            usage = open_usage(path, source="bench", received_at=NOW)
+            result = ingest_stream((i.item for i in usage.items), now=NOW, batch_size=BATCH)
+            rate = result.total / seconds()
+        gc.unfreeze()
+        assert result.accepted > result.total // 2, "the file is not what was meant to be measured"
+        return rate
+
+
+def _raw(path: Path) -> float:
+    with own_database():
+        usage = open_usage(path, source="bench", received_at=NOW)
+        prepared = prepare_batch([i.item for i in usage.items], Books.load(), NOW)
+        events = list({p.key: p for p in prepared if isinstance(p, PreparedEvent)}.values())
+        chunks = [
+            "".join([copy_line(p, None) for p in events[i : i + BATCH]])
+            for i in range(0, len(events), BATCH)
+        ]
+        days = bulk.array(sorted({p.event.occurred_at.date().isoformat() for p in events}))
+        columns = ", ".join(COLUMNS)
+        with bulk.cursor() as cursor:
+            cursor.execute("SELECT ensure_event_partitions(%s::date[])", [days])
+            cursor.execute("CREATE TEMP TABLE stage (LIKE usage_event)")
+            with stopwatch() as seconds:
+                for chunk in chunks:
+                    with transaction.atomic():
+                        bulk.copy_text("stage", COLUMNS, chunk)
+                        cursor.execute(
+                            f"INSERT INTO usage_event ({columns}) SELECT {columns} FROM stage"
+                            " ON CONFLICT DO NOTHING"
+                        )
+                        cursor.execute("TRUNCATE stage")
+                return len(events) / seconds()
+
+
+def memory() -> Iterator[Measured]:
+    """Peak memory of an import of four times as many events, against that of the fewer."""
+    few, many = _peak_kib(EVENTS // 4), _peak_kib(EVENTS)
+    yield Measured(
+        "ingest.memory", many / 1024, "MiB", EVENTS, f"with {EVENTS // 4:,} events", few / 1024
+    )
+
+
+def _peak_kib(events: int) -> int:
+    with usage_file(events) as path, own_database() as name:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.import_child", name, path]
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        assert status == 0, "the import failed"
+        return used.ru_maxrss
+
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {"ingest.batch": batch, "ingest.memory": memory}
