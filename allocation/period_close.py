@@ -53,7 +53,9 @@ def approve(run: AllocationRun, *, by: str, now: datetime) -> RunApproval:
         lock_month(month)
         _refuse_if_closed(month)
         run = AllocationRun.objects.select_related("rule_version").get(pk=run.pk)
-        return _approve(run, month, by=by, now=now)
+        _refuse_unapprovable(run, month, by)
+        _refuse_if_changed(run, month, now=now)
+        return _approve(run, by=by, now=now)
 
 
 def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "") -> PeriodClose:
@@ -72,7 +74,8 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
             raise NotReady(found)
         run = current_run(month)
         if run.state == AllocationRun.State.DRAFT:
-            _approve(run, month, by=by, now=now)
+            _refuse_unapprovable(run, month, by)
+            _approve(run, by=by, now=now)
         statements.issue(run, now=now)
         run.state = AllocationRun.State.CLOSED
         run.save(update_fields=["state"])
@@ -152,8 +155,7 @@ def close_value(row: PeriodClose) -> dict[str, Any]:
     }
 
 
-def _approve(run: AllocationRun, month: Month, *, by: str, now: datetime) -> RunApproval:
-    again = f"manage.py allocate {month}"
+def _refuse_unapprovable(run: AllocationRun, month: Month, by: str) -> None:
     match run.state:
         case AllocationRun.State.APPROVED:
             raise CloseRefused(
@@ -168,11 +170,9 @@ def _approve(run: AllocationRun, month: Month, *, by: str, now: datetime) -> Run
             f"run {run.number} of {month} was made by {by}; another person approves it: "
             f"manage.py approve_allocation {month} --as USER"
         )
-    if read_inputs(month, run.rule_version.rule_id, now=now).digest != run.inputs_digest:
-        raise CloseRefused(
-            f"usage, bills or drivers of {month} have changed since run {run.number}; "
-            f"make it again: {again}"
-        )
+
+
+def _approve(run: AllocationRun, *, by: str, now: datetime) -> RunApproval:
     statements.issue(run, now=now)
     approval = RunApproval.objects.create(
         run=run, approved_by=by, approved_at=now, outputs_digest=run.outputs_digest
@@ -180,6 +180,14 @@ def _approve(run: AllocationRun, month: Month, *, by: str, now: datetime) -> Run
     run.state = AllocationRun.State.APPROVED
     run.save(update_fields=["state"])
     return approval
+
+
+def _refuse_if_changed(run: AllocationRun, month: Month, *, now: datetime) -> None:
+    if read_inputs(month, run.rule_version.rule_id, now=now).digest != run.inputs_digest:
+        raise CloseRefused(
+            f"usage, bills or drivers of {month} have changed since run {run.number}; "
+            f"make it again: manage.py allocate {month}"
+        )
 
 
 def _refuse_if_closed(month: Month) -> None:

@@ -17,6 +17,7 @@ import vl_convert
 from allocation.domain.statements import DayReading, StatementLine, sum_exact, totals_by
 from allocation.rendering.figures import whole_amount
 from metering.domain.money import plain
+from metering.domain.periods import Month
 
 DIRECT_COLOUR: Final = "#1d4e5f"
 SHARED_COLOUR: Final = "#d39a3c"
@@ -26,7 +27,7 @@ MODEL_COLOURS: Final = ("#1d4e5f", "#4b9190", "#a6cbb0", "#d39a3c", "#a9502f", "
 BARS: Final = 8
 """At most so many bars; where there are more models, the last bar is for all the rest."""
 
-NO_MODEL: Final = "no model named"
+NO_MODEL: Final = "not tied to a model"
 
 _WEEKLY: Final = (
     "indexof([1, 8, 15, 22, 29], utcdate(datum.value)) < 0 ? '' : utcFormat(datum.value, '%-d %b')"
@@ -49,15 +50,22 @@ def by_model_svg(lines: Sequence[StatementLine], currency: str) -> str:
         part = "Shared" if line.shared else "Direct"
         parts[named.get(line.model, rest), part].append(line.amount)
     bars: dict[str, Decimal] = defaultdict(Decimal)
+    ends: dict[str, Decimal] = defaultdict(Decimal)
     for (model, _), amounts in parts.items():
-        bars[model] = sum_exact([bars[model], *amounts])
+        amount = sum_exact(amounts)
+        bars[model] = sum_exact([bars[model], amount])
+        ends[model] = sum_exact([ends[model], max(amount, Decimal(0))])
     order = [*named.values(), *([rest] if rest in bars else [])]
     values = [
         {"model": model, "part": part, "amount": plain(sum_exact(amounts))}
         for (model, part), amounts in sorted(parts.items())
     ]
     labels = [
-        {"model": model, "amount": plain(bars[model]), "label": whole_amount(bars[model], currency)}
+        {
+            "model": model,
+            "amount": plain(ends[model]),
+            "label": whole_amount(bars[model], currency),
+        }
         for model in order
     ]
     axis = {"title": None, "labelLimit": 170, "ticks": False, "domain": False, "labelPadding": 8}
@@ -89,8 +97,8 @@ def by_model_svg(lines: Sequence[StatementLine], currency: str) -> str:
     return _svg({"width": 210, "height": {"step": 25}, "layer": [bar, text]})
 
 
-def by_day_svg(days: Sequence[DayReading], currency: str) -> str:
-    """Columns of metered cost per UTC day, the costliest models stacked."""
+def by_day_svg(month: Month, days: Sequence[DayReading], currency: str) -> str:
+    """Columns of metered cost per UTC day of the month, the costliest models stacked."""
     per_model: dict[str, list[Decimal]] = defaultdict(list)
     for reading in days:
         per_model[reading.model].append(reading.metered_cost)
@@ -99,6 +107,8 @@ def by_day_svg(days: Sequence[DayReading], currency: str) -> str:
     named = {model: model or NO_MODEL for model in shown}
     rest = f"{len(ranked) - len(shown)} others"
     columns: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
+    for day in month.period.days():
+        columns[day.isoformat(), named[shown[0]]].append(Decimal(0))
     for reading in days:
         key = (reading.day.isoformat(), named.get(reading.model, rest))
         columns[key].append(reading.metered_cost)

@@ -46,12 +46,14 @@ _STATES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A name, its amount and its part of the whole; `width` is its bar in per cent."""
+    """A name, its amount and its part of the whole; `width` is its bar in per cent of the
+    longest one."""
 
     name: str
     amount: str
     share: str
     width: str
+    credit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def _context(statement: Statement) -> dict[str, Any]:
 
 
 def _share(part: Decimal, whole: Decimal) -> str:
-    return figures.percent(EXACT.divide(part, whole)) if whole else "none"
+    """In per cent; nothing where the whole is a credit or zero, of which no part is a share."""
+    return figures.percent(EXACT.divide(part, whole)) if whole > 0 else ""
 
 
 def _previous(statement: Statement) -> dict[str, str] | None:
@@ -155,19 +158,17 @@ def _previous(statement: Statement) -> dict[str, str] | None:
 
 def _rows(amounts: dict[str, Decimal], currency: str) -> list[_Row]:
     whole = sum_exact(amounts.values())
-    rows = []
-    for name, amount in amounts.items():
-        ratio = EXACT.divide(amount, whole) if whole else Decimal(0)
-        width = min(max(ratio, Decimal(0)), Decimal(1)) * 100
-        rows.append(
-            _Row(
-                name=name,
-                amount=figures.amount(amount, currency, extra=0),
-                share=figures.percent(ratio) if whole else "",
-                width=f"{width:.2f}",
-            )
+    longest = max((abs(amount) for amount in amounts.values()), default=Decimal(0))
+    return [
+        _Row(
+            name=name,
+            amount=figures.amount(amount, currency, extra=0),
+            share=_share(amount, whole),
+            width=f"{EXACT.divide(abs(amount), longest) * 100:.2f}" if longest else "0",
+            credit=amount < 0,
         )
-    return rows
+        for name, amount in amounts.items()
+    ]
 
 
 def _groups(statement: Statement) -> list[_Group]:
@@ -211,6 +212,7 @@ def _group(
 
 def _line(line: StatementLine, currency: str) -> _Line:
     derivation = line.basis.removeprefix("driver:").replace("_", " ")
+    derivation = derivation.replace(" x weight", " \N{MULTIPLICATION SIGN} weight")
     if line.driver_value is not None and line.driver_total is not None:
         value, total = figures.quantity(line.driver_value), figures.quantity(line.driver_total)
         derivation = f"{derivation}: {value} of {total}"
@@ -240,7 +242,9 @@ def _svg_of_lines(statement: Statement) -> str:
 def _svg_of_days(statement: Statement) -> str:
     if not statement.metered.days:
         return ""
-    return mark_safe(charts.by_day_svg(statement.metered.days, statement.metered.currency))  # noqa: S308 - as above
+    metered = statement.metered
+    svg = charts.by_day_svg(statement.period, metered.days, metered.currency)
+    return mark_safe(svg)  # noqa: S308 - as above
 
 
 def _by_model_text(statement: Statement) -> str:
