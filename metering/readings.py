@@ -347,12 +347,23 @@ def evidence_under(lines: Sequence[Sequence[Selection]]) -> list[Evidence]:
 
 
 def _gather(lines: list[tuple[_Gathering, Sequence[Selection]]]) -> None:
-    """One pass. Which lines a call belongs to is decided once for all calls of the same traits."""
+    """One pass. A call is held against the lines of its own tenants only, and which of them it
+    belongs to is decided once for all calls of the same traits."""
+    by_tenant: dict[str | None, list[tuple[_Gathering, Sequence[Selection]]]] = {}
+    for line in lines:
+        tenants = {s.tenant for s in line[1]}
+        by_tenant.setdefault(tenants.pop() if len(tenants) == 1 else None, []).append(line)
     decided: dict[_Traits, list[_Gathering]] = {}
     for row in _candidates([s for _, selections in lines for s in selections]):
         chosen = None if row.share_owners else decided.get(row.traits)
         if chosen is None:
-            chosen = [one for one, selections in lines if any(_meets(row, s) for s in selections)]
+            owners = {row.traits.tenant, *(tenant for tenant, _ in row.share_owners or ())}
+            chosen = [
+                one
+                for tenant in (None, *owners)
+                for one, selections in by_tenant.get(tenant, ())
+                if any(_meets(row, s) for s in selections)
+            ]
             if not row.share_owners:
                 decided[row.traits] = chosen
         for one in chosen:
