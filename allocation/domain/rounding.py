@@ -36,14 +36,15 @@ def tolerance(group: Group, units: Mapping[int, Decimal]) -> Decimal:
 
 
 def rounding_bound(rows: int, unit: Decimal) -> Decimal:
-    """`unit` times the smaller of rows / 2 and √rows.
+    """`unit` times the smaller of rows / 2 and 2 √rows.
 
-    Half a unit a row is the most that rounding can make. √rows units is 3.46 standard deviations
-    of the sum of so many rounded rows (each has unit / √12). FOCUS's tolerance appendix takes
-    ½ √rows, which honest rounding exceeds in one cell of twelve: too often for a month of cells.
+    Half a unit a row is the most that rounding can make, and where every row falls on a half
+    (prices like 0.50 per million do that) a row deviates by as much, so that 2 √rows units are
+    four standard deviations of their sum. FOCUS's tolerance appendix takes ½ √rows, one standard
+    deviation there: too little for a month of cells.
     """
     with localcontext(EXACT):
-        return unit * min(Decimal(rows) / 2, Decimal(rows).sqrt())
+        return unit * min(Decimal(rows) / 2, 2 * Decimal(rows).sqrt())
 
 
 def unmask_prices(pieces: Sequence[Evidence], units: Mapping[int, Decimal]) -> list[Evidence]:
@@ -83,8 +84,11 @@ def _series(piece: Evidence) -> tuple[str, str, str, str]:
 
 
 def _leans(pieces: Sequence[Evidence], units: Mapping[int, Decimal]) -> bool:
-    lines = [line for p in pieces for line in p.group.bill]
+    """Whether the differences together are more than rounding makes. Days of the same quantity
+    round the same way and prove nothing more than one of them."""
+    distinct = {(p.metered_quantity, p.amount): p for p in pieces}.values()
+    lines = [line for p in distinct for line in p.group.bill]
     if not lines:
         return False
     unit = max(units[line.bill_id] for line in lines)
-    return abs(total(p.amount for p in pieces)) > rounding_bound(len(lines), unit)
+    return abs(total(p.amount for p in distinct)) > rounding_bound(len(lines), unit)

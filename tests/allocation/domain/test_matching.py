@@ -129,6 +129,15 @@ def test_two_whole_day_lines_share_a_day_whose_projects_are_unknown():
     ]
     (group,) = match(bill, [reading(cost="9"), reading(model="o3", cost="9")]).groups
     assert (len(group.bill), len(group.metered)) == (2, 2)
+    assert group.cell == Cell("openai", "", DAY, "", "input", "standard")
+
+
+def test_a_whole_day_line_takes_nothing_from_cells_that_have_their_own_line():
+    bill = [
+        bill_line(1, model="", token_class="", quantity=None),
+        bill_line(2, tier="standard", quantity=10),
+    ]
+    assert hows(bill, [reading(quantity=15)]) == [("none", "bill_only"), ("exact", "matched")]
 
 
 def test_a_whole_day_line_stays_within_its_day_provider_and_project():

@@ -147,11 +147,36 @@ def test_a_small_price_rise_does_not_hide_in_the_rounding_of_cents():
     assert found["price_difference"] > Decimal("0.15")
 
 
+def test_differences_that_only_together_are_a_price():
+    """Every cell is the nearest cent of its cost, and yet every one of them lies below it."""
+    bill = [
+        bill_line(n + 1, day=DAY.replace(day=n + 1), quantity=1000 + n, amount=f"{n + 1}.01")
+        for n in range(30)
+    ]
+    metered = metering_of(bill)
+    metered = [m._replace(cost=m.cost - Decimal("0.0045")) for m in metered]
+    assert causes(bill, metered) == {"price_difference": Decimal("0.135")}
+    assert causes(bill[:10], metered[:10]) == {"rounding": Decimal("0.045")}, "too few to tell"
+
+
+def test_the_same_quantity_every_day_rounds_the_same_way_every_day():
+    bill = [bill_line(n + 1, day=DAY.replace(day=n + 1), amount="1.01") for n in range(30)]
+    metered = [m._replace(cost=Decimal("1.0055")) for m in metering_of(bill)]
+    assert causes(bill, metered) == {"rounding": Decimal("0.135")}
+
+
+@pytest.mark.parametrize(
+    ("cost", "cause"), [("1.004", "rounding"), ("1.006", "price_difference"), ("0.995", "rounding")]
+)
+def test_half_a_unit_is_rounding_and_more_is_not(cost, cause):
+    assert set(causes([bill_line(amount="1.00")], [reading(cost=cost)])) == {cause}
+
+
 def test_the_bound_of_rounding():
     cent = Decimal("0.01")
     assert rounding_bound(1, cent) == Decimal("0.005")
-    assert rounding_bound(4, cent) == Decimal("0.02")
-    assert rounding_bound(100, cent) == Decimal("0.1")
+    assert rounding_bound(16, cent) == Decimal("0.08")
+    assert rounding_bound(100, cent) == Decimal("0.2")
 
 
 def calls(model, quantities, project="", **said):
@@ -194,6 +219,12 @@ def test_a_fallback_among_other_calls_of_both_models():
     paid = sum(line.amount for line in calls("gpt-4o-mini", moved))
     meant = sum(line.amount for line in calls("o3", moved, times=8))
     assert causes(bill, metered) == {"executed_not_requested": paid - meant}
+
+
+def test_one_surplus_explains_one_shortfall():
+    bill = calls("gpt-4o-mini", FALLBACK)
+    metered = metering_of(calls("o3", FALLBACK, times=8) + calls("o1", FALLBACK, times=9))
+    assert set(causes(bill, metered)) == {"executed_not_requested", "metered_not_billed"}
 
 
 def test_quantities_that_differ_in_one_class_are_no_fallback():
