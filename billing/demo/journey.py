@@ -117,7 +117,8 @@ def _set_up(inputs: Inputs, now: datetime) -> None:
     for name in (PREPARER, APPROVER):
         if not users.filter(username=name).exists():
             users.create_user(name)
-    catalogue.import_genai_prices(effective_at=now)
+    if catalogue.is_empty():
+        catalogue.import_genai_prices(effective_at=now)
     if inputs.owners:
         owners.import_file(inputs.owners)
     if inputs.seats:

@@ -70,7 +70,7 @@ class Command(BaseCommand):
         if options["usage"] is None:
             console.print(f"making up a month of {options['events']:,} calls")
             made = write_month(out / "in", options["events"])
-            inputs, now = _made_inputs(made), MONTH_END_WORK
+            inputs, now = made_inputs(made), MONTH_END_WORK
         else:
             bill = BillFile(options["bill"], options["provider"])
             inputs = Inputs(options["usage"], (bill,), source="file")
@@ -88,7 +88,8 @@ class Command(BaseCommand):
         return not all(check.holds for check in found)
 
 
-def _made_inputs(made: MadeMonth) -> Inputs:
+def made_inputs(made: MadeMonth) -> Inputs:
+    """The made-up month's files, as the journey wants them."""
     return Inputs(
         usage=made.usage,
         bills=(
