@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from unittest import mock
 
 import msgspec
 import pytest
@@ -262,6 +263,22 @@ def test_a_plan_without_terms_for_the_cycle_is_told_and_stops_nobody_else() -> N
         ("globex", "created"),
     ]
     assert "has no version on 2026-10-01" in result.outcomes[0].message
+    assert not result.complete
+
+
+def test_usage_below_zero_fails_its_own_cycle_only() -> None:
+    plans(on_pro("acme"), on_pro("globex"))
+    wrong = readings.UsageLine(
+        *("gpt-4o", "chat", "prod", "real", "success", "provider", "input"), Decimal(-1), 1
+    )
+    usage = {"acme": [wrong], "globex": []}
+    with mock.patch.object(readings, "charged_usages", return_value=usage):
+        result = run(OCTOBER, author="schedule", now=NOW, dry_run=True)
+    assert [(x.tenant, x.status) for x in result.outcomes] == [
+        ("acme", "failed"),
+        ("globex", "created"),
+    ]
+    assert "reads -1 tokens of 'gpt-4o'" in result.outcomes[0].message
     assert not result.complete
 
 
