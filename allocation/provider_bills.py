@@ -145,6 +145,30 @@ def bill_lines(month: Month, provider: str | None = None) -> list[BillLine]:
     return [BillLine(*row) for row in rows]
 
 
+def lines_of(bill: ProviderBill) -> list[BillLine]:
+    """One bill's lines as they are stored, replaced or not, by line number."""
+    rows = ProviderBillLine.objects.filter(bill_id=bill.pk).order_by("line_no")
+    return [BillLine(*row) for row in rows.values_list(*_LINE_COLUMNS)]
+
+
+def read_again(bill: ProviderBill) -> list[BillLine]:
+    """What the bill's document says its lines are, read anew on the terms it was imported on.
+
+    Raises `BillRefused` if the document cannot be read any more.
+    """
+    terms = Terms(provider=bill.provider, **bill.terms)
+    parsed = format_named(bill.format).read(bytes(bill.document.content), terms)
+    if isinstance(parsed, UnreadableBill):
+        raise BillRefused(str(parsed))
+    month = Month.parse(bill.month)
+    return [
+        line._replace(bill_id=bill.pk)
+        for part in _parts(parsed)
+        if (part.account, part.month) == (bill.account, month)
+        for line in part.lines
+    ]
+
+
 def bills_of(month: Month) -> tuple[StoredBill, ...]:
     """The month's bills, replaced ones too, by provider and account, oldest first."""
     return _stored(month=str(month))

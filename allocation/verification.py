@@ -16,7 +16,8 @@ from allocation.allocation_run import read_inputs
 from allocation.bill_checks import BillRefused
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.division import divide
-from allocation.models import AllocationRun, IssuedStatement, ProviderBill
+from allocation.models import AllocationRun, ProviderBill
+from allocation.models import Statement as IssuedStatement
 from allocation.provider_bills import lines_of, read_again
 from allocation.run_rows import outputs_digest, read_allocation
 from metering.domain.digests import digest_of

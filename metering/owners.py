@@ -222,7 +222,7 @@ def _map(
     place: str,
 ) -> int:
     key = str(pseudonym_of(row["key"])) if of == "user" else row["key"]
-    _, created = model.objects.get_or_create(  # type: ignore[misc]
+    _, created = model.objects.get_or_create(
         kind=of,
         key=key,
         valid_from=_instant(row.get("valid_from", ""), place),

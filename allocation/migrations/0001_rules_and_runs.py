@@ -9,7 +9,7 @@ import pgtrigger.migrations
 from django.db import migrations, models
 
 import allocation.models.rules
-import metering.models.fields
+import metering.fields
 
 
 class Migration(migrations.Migration):
@@ -106,23 +106,23 @@ class Migration(migrations.Migration):
                 ("basis", models.TextField()),
                 (
                     "basis_value",
-                    metering.models.fields.ExactField(
+                    metering.fields.ExactField(
                         blank=True, decimal_places=30, max_digits=60, null=True
                     ),
                 ),
                 (
                     "basis_total",
-                    metering.models.fields.ExactField(
+                    metering.fields.ExactField(
                         blank=True, decimal_places=30, max_digits=60, null=True
                     ),
                 ),
                 (
                     "weight",
-                    metering.models.fields.ExactField(
+                    metering.fields.ExactField(
                         blank=True, decimal_places=30, max_digits=60, null=True
                     ),
                 ),
-                ("amount", metering.models.fields.ExactField(decimal_places=30, max_digits=60)),
+                ("amount", metering.fields.ExactField(decimal_places=30, max_digits=60)),
                 ("rounding_units", models.SmallIntegerField()),
                 (
                     "run",
@@ -146,8 +146,8 @@ class Migration(migrations.Migration):
                 ("bill_id", models.BigIntegerField()),
                 ("currency", models.CharField(max_length=3)),
                 ("provider", models.TextField()),
-                ("exact", metering.models.fields.ExactField(decimal_places=30, max_digits=60)),
-                ("payable", metering.models.fields.ExactField(decimal_places=30, max_digits=60)),
+                ("exact", metering.fields.ExactField(decimal_places=30, max_digits=60)),
+                ("payable", metering.fields.ExactField(decimal_places=30, max_digits=60)),
                 ("payable_minor", models.BigIntegerField()),
                 ("minor_digits", models.PositiveSmallIntegerField()),
                 ("scale", models.PositiveSmallIntegerField()),
@@ -172,7 +172,7 @@ class Migration(migrations.Migration):
                 ("currency", models.CharField(max_length=3)),
                 ("cost_centre", models.TextField()),
                 ("tenant", models.TextField(blank=True)),
-                ("exact", metering.models.fields.ExactField(decimal_places=30, max_digits=60)),
+                ("exact", metering.fields.ExactField(decimal_places=30, max_digits=60)),
                 ("amount_minor", models.BigIntegerField()),
                 ("rounding_units", models.SmallIntegerField()),
                 (
@@ -197,7 +197,7 @@ class Migration(migrations.Migration):
                 ("currency", models.CharField(max_length=3)),
                 ("line_no", models.PositiveIntegerField()),
                 ("pool", models.TextField()),
-                ("amount", metering.models.fields.ExactField(decimal_places=30, max_digits=60)),
+                ("amount", metering.fields.ExactField(decimal_places=30, max_digits=60)),
                 (
                     "run",
                     models.ForeignKey(
@@ -224,7 +224,7 @@ class Migration(migrations.Migration):
                 ("driver", models.TextField()),
                 ("cost_centre", models.TextField()),
                 ("tenant", models.TextField(blank=True, default="")),
-                ("value", metering.models.fields.ExactField(decimal_places=30, max_digits=60)),
+                ("value", metering.fields.ExactField(decimal_places=30, max_digits=60)),
                 ("valid_from", models.DateField()),
                 ("valid_to", models.DateField(blank=True, null=True)),
                 ("author", models.TextField()),

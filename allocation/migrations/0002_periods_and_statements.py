@@ -5,7 +5,7 @@ import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
 
-import metering.models.fields
+import metering.fields
 
 
 class Migration(migrations.Migration):
@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
                 ("mode", models.TextField()),
                 ("name", models.TextField()),
                 ("responsible", models.TextField(blank=True)),
-                ("exact", metering.models.fields.ExactField(decimal_places=30, max_digits=60)),
+                ("exact", metering.fields.ExactField(decimal_places=30, max_digits=60)),
                 ("amount_minor", models.BigIntegerField()),
                 ("events", models.BigIntegerField()),
                 ("events_digest", models.TextField()),

@@ -17,7 +17,7 @@ from djmoney.models.fields import MoneyField
 
 from allocation.domain.bill_lines import LINE_KINDS
 from allocation.models.periods import open_month_only, permanent
-from metering.models.fields import ExactField
+from metering.fields import ExactField
 
 _ADDS_UP: Final = """
     SELECT count(*), coalesce(sum(amount), 0) INTO counted, summed

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from allocation.domain.variances import CAUSES
 from allocation.models.periods import open_month_only, permanent
-from metering.models.fields import ExactField
+from metering.fields import ExactField
 
 _CLOSES: Final = """
     WITH result AS (

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Func, Q
 from django.utils import timezone
 
-from metering.models.fields import ExactField
+from metering.fields import ExactField
 
 
 class DayRange(Func):

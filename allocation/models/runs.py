@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from allocation.models.periods import open_month_only
 from allocation.models.rules import RuleVersion
-from metering.models.fields import ExactField
+from metering.fields import ExactField
 
 _CONSERVED = """
     WITH bill AS (

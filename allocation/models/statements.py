@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from allocation.models.periods import OF_ITS_RUN, open_month_only, permanent
-from metering.models.fields import ExactField
+from metering.fields import ExactField
 
 
 class Statement(models.Model):

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from billing.models.guards import line_of_a_draft, sum_holds, written_once
 from billing.models.invoices import Invoice
-from metering.models.fields import ExactField
+from metering.fields import ExactField
 
 
 class InvoiceLine(models.Model):

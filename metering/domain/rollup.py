@@ -92,40 +92,23 @@ def parts(
     if not event.shares:
         yield Part(owner, 1, counts, classes)
         return
-    spent_in = sum(share.input_tokens for share in event.shares)
-    spent_out = sum(share.output_tokens for share in event.shares)
-    by_input = [share.input_tokens for share in event.shares]
-    by_output = [share.output_tokens for share in event.shares]
-    by_input.append((event.input_tokens or 0) - spent_in)
-    by_output.append((event.output_tokens or 0) - spent_out)
-    both = [a + b for a, b in zip(by_input, by_output, strict=True)]
-    owners = (*share_owners, owner)
+    contribution = _Contribution.of(event)
     split_counts = [
-        _split_whole(
-            count, by_output if "output" in name or name == "reasoning_tokens" else by_input
-        )
+        _split_whole(count, contribution.to_count(name))
         for name, count in zip(COUNTS, counts, strict=True)
     ]
-    split_classes = []
-    for name, quantity, cost in classes:
-        if name in _INPUT_SIDE:
-            weights = by_input
-        elif name in _OUTPUT_SIDE:
-            weights = by_output
-        else:
-            weights = both
-        split_classes.append(
-            (
-                name,
-                _split_exact(quantity, weights),
-                None if cost is None else _split_exact(cost, weights),
-            )
+    split_classes = [
+        (
+            name,
+            _split_quantity(quantity, contribution.to_class(name)),
+            None if cost is None else _split_exact(cost, contribution.to_class(name)),
         )
-    last = len(owners) - 1
-    for i, part_owner in enumerate(owners):
+        for name, quantity, cost in classes
+    ]
+    for i, part_owner in enumerate((*share_owners, owner)):
         yield Part(
             part_owner,
-            1 if i == last else 0,
+            1 if i == len(share_owners) else 0,
             tuple(column[i] for column in split_counts),
             tuple(
                 (name, quantities[i], None if costs is None else costs[i])
@@ -134,10 +117,37 @@ def parts(
         )
 
 
-def _weights(weights: list[int]) -> dict[int, int]:
-    if not any(weights):
-        return {len(weights) - 1: 1}  # nothing to divide by: it stays with the event's own owner
-    return dict(enumerate(weights))
+class _Contribution(NamedTuple):
+    """Tokens by share, what the shares leave to the event's own owner last."""
+
+    by_input: list[int]
+    by_output: list[int]
+
+    @classmethod
+    def of(cls, event: UsageEvent) -> _Contribution:
+        by_input = [share.input_tokens for share in event.shares]
+        by_output = [share.output_tokens for share in event.shares]
+        by_input.append((event.input_tokens or 0) - sum(by_input))
+        by_output.append((event.output_tokens or 0) - sum(by_output))
+        return cls(by_input, by_output)
+
+    def to_count(self, name: str) -> list[int]:
+        output = "output" in name or name == "reasoning_tokens"
+        return self.by_output if output else self.by_input
+
+    def to_class(self, name: str) -> list[int]:
+        if name in _INPUT_SIDE:
+            return self.by_input
+        if name in _OUTPUT_SIDE:
+            return self.by_output
+        return [a + b for a, b in zip(self.by_input, self.by_output, strict=True)]
+
+
+def _weights(contribution: list[int]) -> dict[int, int]:
+    if not any(contribution):
+        # Nothing to divide by: it stays with the event's own owner.
+        return {len(contribution) - 1: 1}
+    return dict(enumerate(contribution))
 
 
 def _split_whole(count: int, weights: list[int]) -> list[int]:
@@ -145,11 +155,15 @@ def _split_whole(count: int, weights: list[int]) -> list[int]:
     return [shares.get(i, 0) for i in range(len(weights))]
 
 
-def _split_exact(amount: int | Decimal, weights: list[int]) -> list[Decimal] | list[int]:
-    if isinstance(amount, int):
-        return _split_whole(amount, weights)
+def _split_exact(amount: Decimal, weights: list[int]) -> list[Decimal]:
     shares = apportion(to_units(amount, SHARE_SCALE), _weights(weights))
     return [from_units(shares.get(i, 0), SHARE_SCALE) for i in range(len(weights))]
+
+
+def _split_quantity(quantity: int | Decimal, weights: list[int]) -> list[int] | list[Decimal]:
+    if isinstance(quantity, int):
+        return _split_whole(quantity, weights)
+    return _split_exact(quantity, weights)
 
 
 class Deltas:

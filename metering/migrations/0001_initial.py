@@ -10,146 +10,251 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         BtreeGistExtension(),
         migrations.CreateModel(
-            name='Provider',
+            name="Provider",
             fields=[
-                ('key', models.TextField(primary_key=True, serialize=False)),
-                ('name', models.TextField(blank=True, default='')),
+                ("key", models.TextField(primary_key=True, serialize=False)),
+                ("name", models.TextField(blank=True, default="")),
             ],
             options={
-                'db_table': 'provider',
+                "db_table": "provider",
             },
         ),
         migrations.CreateModel(
-            name='ServiceAccount',
+            name="ServiceAccount",
             fields=[
-                ('pseudonym', models.UUIDField(primary_key=True, serialize=False)),
-                ('name', models.TextField()),
+                ("pseudonym", models.UUIDField(primary_key=True, serialize=False)),
+                ("name", models.TextField()),
             ],
             options={
-                'db_table': 'service_account',
+                "db_table": "service_account",
             },
         ),
         migrations.CreateModel(
-            name='Source',
+            name="Source",
             fields=[
-                ('key', models.TextField(primary_key=True, serialize=False)),
-                ('provider_project', models.TextField(blank=True, default='', help_text="the provider's project its calls are billed under, where events do not say")),
-                ('identifiers_hashed', models.BooleanField(default=False, help_text='the source sends user identifiers that are already hashed')),
+                ("key", models.TextField(primary_key=True, serialize=False)),
+                (
+                    "provider_project",
+                    models.TextField(
+                        blank=True,
+                        default="",
+                        help_text="the provider's project its calls are billed under, where events do not say",
+                    ),
+                ),
+                (
+                    "identifiers_hashed",
+                    models.BooleanField(
+                        default=False,
+                        help_text="the source sends user identifiers that are already hashed",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'source',
+                "db_table": "source",
             },
         ),
         migrations.CreateModel(
-            name='Tenant',
+            name="Tenant",
             fields=[
-                ('key', models.TextField(primary_key=True, serialize=False)),
-                ('name', models.TextField(blank=True, default='')),
-                ('time_zone', models.TextField(default='UTC')),
-                ('registered_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("key", models.TextField(primary_key=True, serialize=False)),
+                ("name", models.TextField(blank=True, default="")),
+                ("time_zone", models.TextField(default="UTC")),
+                ("registered_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'db_table': 'tenant',
+                "db_table": "tenant",
             },
         ),
         migrations.CreateModel(
-            name='UserIdentity',
+            name="UserIdentity",
             fields=[
-                ('lookup_hash', models.BinaryField(primary_key=True, serialize=False)),
-                ('pseudonym', models.UUIDField(unique=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("lookup_hash", models.BinaryField(primary_key=True, serialize=False)),
+                ("pseudonym", models.UUIDField(unique=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'db_table': 'user_identity',
+                "db_table": "user_identity",
             },
         ),
         migrations.CreateModel(
-            name='CostCentre',
+            name="CostCentre",
             fields=[
-                ('code', models.TextField(primary_key=True, serialize=False)),
-                ('name', models.TextField()),
-                ('responsible', models.TextField()),
-                ('team', models.TextField(blank=True, default='')),
-                ('mode', models.TextField(choices=[('showback', 'showback: sees its cost'), ('chargeback', 'chargeback: owes its cost')], default='showback')),
+                ("code", models.TextField(primary_key=True, serialize=False)),
+                ("name", models.TextField()),
+                ("responsible", models.TextField()),
+                ("team", models.TextField(blank=True, default="")),
+                (
+                    "mode",
+                    models.TextField(
+                        choices=[
+                            ("showback", "showback: sees its cost"),
+                            ("chargeback", "chargeback: owes its cost"),
+                        ],
+                        default="showback",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'cost_centre',
-                'constraints': [models.CheckConstraint(condition=models.Q(('responsible', ''), _negated=True), name='cost_centre_has_a_responsible_person'), models.CheckConstraint(condition=models.Q(('mode__in', ['showback', 'chargeback'])), name='cost_centre_mode_known')],
+                "db_table": "cost_centre",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("responsible", ""), _negated=True),
+                        name="cost_centre_has_a_responsible_person",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("mode__in", ["showback", "chargeback"])),
+                        name="cost_centre_mode_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Seal',
+            name="Seal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('book', models.TextField()),
-                ('month', models.TextField()),
-                ('sequence', models.PositiveIntegerField()),
-                ('events', models.BigIntegerField()),
-                ('root', models.TextField()),
-                ('previous_root', models.TextField(blank=True, default='')),
-                ('sealed_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("book", models.TextField()),
+                ("month", models.TextField()),
+                ("sequence", models.PositiveIntegerField()),
+                ("events", models.BigIntegerField()),
+                ("root", models.TextField()),
+                ("previous_root", models.TextField(blank=True, default="")),
+                ("sealed_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'seal',
-                'constraints': [models.UniqueConstraint(fields=('book', 'sequence'), name='one_chain_per_book')],
+                "db_table": "seal",
+                "constraints": [
+                    models.UniqueConstraint(fields=("book", "sequence"), name="one_chain_per_book")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OwnerMapping',
+            name="OwnerMapping",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.TextField()),
-                ('key', models.TextField()),
-                ('valid_from', models.DateTimeField(blank=True, null=True)),
-                ('valid_to', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('cost_centre', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='metering.costcentre')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.TextField()),
+                ("key", models.TextField()),
+                ("valid_from", models.DateTimeField(blank=True, null=True)),
+                ("valid_to", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.TextField(blank=True, default="")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "cost_centre",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="metering.costcentre"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'owner_mapping',
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('kind', '='), ('key', '='), (metering.models.owners._InstantRange(models.F('valid_from'), models.F('valid_to'), django.contrib.postgres.fields.ranges.RangeBoundary()), '&&')], name='one_cost_centre_at_a_time')],
+                "db_table": "owner_mapping",
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[
+                            ("kind", "="),
+                            ("key", "="),
+                            (
+                                metering.models.owners._InstantRange(
+                                    models.F("valid_from"),
+                                    models.F("valid_to"),
+                                    django.contrib.postgres.fields.ranges.RangeBoundary(),
+                                ),
+                                "&&",
+                            ),
+                        ],
+                        name="one_cost_centre_at_a_time",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SealBucket',
+            name="SealBucket",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tenant', models.TextField()),
-                ('hour_at', models.DateTimeField()),
-                ('events', models.BigIntegerField()),
-                ('digest', models.TextField()),
-                ('seal', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='buckets', to='metering.seal')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("tenant", models.TextField()),
+                ("hour_at", models.DateTimeField()),
+                ("events", models.BigIntegerField()),
+                ("digest", models.TextField()),
+                (
+                    "seal",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="buckets",
+                        to="metering.seal",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'seal_bucket',
-                'constraints': [models.UniqueConstraint(fields=('seal', 'tenant', 'hour_at'), name='one_seal_bucket_per_tenant_and_hour')],
+                "db_table": "seal_bucket",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("seal", "tenant", "hour_at"),
+                        name="one_seal_bucket_per_tenant_and_hour",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='TenantMapping',
+            name="TenantMapping",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.TextField()),
-                ('key', models.TextField()),
-                ('valid_from', models.DateTimeField(blank=True, null=True)),
-                ('valid_to', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='metering.tenant')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.TextField()),
+                ("key", models.TextField()),
+                ("valid_from", models.DateTimeField(blank=True, null=True)),
+                ("valid_to", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.TextField(blank=True, default="")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="metering.tenant"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'tenant_mapping',
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('kind', '='), ('key', '='), (metering.models.owners._InstantRange(models.F('valid_from'), models.F('valid_to'), django.contrib.postgres.fields.ranges.RangeBoundary()), '&&')], name='one_tenant_at_a_time')],
+                "db_table": "tenant_mapping",
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[
+                            ("kind", "="),
+                            ("key", "="),
+                            (
+                                metering.models.owners._InstantRange(
+                                    models.F("valid_from"),
+                                    models.F("valid_to"),
+                                    django.contrib.postgres.fields.ranges.RangeBoundary(),
+                                ),
+                                "&&",
+                            ),
+                        ],
+                        name="one_tenant_at_a_time",
+                    )
+                ],
             },
         ),
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 
 from allocation import allocation_run, period_close, statements
 from allocation.bills.reading import Terms
@@ -89,7 +90,8 @@ def bills(
     fresh_db: str, payloads: list[dict[str, object]], lines: list[Line], tmp_path: Path
 ) -> tuple[StoredBill, ...]:
     """Everything that comes in, in the order in which it comes."""
-    catalogue.import_genai_prices(effective_at=NOW)
+    if catalogue.is_empty():
+        catalogue.import_genai_prices(effective_at=NOW)
     file = tmp_path / "owners.csv"
     file.write_text(OWNERS)
     owners.import_file(file)
@@ -179,9 +181,25 @@ def test_tenants_are_as_heavy_as_the_clients_whose_rates_they_have(
 @pytest.fixture
 def recorded(fresh_db: str, shared_data: Path) -> list[tuple[str, Decimal | None]]:
     """Recorded bodies taken in; the request and the price that another reader expects."""
-    catalogue.import_genai_prices(effective_at=NOW)
+    if catalogue.is_empty():
+        catalogue.import_genai_prices(effective_at=NOW)
     bodies = list(recorded_bodies(shared_data))
     result = ingest([payload for payload, _ in bodies])
-    assert [problem.message for problem in result.problems] == []
+    assert [(p.index, p.message) for p in result.problems] == []
     assert result.accepted == len(bodies) == 79
     return [(str(payload["externalRequestId"]), expected) for payload, expected in bodies]
+
+
+def test_recorded_bodies_cost_what_another_reader_says(
+    recorded: list[tuple[str, Decimal | None]],
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT external_request_id, provider, model, cost FROM usage_event")
+        costs = {key: (provider, model, cost) for key, provider, model, cost in cursor}
+    compared = {key: expected for key, expected in recorded if expected is not None}
+    different = {
+        key: (*costs[key], expected)
+        for key, expected in compared.items()
+        if costs[key][2] != expected
+    }
+    assert different == {}

@@ -106,7 +106,8 @@ def recorded_bodies(folder: Path) -> Iterator[tuple[Payload, Decimal | None]]:
     `genai-prices` expects of those it has a vector for."""
     with (folder / "cassettes" / "index.csv").open(newline="") as file:
         for number, row in enumerate(csv.DictReader(file)):
-            if not row["usage_json"]:
+            model = row["model_response"] or row["model_requested"]
+            if not (row["usage_json"] and model):
                 continue
             parts = (row["expected_input_price_usd"], row["expected_output_price_usd"])
             expected = sum((Decimal(part) for part in parts if part), Decimal(0))
@@ -114,7 +115,7 @@ def recorded_bodies(folder: Path) -> Iterator[tuple[Payload, Decimal | None]]:
                 {
                     "externalRequestId": f"cassette-{number:03d}",
                     "provider": row["provider"].removesuffix(".ai"),
-                    "model": row["model_response"] or row["model_requested"],
+                    "model": model,
                     "occurredAt": "2026-10-15T12:00:00Z",
                     "usage": json.loads(row["usage_json"], parse_float=Decimal),
                     "endpointTag": "recorded",
