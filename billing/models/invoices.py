@@ -18,7 +18,9 @@ from billing.models.plans import PlanVersion, Subscription
 from metering.domain.periods import Period
 
 
-class _CycleRange(Func):
+class CycleRange(Func):
+    """The half-open instants of a cycle, for the exclusion constraint."""
+
     function = "TSTZRANGE"
     output_field = DateTimeRangeField()
 
@@ -78,7 +80,7 @@ class Invoice(models.Model):
                 expressions=[
                     ("tenant", RangeOperators.EQUAL),
                     (
-                        _CycleRange(F("cycle_start"), F("cycle_end"), RangeBoundary()),
+                        CycleRange(F("cycle_start"), F("cycle_end"), RangeBoundary()),
                         RangeOperators.OVERLAPS,
                     ),
                 ],

@@ -15,15 +15,15 @@ from billing.domain.plans import plan_of
 from billing.models.guards import only_closing
 
 
-class _DayRange(Func):
+class DayRange(Func):
     """The half-open range of days of a row's validity, for exclusion constraints."""
 
     function = "DATERANGE"
     output_field = DateRangeField()
 
 
-def _validity() -> _DayRange:
-    return _DayRange(F("valid_from"), F("valid_to"), RangeBoundary())
+def _validity() -> DayRange:
+    return DayRange(F("valid_from"), F("valid_to"), RangeBoundary())
 
 
 class Plan(models.Model):
