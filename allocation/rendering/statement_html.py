@@ -25,7 +25,7 @@ from metering.domain.money import EXACT, from_minor, plain
 
 TEMPLATE: Final = "allocation/statement.html"
 
-_ENGINE: Final = Engine(dirs=[str(Path(__file__).parent.parent / "templates")], autoescape=True)
+_ENGINE: Final = Engine(dirs=[str(Path(__file__).parent.parent / "templates")])
 
 STRATEGY_NAMES: Final = {
     "direct": "Direct",
