@@ -190,6 +190,14 @@ def recorded(fresh_db: str, shared_data: Path) -> list[tuple[str, Decimal | None
     return [(str(payload["externalRequestId"]), expected) for payload, expected in bodies]
 
 
+DECIDED_OTHERWISE = {
+    "cassette-064": "its web search is priced too; the vector's two prices leave it out",
+    "cassette-080": "gpt-5.6-sol costs less since 21 August 2026, and the calls are of October",
+    "cassette-081": "gpt-5.6-sol costs less since 21 August 2026, and the calls are of October",
+}
+"""Recorded bodies for which we say another price than the vector, and why."""
+
+
 def test_recorded_bodies_cost_what_another_reader_says(
     recorded: list[tuple[str, Decimal | None]],
 ) -> None:
@@ -202,4 +210,5 @@ def test_recorded_bodies_cost_what_another_reader_says(
         for key, expected in compared.items()
         if costs[key][2] != expected
     }
-    assert different == {}
+    assert set(different) == set(DECIDED_OTHERWISE), str(different)
+    assert len(compared) > 25

@@ -17,6 +17,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from billing.demo.month import Call
 from metering.domain.attribution import PROJECT_TAG
@@ -106,9 +107,10 @@ def recorded_bodies(folder: Path) -> Iterator[tuple[Payload, Decimal | None]]:
     `genai-prices` expects of those it has a vector for."""
     with (folder / "cassettes" / "index.csv").open(newline="") as file:
         for number, row in enumerate(csv.DictReader(file)):
-            model = row["model_response"] or row["model_requested"]
-            if not (row["usage_json"] and model):
+            if not row["usage_json"]:
                 continue
+            in_path = unquote(row["endpoint"]).split("/")[2]  # Bedrock names the model nowhere else
+            model = row["model_response"] or row["model_requested"] or in_path
             parts = (row["expected_input_price_usd"], row["expected_output_price_usd"])
             expected = sum((Decimal(part) for part in parts if part), Decimal(0))
             yield (
