@@ -38,11 +38,7 @@ from allocation.period_locks import lock_month
 from allocation.run_book import RunBook, open_book
 from metering.domain.cells import UNALLOCATED, Owner
 from metering.domain.periods import Month
-from metering.readings import (
-    Selection,
-    evidence,
-    evidence_for,
-)
+from metering.evidence import Selection, evidence, evidence_for
 
 COMPANY = Subject(kind="company", key="", name="All cost centres")
 

@@ -11,6 +11,7 @@ from billing.domain.cycles import start_of_day, zone_of
 from billing.domain.plans import REQUESTS
 from billing.models import Subscription
 from metering import readings
+from metering.charged_usage import UsageLine, charged_usages
 from metering.domain.cells import TOKEN_CLASSES
 from metering.domain.periods import Month, Period
 
@@ -70,18 +71,18 @@ def _tenants_using(month: Month) -> set[str]:
     return {owner.tenant for owner in owners if owner.tenant}
 
 
-def _usage(gaps: Iterable[NotBilled]) -> dict[tuple[str, Period], list[readings.UsageLine]]:
+def _usage(gaps: Iterable[NotBilled]) -> dict[tuple[str, Period], list[UsageLine]]:
     tenants: dict[Period, set[str]] = {}
     for gap in gaps:
         tenants.setdefault(gap.period, set()).add(gap.tenant)
     return {
         (tenant, period): lines
         for period, of_period in tenants.items()
-        for tenant, lines in readings.charged_usages(sorted(of_period), period).items()
+        for tenant, lines in charged_usages(sorted(of_period), period).items()
     }
 
 
-def _sum(lines: Iterable[readings.UsageLine], classes: Collection[str]) -> int:
+def _sum(lines: Iterable[UsageLine], classes: Collection[str]) -> int:
     return sum(int(x.quantity) for x in lines if x.token_class in classes)
 
 

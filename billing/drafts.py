@@ -16,7 +16,7 @@ from billing.domain.cycles import Cycle
 from billing.domain.invoicing import Settled, line_content, settle_lines
 from billing.evidence import Case, LineEvidence, gather
 from billing.models import Invoice, InvoiceLine, InvoiceLinePart, PlanVersion, Subscription
-from metering import readings
+from metering.charged_usage import UsageLine, charged_usages
 from metering.domain.digests import digest_of
 from metering.domain.periods import Period
 
@@ -96,14 +96,14 @@ def draft(cycles: Sequence[Due]) -> list[Draft | NegativeUsage]:
     ]
 
 
-def _usage(cycles: Sequence[Due]) -> dict[tuple[str, Period], list[readings.UsageLine]]:
+def _usage(cycles: Sequence[Due]) -> dict[tuple[str, Period], list[UsageLine]]:
     tenants: dict[Period, set[str]] = {}
     for due in cycles:
         tenants.setdefault(due.cycle.period, set()).add(due.tenant)
     return {
         (tenant, period): lines
         for period, of_period in tenants.items()
-        for tenant, lines in readings.charged_usages(sorted(of_period), period).items()
+        for tenant, lines in charged_usages(sorted(of_period), period).items()
     }
 
 

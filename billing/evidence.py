@@ -17,8 +17,8 @@ import msgspec
 
 from billing.domain.charges import Charged, UsageLine, Use, left_out_by
 from billing.domain.plans import Plan
-from metering import readings
 from metering.domain.periods import Period
+from metering.evidence import Selection, evidence_under
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class LineEvidence:
     """The events under a line: as selections that share no event, their number, and the SHA-256
     over them all, sorted by key. Nothing was metered: no selection, and an empty digest."""
 
-    selections: tuple[readings.Selection, ...] = ()
+    selections: tuple[Selection, ...] = ()
     count: int = 0
     digest: str = ""
 
@@ -53,7 +53,7 @@ def gather(cases: Sequence[Case]) -> list[dict[str, LineEvidence]]:
     """The evidence under each charge of each case, by the charge's code, in one pass over the
     events of each period, whosever they are."""
     keys: list[tuple[int, str]] = []
-    chosen: list[tuple[readings.Selection, ...]] = []
+    chosen: list[tuple[Selection, ...]] = []
     for i, case in enumerate(cases):
         scope = case.plan.scope
         seen = {Use(x.model, x.endpoint_tag) for x in case.usage if left_out_by(x, scope) is None}
@@ -61,7 +61,7 @@ def gather(cases: Sequence[Case]) -> list[dict[str, LineEvidence]]:
             keys.append((i, metered.charge.code))
             chosen.append(selections_of(case.tenant, case.period, case.plan, metered.uses, seen))
     gathered: list[dict[str, LineEvidence]] = [{} for _ in cases]
-    for (i, code), line, found in zip(keys, chosen, readings.evidence_under(chosen), strict=True):
+    for (i, code), line, found in zip(keys, chosen, evidence_under(chosen), strict=True):
         gathered[i][code] = (
             LineEvidence(line, found.count, found.digest) if line else LineEvidence()
         )
@@ -70,7 +70,7 @@ def gather(cases: Sequence[Case]) -> list[dict[str, LineEvidence]]:
 
 def selections_of(
     tenant: str, period: Period, plan: Plan, uses: Iterable[Use], seen: Iterable[Use]
-) -> tuple[readings.Selection, ...]:
+) -> tuple[Selection, ...]:
     """The fewest selections that hold the uses of one charge and no other that was seen.
 
     One for the models of which every endpoint tag belongs to the charge, and one for each set of
@@ -83,7 +83,7 @@ def selections_of(
         models_by_tags[() if whole else tuple(sorted(tags))].append(model)
     scope = plan.scope
     return tuple(
-        readings.Selection(
+        Selection(
             period=period,
             tenant=tenant,
             models=tuple(glob.escape(model) for model in models),

@@ -12,7 +12,7 @@ from allocation.models import Statement as IssuedStatement
 from billing.models import InvoiceLine
 from metering.domain.digests import canonical_json
 from metering.domain.periods import Month
-from metering.readings import Selection, event_keys
+from metering.evidence import Selection, event_keys
 
 
 class NoSuchLine(LookupError):

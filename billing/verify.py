@@ -17,9 +17,10 @@ import msgspec
 from allocation import verification as allocation_verification
 from billing.drafts import LineContent, recompute, stored_lines
 from billing.models import Invoice
-from metering import readings, verification
+from metering import verification
 from metering.domain.digests import list_digest
 from metering.domain.periods import Month, Period
+from metering.evidence import Selection, event_keys, received_since
 from metering.verification import Finding
 
 
@@ -69,7 +70,7 @@ def _invoice(invoice: Invoice) -> Iterator[Finding]:
     where = f"invoice {invoice.pk} ({invoice.tenant}, {invoice.first_day} to {invoice.end_day})"
     lines, digest = stored_lines(invoice)
     cycle = Period(invoice.cycle_start, invoice.cycle_end)
-    late = readings.received_since(cycle, invoice.created_at, invoice.tenant)
+    late = received_since(cycle, invoice.created_at, invoice.tenant)
     again, digest_again = recompute(invoice) if not late else (lines, digest)
     for position, (was, now) in enumerate(zip_longest(again, lines), 1):
         if was != now:
@@ -100,11 +101,9 @@ def _evidence(where: str, stored: dict[str, Any], created_at: datetime) -> Itera
     if not stored["selections"]:
         return
     chosen = [
-        msgspec.structs.replace(
-            msgspec.convert(selection, readings.Selection), received_by=created_at
-        )
+        msgspec.structs.replace(msgspec.convert(selection, Selection), received_by=created_at)
         for selection in stored["selections"]
     ]
-    events = heapq.merge(*(readings.event_keys(selection) for selection in chosen))
+    events = heapq.merge(*(event_keys(selection) for selection in chosen))
     if list_digest(events) != (stored["count"], stored["digest"]):
         yield Finding("evidence", where, "the events under it are not those it was drafted on")

@@ -1,4 +1,4 @@
-"""Many rows at once: COPY, and arrays bound by the server, on Django's own connection.
+"""Many rows at once: COPY, server-side cursors, arrays bound by the server, on Django's connection.
 
 Django's cursors write parameters into the SQL text, which costs more than the insert itself when
 a parameter is an array of thousands. These send them beside it.
@@ -6,11 +6,12 @@ a parameter is an array of thousands. These send them beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import uuid4
 
 import psycopg
-from django.db import connection
+from django.db import connection, transaction
 
 
 def cursor() -> psycopg.Cursor[tuple[Any, ...]]:
@@ -32,3 +33,15 @@ def copy_text(table: str, columns: Sequence[str], text: str) -> None:
 def array(items: Sequence[str]) -> str:
     """An array's text form, for items that need no quoting: ids, hex, instants, numbers."""
     return f"{{{','.join(items)}}}"
+
+
+def stream(sql: str, parameters: dict[str, Any], size: int = 5_000) -> Iterator[tuple[Any, ...]]:
+    """Rows of a query by a server-side cursor: memory stays flat however many there are."""
+    connection.ensure_connection()
+    with (
+        transaction.atomic(),
+        connection.connection.cursor(name=f"stream_{uuid4().hex}") as cursor,
+    ):
+        cursor.itersize = size
+        cursor.execute(sql, parameters)
+        yield from cursor

@@ -7,6 +7,7 @@ the folded table in one statement, so that a reader's snapshot sees each delta e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -15,7 +16,7 @@ from django.db import connection, transaction
 from metering import bulk
 from metering.domain.cells import Owner
 from metering.domain.money import EXACT
-from metering.domain.periods import bucket_of
+from metering.domain.periods import BUCKET, Period, bucket_of
 from metering.domain.rollup import (
     CELL_KEY,
     CELL_SUMS,
@@ -53,6 +54,18 @@ USAGE: Final = Rollup("usage", USAGE_KEY, USAGE_SUMS)
 CELL: Final = Rollup("cell", CELL_KEY, CELL_SUMS)
 USER: Final = Rollup("user", USER_KEY, USER_SUMS)
 ROLLUPS: Final = (USAGE, CELL, USER)
+
+
+class NotOnABucket(ValueError):
+    """The period's edges do not lie on 15-minute buckets, nor can the rollups be cut there."""
+
+
+def on_buckets(period: Period) -> tuple[datetime, datetime]:
+    """The period's edges, which must lie on 15-minute buckets (`NotOnABucket`)."""
+    for edge in (period.start, period.end):
+        if edge.timestamp() % BUCKET.total_seconds():
+            raise NotOnABucket(f"{edge.isoformat()} does not lie on a quarter of an hour, UTC")
+    return period.start, period.end
 
 
 def append_deltas(

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any, Final
 
+from metering.bulk import stream
 from metering.domain.cells import TOKEN_CLASSES
 from metering.domain.digests import canonical_json
 from metering.domain.money import plain
 from metering.domain.periods import Period
 from metering.domain.usage import COUNTS
 from metering.events import current
-from metering.readings import stream
 
 _CAMEL: Final = (
     ("externalRequestId", "external_request_id"),

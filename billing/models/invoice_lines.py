@@ -15,7 +15,7 @@ class InvoiceLine(models.Model):
     """One line: `quantity` at `unit_price` per `per`, its exact `amount`, and what is owed of it.
 
     The evidence is the set of events under the line: `evidence_selections` say which (each the
-    fields of `metering.readings.Selection`; no event is in two of them), how many they are, and
+    fields of `metering.evidence.Selection`; no event is in two of them), how many they are, and
     the digest over them all, sorted by key. A fee has none.
     """
 

@@ -38,7 +38,8 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     `occurred_at` is aware UTC; a source that sends no time gets the time of receipt and
     `time_reported` false. `user_id`, `anon_id`, `ip_hash` and `agent_hash` (the last four, which
-    the stored row leaves out) are as sent and leave this value only as pseudonyms. `usage` is the provider's own usage object as canonical JSON.
+    the stored row leaves out) are as sent and leave this value only as pseudonyms. `usage` is the
+    provider's own usage object as canonical JSON.
     """
 
     source: str

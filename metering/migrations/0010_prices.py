@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
                     ("model_id", "="),
                     ("conditions_digest", "="),
                     (
-                        metering.models.owners._InstantRange(  # noqa: SLF001 - as Django writes it
+                        metering.models.owners._InstantRange(
                             models.F("valid_from"),
                             models.F("valid_to"),
                             django.contrib.postgres.fields.ranges.RangeBoundary(),

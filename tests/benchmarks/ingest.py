@@ -17,8 +17,8 @@ from django.db import connection, transaction
 
 from billing.demo.documents import write_usage
 from metering import bulk
-from metering.event_rows import COLUMNS, copy_line
-from metering.ingestion import Books, PreparedEvent, ingest_stream, prepare_batch
+from metering.event_rows import COLUMNS, PreparedEvent, copy_line
+from metering.ingestion import Books, ingest_stream, prepare_batch
 from metering.usage_files import open_usage
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch

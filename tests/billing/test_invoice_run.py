@@ -13,9 +13,10 @@ from billing.approvals import approve
 from billing.domain.cycles import Cycle
 from billing.invoice_run import InvoiceRun, Outcome, recompute, run, stored_lines
 from billing.models import Invoice, InvoiceLine
-from metering import readings
+from metering.charged_usage import UsageLine
 from metering.domain.digests import list_digest
 from metering.domain.periods import Month
+from metering.evidence import Selection, event_keys
 from tests.billing.billed import NOW, PLANS, call, calls, on_pro, plans, share
 
 OCTOBER = Month(2026, 10)
@@ -68,8 +69,8 @@ def test_the_events_under_a_line_can_be_listed_and_prove_its_digest() -> None:
     calls(call(tenant="globex"), call(at="2026-11-01T00:00"))
     october()
     line = InvoiceLine.objects.get(kind="overage", charge_code="tokens")
-    (selection,) = (msgspec.convert(s, readings.Selection) for s in line.evidence_selections)
-    events = list(readings.event_keys(selection))
+    (selection,) = (msgspec.convert(s, Selection) for s in line.evidence_selections)
+    events = list(event_keys(selection))
     assert (line.evidence_count, line.evidence_digest) == list_digest(events)
     assert line.evidence_count == 2
     fee = InvoiceLine.objects.get(kind="fee")
@@ -97,8 +98,8 @@ def test_charges_that_part_models_and_tags_have_evidence_that_parts_the_events()
     rest = InvoiceLine.objects.get(charge_code="others", kind="overage")
     assert (first.evidence_count, rest.evidence_count) == (1, 3)
     assert len(rest.evidence_selections) == 2
-    chosen = [msgspec.convert(s, readings.Selection) for s in rest.evidence_selections]
-    keys = sorted(pair for s in chosen for pair in readings.event_keys(s))
+    chosen = [msgspec.convert(s, Selection) for s in rest.evidence_selections]
+    keys = sorted(pair for s in chosen for pair in event_keys(s))
     assert (rest.evidence_count, rest.evidence_digest) == list_digest(keys)
 
 
@@ -268,11 +269,11 @@ def test_a_plan_without_terms_for_the_cycle_is_told_and_stops_nobody_else() -> N
 
 def test_usage_below_zero_fails_its_own_cycle_only() -> None:
     plans(on_pro("acme"), on_pro("globex"))
-    wrong = readings.UsageLine(
+    wrong = UsageLine(
         *("gpt-4o", "chat", "prod", "real", "success", "provider", "input"), Decimal(-1), 1
     )
     usage = {"acme": [wrong], "globex": []}
-    with mock.patch.object(readings, "charged_usages", return_value=usage):
+    with mock.patch("billing.drafts.charged_usages", return_value=usage):
         result = run(OCTOBER, author="schedule", now=NOW, dry_run=True)
     assert [(x.tenant, x.status) for x in result.outcomes] == [
         ("acme", "failed"),

@@ -12,6 +12,7 @@ from metering import seals
 from metering.domain.periods import Month
 from metering.domain.usage import Share
 from metering.ingestion import ingest
+from metering.models import Seal
 from metering.rollups import fold
 from metering.verification import check_month
 from tests.metering.events import NOON, NOW, call
@@ -99,7 +100,7 @@ def test_late_usage_is_no_breach_and_resealing_chains(sealed_month: str) -> None
     later = NOW + timedelta(days=1)
     ingest([call("late", occurred_at=NOON)], now=later)
     assert list(check_month(OCTOBER)) == []
-    first = {s.book: s for s in seals.Seal.objects.all()}
+    first = {s.book: s for s in Seal.objects.all()}
     for seal in seals.seal(OCTOBER, now=later):
         assert seal.sequence == 2
         assert seal.previous_root == first[seal.book].root

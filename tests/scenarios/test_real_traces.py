@@ -27,11 +27,12 @@ from billing.demo.billed_usage import ProviderLog
 from billing.demo.bills import usage_lines
 from billing.verify import verify
 from metering import catalogue, owners
+from metering.charged_usage import charged_usage
 from metering.domain.money import settle
 from metering.domain.periods import Month
 from metering.formats import native
 from metering.ingestion import IngestResult, ingest_stream
-from metering.readings import charged_usage, metered_cells
+from metering.readings import metered_cells
 from tests.scenarios.traces import (
     as_calls,
     azure,
