@@ -6,21 +6,18 @@ from its inputs; invoices from the usage beneath them.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
 
 from allocation import verification as allocation_verification
-from billing.drafts import LineContent, recompute, stored_lines
+from billing.drafts import LineContent, recompute_all, stored_lines
 from billing.models import Invoice
 from metering import verification
-from metering.domain.digests import list_digest
 from metering.domain.periods import Month, Period
-from metering.evidence import Selection, event_keys, received_since
+from metering.evidence import Selection, evidence_under, received_since
 from metering.verification import Finding
 
 
@@ -61,31 +58,46 @@ def verify(month: Month) -> Verified:
 def _invoices(month: Month) -> Iterator[Finding]:
     ending = Invoice.objects.filter(
         end_day__gt=month.first_day(), end_day__lte=month.next().first_day()
-    )
-    for invoice in ending.exclude(state=Invoice.State.VOID).order_by("tenant", "cycle_start"):
-        yield from _invoice(invoice)
+    ).exclude(state=Invoice.State.VOID)
+    invoices = list(ending.select_related("plan_version").order_by("tenant", "cycle_start"))
+    untouched: list[_Stored] = []
+    overtaken: list[_Stored] = []
+    for invoice in invoices:
+        stored = _Stored(invoice, *stored_lines(invoice))
+        if stored.digest != invoice.outputs_digest:
+            yield Finding("invoice", stored.where, "its lines are not those it was drafted with")
+            continue
+        cycle = Period(invoice.cycle_start, invoice.cycle_end)
+        late = received_since(cycle, invoice.created_at, invoice.tenant)
+        (overtaken if late else untouched).append(stored)
+    again = recompute_all([stored.invoice for stored in untouched])
+    for stored, (lines, digest) in zip(untouched, again, strict=True):
+        if digest != stored.digest:
+            yield _difference(stored, lines)
+    yield from _evidence(overtaken)
 
 
-def _invoice(invoice: Invoice) -> Iterator[Finding]:
-    where = f"invoice {invoice.pk} ({invoice.tenant}, {invoice.first_day} to {invoice.end_day})"
-    lines, digest = stored_lines(invoice)
-    cycle = Period(invoice.cycle_start, invoice.cycle_end)
-    late = received_since(cycle, invoice.created_at, invoice.tenant)
-    again, digest_again = recompute(invoice) if not late else (lines, digest)
-    for position, (was, now) in enumerate(zip_longest(again, lines), 1):
+class _Stored(NamedTuple):
+    invoice: Invoice
+    lines: list[LineContent]
+    digest: str
+
+    @property
+    def where(self) -> str:
+        invoice = self.invoice
+        cycle = f"{invoice.first_day} to {invoice.end_day}"
+        return f"invoice {invoice.pk} ({invoice.tenant}, {cycle})"
+
+
+def _difference(stored: _Stored, again: list[LineContent]) -> Finding:
+    for position, (was, now) in enumerate(zip_longest(again, stored.lines), 1):
         if was != now:
-            yield Finding(
+            return Finding(
                 "invoice",
-                f"{where} line {position}",
+                f"{stored.where} line {position}",
                 f"computed again {_owed(was)}, stored {_owed(now)}",
             )
-            return
-    if not digest == digest_again == invoice.outputs_digest:
-        yield Finding("invoice", where, "its lines are not those it was drafted with")
-        return
-    if late:
-        for position, line in enumerate(lines, 1):
-            yield from _evidence(f"{where} line {position}", line["evidence"], invoice.created_at)
+    return Finding("invoice", stored.where, "computed again, its total or currency differs")
 
 
 def _owed(line: LineContent | None) -> str:
@@ -96,14 +108,25 @@ def _owed(line: LineContent | None) -> str:
     )
 
 
-def _evidence(where: str, stored: dict[str, Any], created_at: datetime) -> Iterator[Finding]:
-    """The events under a line as they were when it was drafted: usage came in since."""
-    if not stored["selections"]:
-        return
-    chosen = [
-        msgspec.structs.replace(msgspec.convert(selection, Selection), received_by=created_at)
-        for selection in stored["selections"]
+def _evidence(overtaken: list[_Stored]) -> Iterator[Finding]:
+    """Invoices since whose draft usage came in: were their lines drafted on the events that were
+    there then?"""
+    named: list[tuple[str, dict[str, Any], list[Selection]]] = [
+        (
+            f"{stored.where} line {position}",
+            line["evidence"],
+            [
+                msgspec.structs.replace(
+                    msgspec.convert(selection, Selection), received_by=stored.invoice.created_at
+                )
+                for selection in line["evidence"]["selections"]
+            ],
+        )
+        for stored in overtaken
+        for position, line in enumerate(stored.lines, 1)
+        if line["evidence"]["selections"]
     ]
-    events = heapq.merge(*(event_keys(selection) for selection in chosen))
-    if list_digest(events) != (stored["count"], stored["digest"]):
-        yield Finding("evidence", where, "the events under it are not those it was drafted on")
+    found = evidence_under([selections for _, _, selections in named])
+    for (where, stored_evidence, _), now in zip(named, found, strict=True):
+        if (now.count, now.digest) != (stored_evidence["count"], stored_evidence["digest"]):
+            yield Finding("evidence", where, "the events under it are not those it was drafted on")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from django.db import connection
 
@@ -98,7 +98,7 @@ def driver_reading(
     }[driver]
     detail = {"owner": "''", "owner_model": "model_executed", "owner_endpoint": "endpoint_tag"}[by]
     conditions = ["bucket_at >= %s", "bucket_at < %s"]
-    parameters: list[object] = [*on_buckets(period)]
+    parameters: list[Any] = [*on_buckets(period)]
     for column, chosen in (
         ("provider", providers),
         ("model_executed", models),
