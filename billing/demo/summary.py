@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from allocation.domain.statements import Statement
@@ -168,6 +169,8 @@ def print_summary(
         console.print(waterfall_table(closed, made))
         console.print(statements_table(closed, statements[str(closed.month)]))
         console.print(invoices_table(closed))
+        if closed.close is None:
+            console.print(f"[bold]{closed.month} stays open.[/] {escape(closed.not_closed)}")
     console.print(timings_table(journey.seconds))
     console.print(checks_table(found))
 

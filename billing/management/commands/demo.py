@@ -44,6 +44,13 @@ class Command(BaseCommand):
         parser.add_argument("--usage", type=Path, metavar="FILE", help="usage of your own")
         parser.add_argument("--bill", type=Path, metavar="FILE", help="the bill for that usage")
         parser.add_argument("--provider", default="openai", help="whose bill (default: openai)")
+        parser.add_argument(
+            "--map",
+            action="append",
+            default=[],
+            metavar="FIELD=COLUMN",
+            help="for a bill in CSV: which column holds which field",
+        )
         parser.add_argument("--out", type=Path, default=Path("out"), help="where documents go")
         parser.add_argument("--events", type=int, default=EVENTS, help="how many calls to make up")
 
@@ -72,7 +79,7 @@ class Command(BaseCommand):
             made = write_month(out / "in", options["events"])
             inputs, now = made_inputs(made), MONTH_END_WORK
         else:
-            bill = BillFile(options["bill"], options["provider"])
+            bill = BillFile(options["bill"], options["provider"], _columns(options["map"]))
             inputs = Inputs(options["usage"], (bill,), source="file")
             now = timezone.now()
         making = perf_counter() - started
@@ -102,3 +109,13 @@ def made_inputs(made: MadeMonth) -> Inputs:
         rule=made.rule,
         plans=made.plans,
     )
+
+
+def _columns(pairs: list[str]) -> dict[str, str]:
+    columns = {}
+    for pair in pairs:
+        field, separator, column = pair.partition("=")
+        if not (field and separator and column):
+            raise CommandError(f"--map {pair}: write it as FIELD=COLUMN, like amount=cost_usd")
+        columns[field] = column
+    return columns
