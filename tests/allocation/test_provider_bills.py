@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from threading import Barrier
+from types import MappingProxyType
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,9 +17,10 @@ from django.db import IntegrityError, ProgrammingError, connection, connections,
 
 from allocation import bill_checks
 from allocation.bill_checks import BillRefused, Confirmed
-from allocation.bills.reading import Terms
-from allocation.models import BillDocument, ProviderBill, ProviderBillLine
-from allocation.provider_bills import bill_lines, bills_of, import_bill
+from allocation.bills.reading import AmountUnit, Terms
+from allocation.models import BillDocument, PeriodClose, ProviderBill, ProviderBillLine
+from allocation.provider_bills import Imported, bill_lines, bills_of, import_bill
+from metering.domain.cells import MeteredCell
 from metering.domain.periods import Month
 from tests.allocation.domain.bills import reading
 
@@ -26,37 +30,52 @@ HEADER = "day,model,token_class,quantity,amount,currency\n"
 
 
 @pytest.fixture
-def metered(monkeypatch):
+def metered(monkeypatch: pytest.MonkeyPatch) -> list[MeteredCell]:
     """What metering answers; nothing, until a test says otherwise."""
-    cells = []
+    cells: list[MeteredCell] = []
     monkeypatch.setattr(bill_checks, "metered_cells", lambda _period: cells)
     return cells
 
 
 @pytest.fixture(autouse=True)
-def _no_metering_by_default(metered):
+def _no_metering_by_default(metered: list[MeteredCell]) -> list[MeteredCell]:
     return metered
 
 
-def csv_bill(*rows):
+def csv_bill(*rows: str) -> bytes:
     return (HEADER + "".join(f"{row}\n" for row in rows)).encode()
 
 
-def row(day="2026-10-03", amount="1.50", currency="USD", quantity="1000"):
+def row(
+    day: str = "2026-10-03", amount: str = "1.50", currency: str = "USD", quantity: str = "1000"
+) -> str:
     return f"{day},gpt-4o-2024-08-06,input,{quantity},{amount},{currency}"
 
 
-def take(raw, provider="openai", account="", **said):
-    terms = {k: said.pop(k) for k in ("currency", "columns", "amount_unit") if k in said}
-    return import_bill(raw, Terms(provider, account, **terms), now=NOW, **said)
+def take(
+    raw: bytes,
+    provider: str = "openai",
+    account: str = "",
+    *,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    amount_unit: AmountUnit = "major",
+    replaces: Collection[int] = (),
+    confirmed: Confirmed = Confirmed(),  # noqa: B008 - an immutable value
+) -> Imported:
+    terms = Terms(provider, account, columns=columns, amount_unit=amount_unit)
+    return import_bill(raw, terms, now=NOW, replaces=replaces, confirmed=confirmed)
 
 
-def counts():
-    return [m.objects.count() for m in (BillDocument, ProviderBill, ProviderBillLine)]
+def counts() -> list[int]:
+    return [
+        BillDocument.objects.count(),
+        ProviderBill.objects.count(),
+        ProviderBillLine.objects.count(),
+    ]
 
 
 @pytest.mark.django_db
-def test_a_bill_is_kept_as_it_came_and_read():
+def test_a_bill_is_kept_as_it_came_and_read() -> None:
     raw = csv_bill(row(), row(day="2026-10-04", amount="0.0000000001"))
     (bill,) = take(raw).bills
     assert bytes(BillDocument.objects.get().content) == raw
@@ -69,7 +88,7 @@ def test_a_bill_is_kept_as_it_came_and_read():
 
 
 @pytest.mark.django_db
-def test_the_same_bytes_twice_are_one_bill():
+def test_the_same_bytes_twice_are_one_bill() -> None:
     first = take(csv_bill(row()))
     again = take(csv_bill(row()))
     assert (first.new, again.new) == (True, False)
@@ -78,7 +97,7 @@ def test_the_same_bytes_twice_are_one_bill():
 
 
 @pytest.mark.django_db
-def test_days_that_have_a_bill_take_no_other():
+def test_days_that_have_a_bill_take_no_other() -> None:
     (first,) = take(csv_bill(row(), row(day="2026-10-04"))).bills
     with pytest.raises(BillRefused, match=f"--replaces {first.id}"):
         take(csv_bill(row(day="2026-10-04", amount="2")))
@@ -89,7 +108,7 @@ def test_days_that_have_a_bill_take_no_other():
 
 
 @pytest.mark.django_db
-def test_a_restatement_replaces_and_deletes_nothing():
+def test_a_restatement_replaces_and_deletes_nothing() -> None:
     (first,) = take(csv_bill(row())).bills
     (second,) = take(csv_bill(row(amount="2")), replaces=[first.id]).bills
     assert [line.bill_id for line in bill_lines(OCTOBER)] == [second.id]
@@ -103,7 +122,7 @@ def test_a_restatement_replaces_and_deletes_nothing():
 
 
 @pytest.mark.django_db
-def test_a_bill_replaces_only_what_it_speaks_of():
+def test_a_bill_replaces_only_what_it_speaks_of() -> None:
     (first,) = take(csv_bill(row())).bills
     with pytest.raises(BillRefused, match="says nothing of that"):
         take(csv_bill(row(day="2026-09-03")), replaces=[first.id])
@@ -113,7 +132,7 @@ def test_a_bill_replaces_only_what_it_speaks_of():
 
 
 @pytest.mark.django_db
-def test_the_same_bytes_on_other_terms_are_another_reading():
+def test_the_same_bytes_on_other_terms_are_another_reading() -> None:
     raw = b"day,a,b,currency\n2026-10-03,1,2,USD\n"
     (first,) = take(raw, columns={"amount": "a"}).bills
     with pytest.raises(BillRefused, match="already speaks"):
@@ -124,16 +143,16 @@ def test_the_same_bytes_on_other_terms_are_another_reading():
 
 
 @pytest.mark.django_db
-def test_a_document_makes_one_bill_for_each_account_and_month():
+def test_a_document_makes_one_bill_for_each_account_and_month() -> None:
     raw = (
         b"day,account,amount,currency\n"
         b"2026-09-30,a,1,USD\n2026-10-01,a,2,USD\n2026-10-01,b,3,EUR\n2026-10-02,a,4,USD\n"
     )
     bills = take(raw).bills
     assert [(b.account, str(b.month), b.exact, b.currency) for b in bills] == [
-        ("a", "2026-09", 1, "USD"),
-        ("a", "2026-10", 6, "USD"),
-        ("b", "2026-10", 3, "EUR"),
+        ("a", "2026-09", Decimal(1), "USD"),
+        ("a", "2026-10", Decimal(6), "USD"),
+        ("b", "2026-10", Decimal(3), "EUR"),
     ]
     assert [line.line_no for line in bill_lines(OCTOBER)] == [1, 2, 1]
     assert BillDocument.objects.count() == 1
@@ -152,7 +171,7 @@ def test_a_document_makes_one_bill_for_each_account_and_month():
         (b'{"object": "page", "data": [', "no JSON"),
     ],
 )
-def test_what_cannot_be_read_leaves_nothing_behind(raw, message):
+def test_what_cannot_be_read_leaves_nothing_behind(raw: bytes, message: str) -> None:
     with pytest.raises(BillRefused, match=message):
         take(raw)
     assert counts() == [0, 0, 0]
@@ -163,7 +182,9 @@ def test_what_cannot_be_read_leaves_nothing_behind(raw, message):
     ("cost", "says"),
     [("0.015", "100 times"), ("0.0015", "1000 times"), ("150", "1/100"), ("1500", "1/1000")],
 )
-def test_a_bill_in_another_unit_than_it_is_read_in(metered, cost, says):
+def test_a_bill_in_another_unit_than_it_is_read_in(
+    metered: list[MeteredCell], cost: str, says: str
+) -> None:
     metered.append(reading(cost=cost))
     with pytest.raises(BillRefused, match=says):
         take(csv_bill(row()))
@@ -172,20 +193,20 @@ def test_a_bill_in_another_unit_than_it_is_read_in(metered, cost, says):
 
 
 @pytest.mark.django_db
-def test_cents_are_read_as_cents_when_the_import_says_so(metered):
+def test_cents_are_read_as_cents_when_the_import_says_so(metered: list[MeteredCell]) -> None:
     metered.append(reading(cost="1.5"))
     (bill,) = take(csv_bill(row(amount="150.5")), amount_unit="minor").bills
     assert bill.exact == Decimal("1.505")
 
 
 @pytest.mark.django_db
-def test_a_bill_that_merely_differs_is_taken_in(metered):
+def test_a_bill_that_merely_differs_is_taken_in(metered: list[MeteredCell]) -> None:
     metered += [reading(cost="0.20"), reading(cost=1000, day=date(2026, 10, 9))]
     assert take(csv_bill(row())).new
 
 
 @pytest.mark.django_db
-def test_a_currency_that_the_provider_never_billed_in():
+def test_a_currency_that_the_provider_never_billed_in() -> None:
     take(csv_bill(row()))
     november = csv_bill(row(day="2026-11-01", currency="EUR"))
     with pytest.raises(BillRefused, match="was in USD"):
@@ -194,7 +215,7 @@ def test_a_currency_that_the_provider_never_billed_in():
 
 
 @pytest.mark.django_db
-def test_a_provider_that_nobody_has_heard_of(metered):
+def test_a_provider_that_nobody_has_heard_of(metered: list[MeteredCell]) -> None:
     metered.append(reading())
     with pytest.raises(BillRefused, match=r"nothing of 'opnai' was metered.*openai"):
         take(csv_bill(row()), provider="opnai")
@@ -219,7 +240,7 @@ def test_a_provider_that_nobody_has_heard_of(metered):
         ),
     ],
 )
-def test_a_stored_bill_cannot_be_changed(statement):
+def test_a_stored_bill_cannot_be_changed(statement: str) -> None:
     take(csv_bill(row()))
     with (
         pytest.raises((IntegrityError, ProgrammingError), match=r"Cannot|no more lines"),
@@ -230,7 +251,7 @@ def test_a_stored_bill_cannot_be_changed(statement):
 
 
 @pytest.mark.django_db
-def test_the_database_itself_refuses_a_second_bill_and_a_wrong_sum():
+def test_the_database_itself_refuses_a_second_bill_and_a_wrong_sum() -> None:
     (stored,) = take(csv_bill(row())).bills
     bill = ProviderBill.objects.get(id=stored.id)
     bill.pk, bill.reading, bill._state.adding = None, "0" * 64, True
@@ -243,11 +264,11 @@ def test_the_database_itself_refuses_a_second_bill_and_a_wrong_sum():
 
 @pytest.mark.usefixtures("fresh_db")
 @pytest.mark.parametrize("same", [True, False])
-def test_two_imports_at_once(same):
+def test_two_imports_at_once(*, same: bool) -> None:
     """The same document is stored once; two documents for one day are not both taken."""
     together = Barrier(2)
 
-    def importer(amount):
+    def importer(amount: str) -> bool | str:
         try:
             together.wait()
             return take(csv_bill(row(amount=amount))).new
@@ -263,7 +284,9 @@ def test_two_imports_at_once(same):
 
 
 @pytest.mark.django_db
-def test_the_command_takes_a_bill_and_tells_of_it(tmp_path, capsys):
+def test_the_command_takes_a_bill_and_tells_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "october.csv"
     path.write_bytes(b"Date;Cost\n2026-10-03;150\n")
     options = ["--provider", "openai", "--map", "day=Date", "--map", "amount=Cost"]
@@ -290,7 +313,7 @@ def test_the_command_takes_a_bill_and_tells_of_it(tmp_path, capsys):
         ([], "no column for day"),
     ],
 )
-def test_the_command_says_what_it_needs(tmp_path, options, message):
+def test_the_command_says_what_it_needs(tmp_path: Path, options: list[str], message: str) -> None:
     path = tmp_path / "october.csv"
     path.write_bytes(b"Date,Cost\n2026-10-03,150\n")
     with pytest.raises(CommandError, match=message):
@@ -298,12 +321,14 @@ def test_the_command_says_what_it_needs(tmp_path, options, message):
     assert counts() == [0, 0, 0]
 
 
-def test_the_command_names_a_file_that_is_not_there(tmp_path):
+def test_the_command_names_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("import_bill", tmp_path / "none.csv", "--provider", "openai")
 
 
-def test_a_closed_month_takes_no_bill_but_knows_those_it_has(closed, metered):
+def test_a_closed_month_takes_no_bill_but_knows_those_it_has(
+    closed: PeriodClose, metered: list[MeteredCell]
+) -> None:
     """The month is October, closed with one bill."""
     (known,) = bills_of(OCTOBER)
     with pytest.raises(BillRefused, match=r"2026-10 was closed by .* reopen_period"):
@@ -313,7 +338,9 @@ def test_a_closed_month_takes_no_bill_but_knows_those_it_has(closed, metered):
     assert (again.new, again.bills) == (False, (known,))
 
 
-def test_the_database_itself_keeps_a_closed_month_shut(closed, monkeypatch):
+def test_the_database_itself_keeps_a_closed_month_shut(
+    closed: PeriodClose, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bill_checks, "refuse_if_closed", lambda _month: None)
     with pytest.raises(IntegrityError, match="2026-10 is closed"), transaction.atomic():
         take(csv_bill(row(day="2026-10-17")))

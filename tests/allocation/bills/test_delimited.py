@@ -13,25 +13,26 @@ from hypothesis import strategies as st
 from allocation.bills.delimited import read, recognises
 from allocation.bills.formats import UnknownFormat, format_named, recognise
 from allocation.bills.reading import ParsedBill, Terms, UnreadableBill
+from allocation.domain.bill_lines import BillLine, LineKind
 from allocation.domain.bill_units import unit_doubt
 from metering.domain.money import plain
 
 USD = Terms("openai", currency="USD")
 
 
-def lines(text, terms=USD):
-    parsed = read(text.encode() if isinstance(text, str) else text, terms)
+def lines(text: str, terms: Terms = USD) -> tuple[BillLine, ...]:
+    parsed = read(text.encode(), terms)
     assert isinstance(parsed, ParsedBill), parsed
     return parsed.lines
 
 
-def refusal(text, terms=USD):
+def refusal(text: str | bytes, terms: Terms = USD) -> str:
     refused = read(text.encode() if isinstance(text, str) else text, terms)
     assert isinstance(refused, UnreadableBill), refused
     return str(refused)
 
 
-def test_a_line_in_full():
+def test_a_line_in_full() -> None:
     (line,) = lines(
         "provider,account,project,day,model,token_class,tier,quantity,unit,amount,currency,kind,"
         "description\n"
@@ -58,7 +59,7 @@ def test_a_line_in_full():
     }
 
 
-def test_a_map_names_the_columns():
+def test_a_map_names_the_columns() -> None:
     terms = Terms("openai", "acc", "USD", {"day": "Usage date", "amount": "Cost (USD)"})
     (line,) = lines("Usage date;Cost (USD);other\n2026-10-03;1.5;x\n", terms)
     assert (line.account, line.amount) == ("acc", Decimal("1.5"))
@@ -74,12 +75,12 @@ def test_a_map_names_the_columns():
         ("2026-10-04T00:30:00+02:00", date(2026, 10, 3)),
     ],
 )
-def test_days_are_utc(text, day):
+def test_days_are_utc(text: str, day: date) -> None:
     (line,) = lines(f"day,amount\n{text},1\n")
     assert line.day == day
 
 
-def test_minor_units_are_cents_of_the_rows_own_currency():
+def test_minor_units_are_cents_of_the_rows_own_currency() -> None:
     terms = Terms("openai", amount_unit="minor")
     amounts = [x.amount for x in lines("day,amount,currency\n2026-10-03,123.45,USD\n", terms)]
     assert amounts == [Decimal("1.2345")]
@@ -101,18 +102,18 @@ def test_minor_units_are_cents_of_the_rows_own_currency():
         (",,credit,-1", "credit"),
     ],
 )
-def test_the_kind_of_a_line(row, kind):
+def test_the_kind_of_a_line(row: str, kind: LineKind) -> None:
     assert [x.kind for x in lines(f"day,model,token_class,kind,amount\n2026-10-03,{row}\n")] == [
         kind
     ]
 
 
-def test_without_a_model_column_all_is_usage_that_nobody_attributes():
+def test_without_a_model_column_all_is_usage_that_nobody_attributes() -> None:
     assert [x.kind for x in lines("day,amount\n2026-10-03,1\n")] == ["usage"]
 
 
 @given(st.decimals("-1000000", "1000000", places=20))
-def test_amounts_keep_every_digit(amount):
+def test_amounts_keep_every_digit(amount: Decimal) -> None:
     (line,) = lines(f"day,amount\n2026-10-03,{plain(amount)}\n")
     assert line.amount == amount
 
@@ -147,18 +148,18 @@ def test_amounts_keep_every_digit(amount):
         (b"day,amount\n2026-10-03,\xff\n", "byte 22: not UTF-8"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(text, message):
+def test_what_is_wrong_is_named_with_its_place(text: str | bytes, message: str) -> None:
     assert re.search(message, refusal(text)), refusal(text)
 
 
-def test_a_map_that_does_not_fit():
+def test_a_map_that_does_not_fit() -> None:
     terms = Terms("openai", currency="USD", columns={"amount": "Cost", "date": "day"})
     message = refusal("day,amount\n2026-10-03,1\n", terms)
     assert "no column 'Cost' for amount; the file has: day, amount" in message
     assert "there is no field 'date'; the fields are provider, account" in message
 
 
-def test_a_currency_must_come_from_somewhere():
+def test_a_currency_must_come_from_somewhere() -> None:
     nowhere = Terms("openai")
     assert "no column for currency" in refusal("day,amount\n2026-10-03,1\n", nowhere)
     text = "day,amount,currency\n2026-10-03,1,\n"
@@ -167,12 +168,12 @@ def test_a_currency_must_come_from_somewhere():
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="day,amount\n0123456789-\"';x", max_size=80))
-def test_any_bytes_are_read_or_refused(raw):
+def test_any_bytes_are_read_or_refused(raw: bytes | str) -> None:
     raw = raw if isinstance(raw, bytes) else raw.encode()
     assert isinstance(read(raw, USD), ParsedBill | UnreadableBill)
 
 
-def test_formats_are_told_apart_by_content():
+def test_formats_are_told_apart_by_content() -> None:
     assert recognise(b'{"object":"page","data":[]}').name == "openai-costs"
     assert recognise(b"\xef\xbb\xbfday,amount\n").name == "csv"
     assert not recognises(b"%PDF-1.7\n")
@@ -183,12 +184,12 @@ def test_formats_are_told_apart_by_content():
 
 
 @pytest.mark.parametrize("times", ["100", "96", "104", "1000", "0.01", "0.0104", "0.001"])
-def test_a_size_that_speaks_of_another_unit(times):
+def test_a_size_that_speaks_of_another_unit(times: str) -> None:
     assert unit_doubt(Decimal(times) * 7, Decimal(7)) is not None
 
 
 @pytest.mark.parametrize("times", ["1", "0.5", "2", "10", "94", "106", "0.1", "900"])
-def test_a_size_that_does_not(times):
+def test_a_size_that_does_not(times: str) -> None:
     assert unit_doubt(Decimal(times) * 7, Decimal(7)) is None
     assert unit_doubt(Decimal(0), Decimal(7)) is None
     assert unit_doubt(Decimal(7), Decimal(0)) is None

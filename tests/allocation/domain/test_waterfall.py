@@ -2,61 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import TypeAlias
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from allocation.domain.bill_lines import BillLine, LineKind
 from allocation.domain.matching import match
 from allocation.domain.rounding import rounding_bound
-from allocation.domain.variances import CAUSES
+from allocation.domain.variances import CAUSES, Cause
 from allocation.domain.waterfall import DoesNotClose, MixedCurrencies, Waterfall, waterfall
+from metering.domain.cells import MeteredCell
 from metering.domain.money import from_minor, settle
 from tests.allocation.domain.bills import DAY, SNAPSHOT, bill_line, reading
 from tests.allocation.domain.test_matching import bills, meterings
 
 
-def causes(bill, metered) -> dict[str, Decimal]:
+def causes(bill: Sequence[BillLine], metered: Sequence[MeteredCell]) -> dict[Cause, Decimal]:
     """The causes that are not 0."""
     found = waterfall(match(bill, metered))
     return {s.cause: s.amount for s in found.steps if s.amount}
 
 
-def month(unit_price="0.0000025", days=20, quantity=100_003, **said):
+def month(unit_price: str = "0.0000025", days: int = 20) -> list[BillLine]:
     """The same usage on every day, billed line by line at the price."""
     return [
         bill_line(
             n + 1,
             day=DAY + timedelta(days=n),
-            quantity=quantity + 7 * n,
-            amount=(quantity + 7 * n) * Decimal(unit_price),
-            **said,
+            quantity=quantity,
+            amount=quantity * Decimal(unit_price),
         )
         for n in range(days)
+        for quantity in [100_003 + 7 * n]
     ]
 
 
-def metering_of(bill, **changes):
+def quantity_of(line: BillLine) -> Decimal:
+    assert line.quantity is not None
+    return line.quantity
+
+
+def cost_of(metered: MeteredCell) -> Decimal:
+    assert metered.cost is not None
+    return metered.cost
+
+
+def metering_of(
+    bill: Iterable[BillLine], *, project: str | None = None, tier: str = "standard"
+) -> list[MeteredCell]:
     """What metering would have counted, had it seen all that the bill charges for."""
     return [
         reading(
-            **{
-                "project": line.project,
-                "day": line.day,
-                "model": line.model,
-                "token_class": line.token_class,
-                "quantity": line.quantity,
-                "cost": line.amount,
-            }
-            | changes
+            project=line.project if project is None else project,
+            day=line.day,
+            model=line.model,
+            token_class=line.token_class,
+            tier=tier,
+            quantity=quantity_of(line),
+            cost=line.amount,
         )
         for line in bill
     ]
 
 
-def test_a_bill_that_agrees_is_matched_to_the_last_digit():
+def test_a_bill_that_agrees_is_matched_to_the_last_digit() -> None:
     bill = month()
     found = waterfall(match(bill, metering_of(bill)))
     assert found.matched.amount == found.metered == found.bill
@@ -64,65 +78,65 @@ def test_a_bill_that_agrees_is_matched_to_the_last_digit():
     assert all(step.amount == 0 for step in found.steps)
 
 
-def test_usage_that_nobody_metered():
+def test_usage_that_nobody_metered() -> None:
     bill = month()
     assert causes(bill, metering_of(bill)[3:]) == {
         "unmetered": sum(line.amount for line in bill[:3])
     }
 
 
-def test_a_bill_that_counts_more_than_metering_is_unmetered_at_the_bills_price():
+def test_a_bill_that_counts_more_than_metering_is_unmetered_at_the_bills_price() -> None:
     found = causes([bill_line(quantity=12, amount="2.40")], [reading(quantity=10, cost="2")])
     assert found == {"unmetered": Decimal("0.40")}
 
 
-def test_usage_that_the_bill_leaves_out():
+def test_usage_that_the_bill_leaves_out() -> None:
     bill = month()
     assert causes(bill[2:], metering_of(bill)) == {
         "metered_not_billed": -sum(line.amount for line in bill[:2])
     }
 
 
-def test_metering_that_counts_more_than_the_bill_is_not_billed_at_our_cost():
+def test_metering_that_counts_more_than_the_bill_is_not_billed_at_our_cost() -> None:
     found = waterfall(match([bill_line(quantity=9, amount=9)], [reading(quantity=10, cost=10)]))
     assert found.of("metered_not_billed") == -1
     assert found.matched.amount == 9
 
 
-def test_usage_without_a_price_is_not_free():
+def test_usage_without_a_price_is_not_free() -> None:
     bill = month()
     metered = [m._replace(cost=None) for m in metering_of(bill)[:2]] + metering_of(bill)[2:]
     assert causes(bill, metered) == {"unpriced": sum(line.amount for line in bill[:2])}
 
 
-def test_free_usage_that_is_billed_is_a_price_difference():
+def test_free_usage_that_is_billed_is_a_price_difference() -> None:
     assert causes([bill_line(amount="1")], [reading(cost=0)]) == {"price_difference": 1}
 
 
-def test_a_cell_that_is_partly_unpriced_is_divided_by_quantity():
+def test_a_cell_that_is_partly_unpriced_is_divided_by_quantity() -> None:
     metered = [reading(quantity=6, cost=6), reading("b", quantity=4, cost=None)]
     assert causes([bill_line(amount=10)], metered) == {"unpriced": 4}
 
 
-def test_another_price_is_found_however_small_the_cells():
+def test_another_price_is_found_however_small_the_cells() -> None:
     bill = month(unit_price="0.000002501")
     metered = metering_of(month())
     assert causes(bill, metered) == {
-        "price_difference": sum(line.amount for line in bill) - sum(m.cost for m in metered)
+        "price_difference": sum(line.amount for line in bill) - sum(map(cost_of, metered))
     }
 
 
-def test_quantity_and_price_are_told_apart_in_one_cell():
+def test_quantity_and_price_are_told_apart_in_one_cell() -> None:
     """12 billed at 0.30, 10 metered at 0.20: two more at 0.30, ten at 0.10 more."""
     found = causes([bill_line(quantity=12, amount="3.60")], [reading(quantity=10, cost=2)])
     assert found == {"unmetered": Decimal("0.60"), "price_difference": 1}
 
 
-def in_cents(lines):
+def in_cents(lines: Iterable[BillLine]) -> list[BillLine]:
     return [x._replace(amount=from_minor(settle(x.amount, "USD"), "USD")) for x in lines]
 
 
-def growing_month(unit_price):
+def growing_month(unit_price: str) -> list[BillLine]:
     """Cells between 0.20 and 0.50 USD, no two alike."""
     return [
         line._replace(quantity=quantity, amount=quantity * Decimal(unit_price))
@@ -131,35 +145,38 @@ def growing_month(unit_price):
     ]
 
 
-def test_a_bill_in_cents_is_rounding():
+def test_a_bill_in_cents_is_rounding() -> None:
     true = growing_month("0.000002")
     found = waterfall(match(in_cents(true), metering_of(true)))
     assert {s.cause for s in found.steps if s.evidence} == {"rounding"}
+    assert found.rounding_mean is not None
     assert abs(found.rounding_mean) < Decimal("0.001")
 
 
-def test_a_small_price_rise_does_not_hide_in_the_rounding_of_cents():
+def test_a_small_price_rise_does_not_hide_in_the_rounding_of_cents() -> None:
     """Two per cent on 0.20 is less than half a cent, but it leans upwards all month."""
     true, dearer = growing_month("0.000002"), growing_month("0.00000204")
     found = causes(in_cents(dearer), metering_of(true))
     assert set(found) <= {"price_difference", "rounding"}
-    assert abs(found.get("rounding", 0)) <= Decimal("0.01"), "at most at the edges of the month"
+    assert abs(found.get("rounding", Decimal(0))) <= Decimal("0.01"), (
+        "at most at the edges of the month"
+    )
     assert found["price_difference"] > Decimal("0.15")
 
 
-def test_differences_that_only_together_are_a_price():
+def test_differences_that_only_together_are_a_price() -> None:
     """Every cell is the nearest cent of its cost, and yet every one of them lies below it."""
     bill = [
         bill_line(n + 1, day=DAY.replace(day=n + 1), quantity=1000 + n, amount=f"{n + 1}.01")
         for n in range(30)
     ]
     metered = metering_of(bill)
-    metered = [m._replace(cost=m.cost - Decimal("0.0045")) for m in metered]
+    metered = [m._replace(cost=cost_of(m) - Decimal("0.0045")) for m in metered]
     assert causes(bill, metered) == {"price_difference": Decimal("0.135")}
     assert causes(bill[:10], metered[:10]) == {"rounding": Decimal("0.045")}, "too few to tell"
 
 
-def test_the_same_quantity_every_day_rounds_the_same_way_every_day():
+def test_the_same_quantity_every_day_rounds_the_same_way_every_day() -> None:
     bill = [bill_line(n + 1, day=DAY.replace(day=n + 1), amount="1.01") for n in range(30)]
     metered = [m._replace(cost=Decimal("1.0055")) for m in metering_of(bill)]
     assert causes(bill, metered) == {"rounding": Decimal("0.135")}
@@ -168,18 +185,20 @@ def test_the_same_quantity_every_day_rounds_the_same_way_every_day():
 @pytest.mark.parametrize(
     ("cost", "cause"), [("1.004", "rounding"), ("1.006", "price_difference"), ("0.995", "rounding")]
 )
-def test_half_a_unit_is_rounding_and_more_is_not(cost, cause):
+def test_half_a_unit_is_rounding_and_more_is_not(cost: str, cause: Cause) -> None:
     assert set(causes([bill_line(amount="1.00")], [reading(cost=cost)])) == {cause}
 
 
-def test_the_bound_of_rounding():
+def test_the_bound_of_rounding() -> None:
     cent = Decimal("0.01")
     assert rounding_bound(1, cent) == Decimal("0.005")
     assert rounding_bound(16, cent) == Decimal("0.08")
     assert rounding_bound(100, cent) == Decimal("0.2")
 
 
-def calls(model, quantities, project="", **said):
+def calls(
+    model: str, quantities: Mapping[str, int], project: str = "", *, times: int = 1
+) -> list[BillLine]:
     prices = {"input": Decimal("0.01"), "output": Decimal("0.04"), "cache_read": Decimal("0.005")}
     return [
         bill_line(
@@ -187,7 +206,7 @@ def calls(model, quantities, project="", **said):
             project=project,
             token_class=c,
             quantity=q,
-            amount=q * prices[c] * said.get("times", 1),
+            amount=q * prices[c] * times,
         )
         for c, q in quantities.items()
     ]
@@ -196,10 +215,10 @@ def calls(model, quantities, project="", **said):
 FALLBACK = {"input": 700, "output": 55, "cache_read": 300}
 
 
-def test_a_fallback_whose_executed_model_was_not_reported():
+def test_a_fallback_whose_executed_model_was_not_reported() -> None:
     bill = calls("gpt-4o-mini-2024-07-18", FALLBACK, project="p")
     metered = metering_of(calls("o3", FALLBACK, times=8), project="")
-    expected = sum(line.amount for line in bill) - sum(m.cost for m in metered)
+    expected = sum(line.amount for line in bill) - sum(map(cost_of, metered))
     found = waterfall(match(bill, metered))
     assert {s.cause: s.amount for s in found.steps if s.amount} == {
         "executed_not_requested": expected
@@ -210,7 +229,7 @@ def test_a_fallback_whose_executed_model_was_not_reported():
     assert "metered as o3, billed as gpt-4o-mini-2024-07-18" in evidence[0].note
 
 
-def test_a_fallback_among_other_calls_of_both_models():
+def test_a_fallback_among_other_calls_of_both_models() -> None:
     used = {"input": 5_000, "output": 900}
     moved = {"input": 700, "output": 55}
     both = {c: used[c] + moved[c] for c in used}
@@ -221,38 +240,38 @@ def test_a_fallback_among_other_calls_of_both_models():
     assert causes(bill, metered) == {"executed_not_requested": paid - meant}
 
 
-def test_one_surplus_explains_one_shortfall():
+def test_one_surplus_explains_one_shortfall() -> None:
     bill = calls("gpt-4o-mini", FALLBACK)
     metered = metering_of(calls("o3", FALLBACK, times=8) + calls("o1", FALLBACK, times=9))
     assert set(causes(bill, metered)) == {"executed_not_requested", "metered_not_billed"}
 
 
-def test_quantities_that_differ_in_one_class_are_no_fallback():
+def test_quantities_that_differ_in_one_class_are_no_fallback() -> None:
     bill = calls("gpt-4o-mini", FALLBACK)
     metered = metering_of(calls("o3", FALLBACK | {"output": 56}))
     assert set(causes(bill, metered)) == {"unmetered", "metered_not_billed"}
 
 
-def test_a_small_number_in_one_class_alone_is_no_fallback():
+def test_a_small_number_in_one_class_alone_is_no_fallback() -> None:
     bill, metered = calls("a", {"input": 3}), metering_of(calls("b", {"input": 3}, times=2))
     assert set(causes(bill, metered)) == {"unmetered", "metered_not_billed"}
 
 
-def test_known_projects_that_differ_are_no_fallback():
+def test_known_projects_that_differ_are_no_fallback() -> None:
     bill = calls("gpt-4o-mini", FALLBACK, project="p")
     metered = metering_of(calls("o3", FALLBACK, times=8), project="q")
     assert set(causes(bill, metered)) == {"unmetered", "metered_not_billed"}
 
 
-def test_the_same_calls_in_another_tier_are_a_price_difference():
+def test_the_same_calls_in_another_tier_are_a_price_difference() -> None:
     bill = [line._replace(tier="priority") for line in calls(SNAPSHOT, FALLBACK, times=2)]
     metered = metering_of(calls(SNAPSHOT, FALLBACK), tier="standard")
     assert causes(bill, metered) == {
-        "price_difference": sum(line.amount for line in bill) - sum(m.cost for m in metered)
+        "price_difference": sum(line.amount for line in bill) - sum(map(cost_of, metered))
     }
 
 
-def test_other_kinds_of_lines_are_causes_of_their_own():
+def test_other_kinds_of_lines_are_causes_of_their_own() -> None:
     bill = [
         bill_line(1, kind="fee", model="", token_class="", amount=5),
         bill_line(2, kind="credit", model="", token_class="", amount=-3),
@@ -267,13 +286,13 @@ def test_other_kinds_of_lines_are_causes_of_their_own():
     }
 
 
-def test_a_tool_that_nobody_metered_is_a_fee_and_a_metered_one_is_usage():
+def test_a_tool_that_nobody_metered_is_a_fee_and_a_metered_one_is_usage() -> None:
     line = bill_line(kind="fee", model="", token_class="web_search", quantity=2, amount="0.02")
     assert causes([line], []) == {"fees": Decimal("0.02")}
     assert causes([line], [reading(token_class="web_search", quantity=2, cost="0.02")]) == {}
 
 
-def test_without_quantities_a_difference_stays_unexplained():
+def test_without_quantities_a_difference_stays_unexplained() -> None:
     bill = [bill_line(model="", token_class="", quantity=None, amount="7.50")]
     found = waterfall(match(bill, [reading(cost=3), reading(model="o3", cost=4)]))
     assert found.unexplained == Decimal("0.50")
@@ -281,7 +300,7 @@ def test_without_quantities_a_difference_stays_unexplained():
     assert "no quantity" in evidence.note
 
 
-def test_a_day_without_usage_of_ours_is_unmetered():
+def test_a_day_without_usage_of_ours_is_unmetered() -> None:
     bill = [bill_line(model="", token_class="", quantity=None, amount="7.50")]
     assert causes(bill, []) == {"unmetered": Decimal("7.50")}
 
@@ -294,7 +313,9 @@ def test_a_day_without_usage_of_ours_is_unmetered():
         ("half-counted tokens", "unmetered", "0.056668", "0.028269"),
     ],
 )
-def test_published_estimates_of_one_conversation(defect, cause, amount, estimate):
+def test_published_estimates_of_one_conversation(
+    defect: str, cause: Cause, amount: str, estimate: str
+) -> None:
     """The figures of a public report (OpenHands#4817): a true cost of 0.084937 USD, and what
     three defects made of it, each adding to the one before; here each stands against the bill."""
     true, seen = Decimal("0.084937"), Decimal(estimate)
@@ -313,13 +334,14 @@ def test_published_estimates_of_one_conversation(defect, cause, amount, estimate
     assert causes(bill, metered) == {cause: Decimal(amount)}
 
 
-def test_currencies_do_not_mix():
+def test_currencies_do_not_mix() -> None:
     with pytest.raises(MixedCurrencies, match="bill 1, line 1"):
         waterfall(match([bill_line(currency="EUR")], [reading()]))
-    assert waterfall(match([bill_line(currency="EUR")], [reading(cost=None, currency="")]))
+    found = waterfall(match([bill_line(currency="EUR")], [reading(cost=None, currency="")]))
+    assert found.currency == "EUR"
 
 
-def test_a_waterfall_that_does_not_close_cannot_be_built():
+def test_a_waterfall_that_does_not_close_cannot_be_built() -> None:
     good = waterfall(match([bill_line(amount=2)], [reading()]))
     with pytest.raises(DoesNotClose):
         Waterfall(
@@ -333,7 +355,7 @@ def test_a_waterfall_that_does_not_close_cannot_be_built():
 
 
 @given(bills(), meterings())
-def test_it_closes_on_anything(bill, metered):
+def test_it_closes_on_anything(bill: list[BillLine], metered: list[MeteredCell]) -> None:
     found = waterfall(match(bill, metered))
     assert found.bill == sum((line.amount for line in bill), Decimal(0))
     assert found.metered == sum((m.cost for m in metered if m.cost is not None), Decimal(0))
@@ -343,8 +365,11 @@ def test_it_closes_on_anything(bill, metered):
 AMOUNTS = st.decimals("0.000001", "1000", places=6)
 
 
+Planted: TypeAlias = tuple[list[BillLine], set[int]]
+
+
 @st.composite
-def agreeing_months(draw):
+def agreeing_months(draw: st.DrawFn) -> Planted:
     """A bill that metering agrees with, in cells of their own, and which cells to spoil."""
     size = draw(st.integers(1, 12))
     bill = [
@@ -366,7 +391,7 @@ def agreeing_months(draw):
 
 
 @given(agreeing_months(), AMOUNTS)
-def test_a_planted_price_is_found_alone(planted, more):
+def test_a_planted_price_is_found_alone(planted: Planted, more: Decimal) -> None:
     bill, where = planted
     metered = metering_of(bill)
     spoiled = [x._replace(amount=x.amount + more) if n in where else x for n, x in enumerate(bill)]
@@ -375,14 +400,14 @@ def test_a_planted_price_is_found_alone(planted, more):
 
 
 @given(agreeing_months())
-def test_planted_bypasses_are_found_alone(planted):
+def test_planted_bypasses_are_found_alone(planted: Planted) -> None:
     bill, where = planted
     metered = [m for n, m in enumerate(metering_of(bill)) if n not in where]
     assert causes(bill, metered) == {"unmetered": sum(bill[n].amount for n in where)}
 
 
 @given(agreeing_months())
-def test_planted_omissions_are_found_alone(planted):
+def test_planted_omissions_are_found_alone(planted: Planted) -> None:
     bill, where = planted
     billed = [x for n, x in enumerate(bill) if n not in where]
     assert causes(billed, metering_of(bill)) == {
@@ -391,14 +416,16 @@ def test_planted_omissions_are_found_alone(planted):
 
 
 @given(agreeing_months())
-def test_planted_unknown_prices_are_found_alone(planted):
+def test_planted_unknown_prices_are_found_alone(planted: Planted) -> None:
     bill, where = planted
     metered = [m._replace(cost=None) if n in where else m for n, m in enumerate(metering_of(bill))]
     assert causes(bill, metered) == {"unpriced": sum(bill[n].amount for n in where)}
 
 
 @given(agreeing_months(), st.sampled_from(["fee", "credit", "tax", "adjustment"]), AMOUNTS)
-def test_planted_other_kinds_are_found_alone(planted, kind, amount):
+def test_planted_other_kinds_are_found_alone(
+    planted: Planted, kind: LineKind, amount: Decimal
+) -> None:
     signed = -amount if kind == "credit" else amount
     line = bill_line(99, kind=kind, model="", token_class="", amount=signed)
     cause = {"fee": "fees", "credit": "credits", "adjustment": "adjustments"}.get(kind, kind)
@@ -406,11 +433,11 @@ def test_planted_other_kinds_are_found_alone(planted, kind, amount):
 
 
 @given(agreeing_months())
-def test_planted_fallbacks_are_found_alone(planted):
+def test_planted_fallbacks_are_found_alone(planted: Planted) -> None:
     bill, _ = planted
     moved = calls("gpt-4o-mini-2024-07-18", FALLBACK, project="p")
     meant = metering_of(calls("o1-2024-12-17", FALLBACK, project="p", times=9))
     metered = [*metering_of(bill), *meant]
     assert causes([*bill, *moved], metered) == {
-        "executed_not_requested": sum(x.amount for x in moved) - sum(m.cost for m in meant)
+        "executed_not_requested": sum(x.amount for x in moved) - sum(map(cost_of, meant))
     }

@@ -115,7 +115,7 @@ def test_openmeter_vectors(shared_data: Path) -> None:
 def test_shares_add_up_and_are_within_a_unit_of_exact(
     total: int, given_weights: dict[str, Weight]
 ) -> None:
-    whole = sum(map(Fraction, given_weights.values()))
+    whole = sum((Fraction(weight) for weight in given_weights.values()), Fraction(0))
     assume(whole > 0)
     shares = portions(total, given_weights)
     assert sum(p.units for p in shares.values()) == total
