@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -24,7 +25,7 @@ from metering.domain.keys import claim_digest, event_key
 from metering.domain.money import plain
 from metering.domain.price_book import PriceBook
 from metering.domain.rating import Rating, rate
-from metering.domain.rollup import ClassCost
+from metering.domain.rollup import ClassCost, Part, parts
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.domain.usage_classes import usage_classes
 
@@ -96,8 +97,7 @@ class PreparedEvent(msgspec.Struct, gc=False):
     cost_centre: str
     owner_route: str
     rating: Rating
-    classes: tuple[ClassCost, ...]
-    share_owners: tuple[Owner, ...]
+    parts: tuple[Part, ...]
     sealed: str
     seal_digest: bytes
 
@@ -129,8 +129,12 @@ def prepare(
         cost_centre=cost_centre,
         owner_route=route,
         rating=rating,
-        classes=class_costs(event, rating),
-        share_owners=tuple(owners.tenant_owner(event, s.tenant_id) for s in event.shares),
+        parts=parts(
+            event,
+            Owner(cost_centre, tenant),
+            tuple([owners.tenant_owner(event, s.tenant_id) for s in event.shares]),
+            class_costs(event, rating),
+        ),
         sealed=sealed,
         seal_digest=sha256(sealed.encode()).digest(),
     )
@@ -190,11 +194,14 @@ def lines_json(rating: Rating) -> str:
     if not rating.lines:
         return NULL
     items = [
-        f'["{line.token_class}","{_quantity(line.quantity)}","{plain(line.unit_price)}"'
+        f'["{line.token_class}","{_quantity(line.quantity)}","{_unit_price(line.unit_price)}"'
         f',"{plain(line.amount)}",{line.price_id}]'
         for line in rating.lines
     ]
     return f"[{','.join(items)}]"
+
+
+_unit_price = lru_cache(maxsize=10_000)(plain)
 
 
 def _quantity(quantity: int | Decimal) -> str:

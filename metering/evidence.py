@@ -63,21 +63,25 @@ class _Gathering:
     def add(self, row: _Selected) -> None:
         self.count += 1
         self.tokens += row.tokens
-        self._digest.update(row.event_key.bytes + row.seal_digest)
+        self._digest.update(row.proof)
 
     def evidence(self) -> Evidence:
         return Evidence(self.count, self._digest.hexdigest(), self.tokens)
 
 
+_MARK: Final = "\x1f"
 _TRAITS: Final = (
     "tenant, cost_centre, provider, model, coalesce(model_executed, model),"
     " coalesce(endpoint_tag, ''), data_mode, environment, status, served_from"
 )
+# Few columns a row: what is looked at once a kind of call travels as one text, and key and digest
+# as the bytes that are hashed.
 _SELECTED: Final = (
-    "event_key, seal_digest, coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0),"
+    "uuid_send(event_key) || seal_digest,"
+    " coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0),"
     " CASE WHEN shares IS NOT NULL THEN"
     " (SELECT array_agg(ARRAY[s.tenant, s.cost_centre]) FROM event_share s"
-    f" WHERE s.event_key = e.event_key) END, {_TRAITS}"
+    f" WHERE s.event_key = e.event_key) END, concat_ws(E'\\x1f', {_TRAITS})"
 )
 
 
@@ -97,18 +101,23 @@ class _Traits(NamedTuple):
 
 
 class _Selected(NamedTuple):
-    event_key: UUID
-    seal_digest: bytes
+    """One event: `proof` is key ‖ seal digest, `kind` its traits as one text."""
+
+    proof: bytes
     tokens: int
     share_owners: list[list[str]] | None
-    traits: _Traits
+    kind: str
+
+    @property
+    def traits(self) -> _Traits:
+        return _Traits(*self.kind.split(_MARK))
 
 
 def event_keys(selection: Selection) -> Iterator[tuple[UUID, bytes]]:
     """The selected events' keys and seal digests, sorted by key, streamed."""
     for row in _candidates([selection]):
         if _meets(row, selection):
-            yield row.event_key, row.seal_digest
+            yield UUID(bytes=row.proof[:16]), row.proof[16:]
 
 
 def evidence(selection: Selection) -> Evidence:
@@ -145,9 +154,9 @@ def _gather(lines: list[tuple[_Gathering, Sequence[Selection]]]) -> None:
     for line in lines:
         tenants = {s.tenant for s in line[1]}
         by_tenant.setdefault(tenants.pop() if len(tenants) == 1 else None, []).append(line)
-    decided: dict[_Traits, list[_Gathering]] = {}
+    decided: dict[str, list[_Gathering]] = {}
     for row in _candidates([s for _, selections in lines for s in selections]):
-        chosen = None if row.share_owners else decided.get(row.traits)
+        chosen = None if row.share_owners else decided.get(row.kind)
         if chosen is None:
             owners = {row.traits.tenant, *(tenant for tenant, _ in row.share_owners or ())}
             chosen = [
@@ -157,7 +166,7 @@ def _gather(lines: list[tuple[_Gathering, Sequence[Selection]]]) -> None:
                 if any(_meets(row, s) for s in selections)
             ]
             if not row.share_owners:
-                decided[row.traits] = chosen
+                decided[row.kind] = chosen
         for one in chosen:
             one.add(row)
 
@@ -203,8 +212,8 @@ def _candidates(selections: Sequence[Selection]) -> Iterator[_Selected]:
             )
             parameters[column] = list(wanted)
     sql = f"SELECT {_SELECTED} FROM {events} e WHERE {' AND '.join(conditions)} ORDER BY event_key"
-    for key, digest, tokens, share_owners, *traits in stream(sql, parameters):
-        yield _Selected(key, bytes(digest), tokens, share_owners, _Traits(*traits))
+    for row in stream(sql, parameters):
+        yield _Selected(*row)
 
 
 def received_since(period: Period, instant: datetime, tenant: str | None = None) -> int:

@@ -40,7 +40,7 @@ from metering.event_rows import (
     instant_text,
     prepare,
 )
-from metering.rollups import append_deltas, event_parts
+from metering.rollups import append_deltas
 
 ATTEMPTS: Final = 4
 KEPT_OUTCOMES: Final = 1_000
@@ -382,9 +382,7 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
         )
         rows = "".join([copy_line(item, pseudonym) for item, pseudonym in named])
         bulk.copy_text("usage_event", COLUMNS, rows)
-        tenants = {item.tenant for item in accepted} | {
-            owner.tenant for item in accepted for owner in item.share_owners
-        }
+        tenants = {part.owner.tenant for item in accepted for part in item.parts}
         cursor.execute(
             "INSERT INTO tenant (key, name, time_zone, registered_at)"
             " SELECT key, '', 'UTC', now() FROM unnest(%s::text[]) AS t(key)"
@@ -408,7 +406,7 @@ def _insert_shares(shared: Sequence[PreparedEvent]) -> None:
     ):
         for item in shared:
             unpriced = item.rating.cost is None
-            for position, part in enumerate(event_parts(item)):
+            for position, part in enumerate(item.parts):
                 cost = sum((c for _, _, c in part.classes if c is not None), Decimal(0))
                 copy.write_row(
                     (

@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 from django.db import connection, transaction
 
 from metering import bulk
-from metering.domain.cells import Owner
 from metering.domain.money import EXACT
 from metering.domain.periods import BUCKET, Period, bucket_of
 from metering.domain.rollup import (
@@ -25,8 +24,6 @@ from metering.domain.rollup import (
     USER_KEY,
     USER_SUMS,
     Deltas,
-    Part,
-    parts,
 )
 from metering.event_rows import PreparedEvent
 
@@ -79,12 +76,6 @@ def append_deltas(
         _copy(rollup, deltas)
 
 
-def event_parts(prepared: PreparedEvent) -> tuple[Part, ...]:
-    """The owners' parts of a prepared event."""
-    owner = Owner(prepared.cost_centre, prepared.tenant)
-    return tuple(parts(prepared.event, owner, prepared.share_owners, prepared.classes))
-
-
 def _add(
     prepared: PreparedEvent, pseudonym: str | None, usage: Deltas, cell: Deltas, user: Deltas
 ) -> None:
@@ -93,7 +84,7 @@ def _add(
     tier = "batch" if event.batch else event.service_tier
     bucket = bucket_of(event.occurred_at)
     day = event.occurred_at.date()
-    for part in event_parts(prepared):
+    for part in prepared.parts:
         (centre, tenant), events, counts, classes = part
         cost = _ZERO
         for name, quantity, amount in classes:
@@ -147,16 +138,11 @@ def _add(
 def _copy(rollup: Rollup, deltas: Deltas) -> None:
     if not len(deltas):
         return
-    text = "".join(
-        ["\t".join([_field(v) for v in row]).replace("\\", "\\\\") + "\n" for row in deltas.rows()]
-    )
+    # What `str` makes of a Decimal is a number to PostgreSQL too, exponent and all.
+    text = "".join(["\t".join(map(str, row)) + "\n" for row in deltas.rows()])
+    if "\\" in text:
+        text = text.replace("\\", "\\\\")
     bulk.copy_text(f"{rollup.name}_rollup_tail", (*rollup.key, *rollup.sums), text)
-
-
-def _field(value: object) -> str:
-    if value.__class__ is str:
-        return value
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def fold() -> dict[str, int]:

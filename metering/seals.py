@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 
 from django.db import connection, transaction
 
+from metering import bulk
 from metering.domain.periods import Month
 from metering.events import current
-from metering.models import Seal, SealBucket
+from metering.models import Seal
 
 BOOKS: Final = {"usage": "seal_digest", "cost": "value_digest"}
 _SEAL_LOCK: Final = 7_315_003
@@ -96,15 +97,14 @@ def _store(book: str, month: Month, found: list[Bucket], now: datetime) -> Seal:
         previous_root=previous_root,
         sealed_at=now,
     )
-    SealBucket.objects.bulk_create(
-        [
-            SealBucket(
-                seal=row, tenant=b.tenant, hour_at=b.hour_at, events=b.events, digest=b.digest
-            )
-            for b in found
-        ],
-        batch_size=2_000,
-    )
+    with (
+        bulk.cursor() as cursor,
+        cursor.copy(
+            "COPY seal_bucket (seal_id, tenant, hour_at, events, digest) FROM STDIN"
+        ) as copy,
+    ):
+        for bucket in found:
+            copy.write_row((row.pk, *bucket))
     return row
 
 
@@ -125,10 +125,8 @@ def broken(month: Month) -> Iterator[BrokenSeal]:
         before = Seal.objects.filter(book=book, sequence=newest.sequence - 1).first()
         if newest.previous_root != (before.root if before else ""):
             yield BrokenSeal(book, f"the chain is broken before the seal of {month}")
-        sealed = {
-            (b.tenant, b.hour_at): Bucket(b.tenant, b.hour_at, b.events, b.digest)
-            for b in newest.buckets.all()
-        }
+        rows = newest.buckets.values_list("tenant", "hour_at", "events", "digest")
+        sealed = {(bucket.tenant, bucket.hour_at): bucket for bucket in (Bucket(*r) for r in rows)}
         now_found = buckets(month, book, newest.sealed_at)
         if newest.root != root_of(
             sorted(sealed.values(), key=lambda b: (b.tenant.encode(), b.hour_at)),

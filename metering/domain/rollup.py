@@ -81,7 +81,7 @@ def parts(
     owner: Owner,
     share_owners: tuple[Owner, ...],
     classes: tuple[ClassCost, ...],
-) -> Iterator[Part]:
+) -> tuple[Part, ...]:
     """The owners' parts of a call: one for a plain call; for a shared call one for each share and
     one for what the shares leave to the event's own owner. Each class's quantity and cost are
     divided by token contribution (input classes by input tokens, output classes by output tokens,
@@ -90,8 +90,7 @@ def parts(
     """
     counts = tuple([count or 0 for count in counts_of(event)])
     if not event.shares:
-        yield Part(owner, 1, counts, classes)
-        return
+        return (Part(owner, 1, counts, classes),)
     contribution = _Contribution.of(event)
     split_counts = [
         _split_whole(count, contribution.to_count(name))
@@ -105,8 +104,8 @@ def parts(
         )
         for name, quantity, cost in classes
     ]
-    for i, part_owner in enumerate((*share_owners, owner)):
-        yield Part(
+    return tuple(
+        Part(
             part_owner,
             1 if i == len(share_owners) else 0,
             tuple(column[i] for column in split_counts),
@@ -115,6 +114,8 @@ def parts(
                 for name, quantities, costs in split_classes
             ),
         )
+        for i, part_owner in enumerate((*share_owners, owner))
+    )
 
 
 class _Contribution(NamedTuple):
@@ -151,6 +152,8 @@ def _weights(contribution: list[int]) -> dict[int, int]:
 
 
 def _split_whole(count: int, weights: list[int]) -> list[int]:
+    if not count:
+        return [0] * len(weights)
     shares = apportion(count, _weights(weights))
     return [shares.get(i, 0) for i in range(len(weights))]
 
