@@ -14,8 +14,9 @@ help: ## the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 demo: install-base ## a month of usage from ingest to invoice (USAGE=file BILL=file for your own)
-	@$(PYTHON) manage.py migrate --verbosity 0
-	@$(PYTHON) manage.py demo --out out $(if $(USAGE),--usage '$(USAGE)') $(if $(BILL),--bill '$(BILL)')
+	@$(PYTHON) manage.py demo --out out $(if $(USAGE),--usage '$(USAGE)') \
+	  $(if $(BILL),--bill '$(BILL)') $(if $(PROVIDER),--provider '$(PROVIDER)') \
+	  $(if $(MAP),--map $(MAP))
 
 test: install-dev ## the test suite
 	@$(PYTHON) -m pytest -n 2 -q -m "not outside"

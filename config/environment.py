@@ -51,7 +51,9 @@ class Environment:
     redis_url: str
     """REDIS_URL: Celery's messages and the guardrails' counters. Default: embedded."""
     embedded: Places
-    """APPORTION_VAR: the folder of the embedded services' data and of generated keys."""
+    """APPORTION_VAR: the folder of the embedded services' data and of generated keys.
+    APPORTION_DATABASE: the embedded server's database, default `apportion`; `apportion_demo` is
+    what `make demo` left to be looked at."""
     embeds_postgres: bool
     embeds_redis: bool
     ledger_horizon_days: int
@@ -71,6 +73,7 @@ VARIABLES: Final = (
     "MIGRATION_DATABASE_URL",
     "REDIS_URL",
     "APPORTION_VAR",
+    "APPORTION_DATABASE",
     "LEDGER_HORIZON_DAYS",
     "COMPANY_CURRENCY",
     "COMPANY_TIME_ZONE",
@@ -97,16 +100,19 @@ def read(variables: Mapping[str, str] | None = None) -> Environment:
         )
     keys = _keys(env, places.var, may_generate=debug or not database_url)
     embedded = not database_url
+    database: str = env.str("APPORTION_DATABASE", default=APPLICATION)
     return Environment(
         debug=debug,
         secret_key=keys["SECRET_KEY"],
         identity_hash_key=keys["IDENTITY_HASH_KEY"],
         allowed_hosts=tuple(env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])),
         application_database=(
-            _embedded(places, APPLICATION) if embedded else _served("DATABASE_URL", database_url)
+            _embedded(places, APPLICATION, database)
+            if embedded
+            else _served("DATABASE_URL", database_url)
         ),
         migrator_database=(
-            _embedded(places, OWNER)
+            _embedded(places, OWNER, database)
             if embedded
             else _served("MIGRATION_DATABASE_URL", migration_url)
         ),
@@ -135,10 +141,10 @@ def _keys(env: environ.Env, var: Path, *, may_generate: bool) -> dict[str, str]:
     }
 
 
-def _embedded(places: Places, role: str) -> Database:
+def _embedded(places: Places, role: str, name: str) -> Database:
     return {
         "ENGINE": EMBEDDED_ENGINE,
-        "NAME": APPLICATION,
+        "NAME": name,
         "USER": role,
         "HOST": str(places.sockets),
         "PORT": "5432",

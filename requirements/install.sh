@@ -8,13 +8,13 @@ lock=requirements/$name.txt
 find_python() {
     local candidate
     for candidate in python3.13 python3.12 python3.11 python3; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
             2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    echo "Python 3.11, 3.12 or 3.13 is needed and none is on the PATH" >&2
+    echo "Python 3.11 or newer is needed and none is on the PATH" >&2
     return 1
 }
 
