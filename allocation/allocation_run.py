@@ -17,7 +17,14 @@ from allocation.closed_months import refuse_if_closed
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.division import divide
 from allocation.domain.matching import match
-from allocation.domain.pools import DriverQuery, Gathered, driver_queries, gather
+from allocation.domain.pools import (
+    DriverQuery,
+    Gathered,
+    driver_queries,
+    gather,
+    queries_of,
+)
+from allocation.domain.rules import Direct
 from allocation.drivers import reading
 from allocation.models import AllocationRun, RuleVersion
 from allocation.period_locks import lock_month
@@ -68,14 +75,57 @@ def run(month: Month, *, rule: str | None, author: str, now: datetime) -> Alloca
 def read_inputs(month: Month, rule: str | None, *, now: datetime) -> RunInputs:
     """What a run of the month would be made from now, with its digest: usage, bills, rule,
     drivers, and the method of division."""
-    lines = bill_lines(month)
-    if not lines:
-        raise NoBills(f"no bill covers {month}; import one with import_bill FILE --provider P")
+    lines = _billed(month)
     version = rule_for(month, rule, now=now)
     usage = usage_digest(month.period)
     gathered = gather(match(lines, metered_cells(month.period)).groups, content_of(version))
     readings = {query: reading(month, query) for query in driver_queries(gathered)}
-    digest = digest_of(
+    digest = _inputs_digest(month, usage, lines, version, readings)
+    return RunInputs(version, usage, gathered, readings, digest)
+
+
+def digest_now(run: AllocationRun, *, usage: str, now: datetime) -> str:
+    """The inputs' digest that the run would have if it were made again now; `usage` is the
+    month's `usage_digest`.
+
+    Nothing is matched or gathered for it. Which drivers count is read from the run's own sources:
+    that follows from usage, bills and rule, and where one of these differs, so does the digest.
+    Raises `NoBills`, `NoSuchRule` or `InvalidRule`.
+    """
+    month = Month.parse(run.month)
+    lines = _billed(month)
+    version = rule_for(month, run.rule_version.rule_id, now=now)
+    readings = {query: reading(month, query) for query in _queries(run)}
+    return _inputs_digest(month, usage, lines, version, readings)
+
+
+def _queries(run: AllocationRun) -> tuple[DriverQuery, ...]:
+    """What `driver_queries` gave for the run."""
+    pools = {pool.name: pool for pool in content_of(run.rule_version).pools}
+    providers = dict(run.bills.values_list("bill_id", "provider"))
+    taken = run.sources.order_by().values_list("bill_id", "pool").distinct()
+    return queries_of(
+        (providers[bill], pools[name])
+        for bill, name in taken
+        if name in pools and not isinstance(pools[name].divide, Direct)
+    )
+
+
+def _billed(month: Month) -> list[BillLine]:
+    lines = bill_lines(month)
+    if not lines:
+        raise NoBills(f"no bill covers {month}; import one with import_bill FILE --provider P")
+    return lines
+
+
+def _inputs_digest(
+    month: Month,
+    usage: str,
+    lines: Iterable[BillLine],
+    version: RuleVersion,
+    readings: Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]],
+) -> str:
+    return digest_of(
         {
             "method": METHOD,
             "month": str(month),
@@ -85,7 +135,6 @@ def read_inputs(month: Month, rule: str | None, *, now: datetime) -> RunInputs:
             "drivers": _driver_digests(readings),
         }
     )
-    return RunInputs(version, usage, gathered, readings, digest)
 
 
 def bill_digests(lines: Iterable[BillLine]) -> dict[str, str]:

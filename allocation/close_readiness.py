@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 
-from allocation.allocation_run import NoBills, read_inputs
-from allocation.domain.pools import AmountTooFine
+from allocation.allocation_run import NoBills, digest_now
 from allocation.domain.readiness import Answer, Finding, Readiness, unexplained_tolerance
 from allocation.domain.rules import InvalidRule
 from allocation.models import AllocationRun, Reconciliation, ReconciliationResult
@@ -32,13 +31,14 @@ def readiness(month: Month, *, now: datetime, accept_unexplained: str = "") -> R
         run = current_run(month)
     except NothingAllocated:
         run = None
+    usage = usage_digest(month.period)
     return Readiness(
         month,
         (
             _complete(month, bills),
-            _allocated(month, run, now),
-            _accurate(month, bills, accept_unexplained),
-            _cut_off(month, run, now),
+            _allocated(month, run, usage, now),
+            _accurate(month, bills, usage, accept_unexplained),
+            _cut_off(month, run, usage, now),
         ),
     )
 
@@ -80,20 +80,20 @@ def _bill_fact(bill: StoredBill) -> str:
     return f"{bill.provider}: {plain(bill.payable)} {bill.currency}, bill {bill.id}"
 
 
-def _allocated(month: Month, run: AllocationRun | None, now: datetime) -> Answer:
+def _allocated(month: Month, run: AllocationRun | None, usage: str, now: datetime) -> Answer:
     again = f"manage.py allocate {month}"
     if run is None:
         return Answer("allocated", (Finding(f"{month} has no allocation run", again),))
     findings = []
     try:
-        if read_inputs(month, run.rule_version.rule_id, now=now).digest != run.inputs_digest:
+        if digest_now(run, usage=usage, now=now) != run.inputs_digest:
             findings.append(
                 Finding(
                     f"usage, bills, rule or drivers have changed since run {run.number}",
                     f"make it again: {again}",
                 )
             )
-    except (NoBills, NoSuchRule, InvalidRule, AmountTooFine) as error:
+    except (NoBills, NoSuchRule, InvalidRule) as error:
         findings.append(Finding(f"run {run.number} cannot be made again", str(error)))
     payable = _by_currency((b.currency, b.payable_minor) for b in run.bills.all())
     settled = _by_currency((s.currency, s.amount_minor) for s in run.settlements.all())
@@ -113,12 +113,12 @@ def _by_currency(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
     return dict(totals)
 
 
-def _accurate(month: Month, bills: Collection[StoredBill], accepted: str) -> Answer:
+def _accurate(month: Month, bills: Collection[StoredBill], usage: str, accepted: str) -> Answer:
     again = f"manage.py reconcile {month}"
     latest = Reconciliation.objects.filter(month=str(month)).order_by("-number").first()
     if latest is None:
         return Answer("accurate", (Finding(f"{month} has no reconciliation", again),))
-    if latest.inputs_digest != inputs_digest(month):
+    if latest.inputs_digest != inputs_digest(month, usage=usage):
         finding = Finding(
             f"usage or bills have changed since reconciliation {latest.number}",
             f"make it again: {again}",
@@ -153,13 +153,13 @@ def _unexplained(result: ReconciliationResult) -> Decimal | None:
     return None if step is None else step.amount
 
 
-def _cut_off(month: Month, run: AllocationRun | None, now: datetime) -> Answer:
+def _cut_off(month: Month, run: AllocationRun | None, usage: str, now: datetime) -> Answer:
     findings = []
     if now < month.period.end:
         findings.append(
             Finding(f"{month} is not over", f"close it from {month.period.end:%Y-%m-%d} (UTC) on")
         )
-    if run is not None and usage_digest(month.period) != run.usage_digest:
+    if run is not None and usage != run.usage_digest:
         findings.append(
             Finding(
                 f"usage of {month} arrived or changed after run {run.number}",

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from allocation import statements
-from allocation.allocation_run import read_inputs
+from allocation.allocation_run import digest_now
 from allocation.close_readiness import readiness
 from allocation.closed_months import close_of
 from allocation.domain.readiness import QUESTIONS, Readiness
@@ -23,6 +23,7 @@ from allocation.period_locks import lock_month
 from allocation.run_book import current_run
 from metering import seals
 from metering.domain.periods import Month
+from metering.readings import usage_digest
 
 __all__ = ["CloseRefused", "NotReady", "approve", "close", "readiness", "reopen"]
 
@@ -183,7 +184,7 @@ def _approve(run: AllocationRun, *, by: str, now: datetime) -> RunApproval:
 
 
 def _refuse_if_changed(run: AllocationRun, month: Month, *, now: datetime) -> None:
-    if read_inputs(month, run.rule_version.rule_id, now=now).digest != run.inputs_digest:
+    if digest_now(run, usage=usage_digest(month.period), now=now) != run.inputs_digest:
         raise CloseRefused(
             f"usage, bills or drivers of {month} have changed since run {run.number}; "
             f"make it again: manage.py allocate {month}"

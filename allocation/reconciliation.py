@@ -26,9 +26,9 @@ from allocation.provider_bills import bill_lines
 from metering.domain.cells import UNALLOCATED, MeteredCell
 from metering.domain.digests import digest_of
 from metering.domain.periods import Month
-from metering.readings import cost_centres, metered_cells
+from metering.readings import cost_centres, metered_cells, usage_digest
 
-METHOD: Final = "1"
+METHOD: Final = "2"
 """Part of every reconciliation's inputs: raised when the same inputs come to be explained
 another way."""
 
@@ -90,21 +90,25 @@ def reconcile(month: Month, *, now: datetime) -> Reconciliation:
     """
     with transaction.atomic():
         lock_month(month)
-        lines, metered = bill_lines(month), metered_cells(month.period)
-        if not lines and not metered:
-            raise NothingToReconcile(f"{month} has neither a bill nor metered usage")
-        inputs = _digest(lines, metered)
+        # The digest before the cells: usage that arrives in between then has another digest, and
+        # the next call takes it in.
+        usage, lines = usage_digest(month.period), bill_lines(month)
+        inputs = _digest(lines, usage)
         known = Reconciliation.objects.filter(month=str(month), inputs_digest=inputs).first()
         if known is not None:
             return known
+        metered = metered_cells(month.period)
+        if not lines and not metered:
+            raise NothingToReconcile(f"{month} has neither a bill nor metered usage")
         refuse_if_closed(month)
         results = explain(lines, metered, owner=_unexplained_owner())
         return _store(month, inputs, results, now)
 
 
-def inputs_digest(month: Month) -> str:
-    """The digest of what a reconciliation of the month would be made from now."""
-    return _digest(bill_lines(month), metered_cells(month.period))
+def inputs_digest(month: Month, *, usage: str) -> str:
+    """The digest of what a reconciliation of the month would be made from now; `usage` is the
+    month's `usage_digest`."""
+    return _digest(bill_lines(month), usage)
 
 
 def explain(
@@ -165,8 +169,8 @@ def _evidence_row(values: tuple[object, ...]) -> EvidenceRow:
     return row._replace(bill_lines=tuple((bill, line) for bill, line in row.bill_lines))
 
 
-def _digest(lines: Sequence[BillLine], metered: Sequence[MeteredCell]) -> str:
-    return digest_of([METHOD, lines, metered])
+def _digest(lines: Sequence[BillLine], usage: str) -> str:
+    return digest_of([METHOD, lines, usage])
 
 
 def _unexplained_owner() -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import cast
+from typing import TypeVar
 
 from allocation.domain.cost_shares import DIRECT, ROUNDING
 from allocation.domain.statements import (
@@ -15,9 +14,11 @@ from allocation.domain.statements import (
     RunReference,
     Settlement,
     StatementLine,
+    merged,
 )
-from allocation.models import AllocationLine, AllocationRun
-from metering.domain.cells import MeteredCell
+from allocation.models import AllocationRun
+from allocation.run_rows import read_lines
+from metering.domain.cells import MeteredCell, Owner
 from metering.domain.money import EXACT
 from metering.domain.periods import Month
 from metering.readings import (
@@ -36,22 +37,23 @@ class NothingAllocated(LookupError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBook:
-    """A run's parts and settlements, with the owners' names and what was metered in its month.
+    """A run's lines and settlements, with the owners' names and what was metered in its month.
 
-    `currency_of` is by the bill's name; `payable_minor` is the bills' payable total by currency.
+    `lines` are merged as statements show them. `currency_of` is by the bill's name;
+    `payable_minor` is the bills' payable total by currency. `features` and `cells` are by owner.
     """
 
     run: AllocationRun
     month: Month
     reference: RunReference
-    parts: tuple[Part, ...]
+    lines: tuple[StatementLine, ...]
     currency_of: Mapping[str, str]
     settlements: tuple[Settlement, ...]
     payable_minor: Mapping[str, int]
     centres: Mapping[str, CostCentreFacts]
     tenant_names: Mapping[str, str]
-    features: tuple[FeatureLine, ...]
-    cells: tuple[MeteredCell, ...]
+    features: Mapping[Owner, tuple[FeatureLine, ...]]
+    cells: Mapping[Owner, tuple[MeteredCell, ...]]
 
 
 def current_run(month: Month) -> AllocationRun:
@@ -69,8 +71,12 @@ def current_run(month: Month) -> AllocationRun:
     return run
 
 
-def open_book(run: AllocationRun) -> RunBook:
-    """Read a run's rows, the owners' names and what was metered in its month."""
+def open_book(run: AllocationRun, *, with_metering: bool = True) -> RunBook:
+    """Read a run's rows, the owners' names and what was metered in its month.
+
+    Without metering, statements lack what they show as information; what they assert, and so
+    their digest, is the same.
+    """
     month = Month.parse(run.month)
     version = run.rule_version
     bills = list(run.bills.order_by("bill_id"))
@@ -89,7 +95,7 @@ def open_book(run: AllocationRun) -> RunBook:
             author=run.author,
             rules=(rule,),
         ),
-        parts=tuple(_parts(run, f"{rule.rule} v{rule.version}")),
+        lines=merged(_parts(run, f"{rule.rule} v{rule.version}")),
         currency_of={_bill(b.bill_id, b.currency): b.currency for b in bills},
         settlements=tuple(
             Settlement(
@@ -105,21 +111,18 @@ def open_book(run: AllocationRun) -> RunBook:
         payable_minor=dict(payable),
         centres={facts.code: facts for facts in cost_centres()},
         tenant_names={facts.key: facts.name or facts.key for facts in tenants()},
-        features=tuple(features(month.period)),
-        cells=tuple(metered_cells(month.period)),
+        features=_by_owner(features(month.period)) if with_metering else {},
+        cells=_by_owner(metered_cells(month.period)) if with_metering else {},
     )
 
 
 def _parts(run: AllocationRun, rule: str) -> Iterator[Part]:
-    rows = AllocationLine.objects.filter(run=run).exclude(strategy=ROUNDING).order_by("number")
-    for row in rows.iterator(chunk_size=5_000):
-        division: Hashable = (row.bill_id, row.currency, row.provider, row.pool)
-        if row.strategy == DIRECT:
-            division = (division, row.project, row.day, row.model, row.token_class, row.tier)
-        value, basis = cast("Decimal | None", row.basis_value), row.basis
-        weight = cast("Decimal | None", row.weight)
-        if value is not None and weight is not None:
-            value, basis = EXACT.multiply(value, weight), f"{row.basis} x weight"
+    for row in read_lines(run.pk):
+        if row.strategy == ROUNDING:
+            continue
+        value, basis = row.basis_value, row.basis
+        if value is not None and row.weight is not None:
+            value, basis = EXACT.multiply(value, row.weight), f"{basis} x weight"
         yield Part(
             StatementLine(
                 bill=_bill(row.bill_id, row.currency),
@@ -135,8 +138,19 @@ def _parts(run: AllocationRun, rule: str) -> Iterator[Part]:
                 driver_total=row.basis_total,
                 amount=row.amount,
             ),
-            division,
+            # bill, currency, provider and pool; a direct amount is divided in its cell
+            (*row[:3], row.pool, *(row[3:8] if row.strategy == DIRECT else ())),
         )
+
+
+_Owned = TypeVar("_Owned", MeteredCell, FeatureLine)
+
+
+def _by_owner(found: Iterable[_Owned]) -> dict[Owner, tuple[_Owned, ...]]:
+    readings: dict[Owner, list[_Owned]] = defaultdict(list)
+    for reading in found:
+        readings[reading.owner].append(reading)
+    return {owner: tuple(own) for owner, own in readings.items()}
 
 
 def _bill(bill_id: int, currency: str) -> str:

@@ -82,25 +82,28 @@ def read_lines(run_id: int) -> Iterator[AllocatedLine]:
 def outputs_digest(allocation: Allocation) -> str:
     """Hex SHA-256 over every bill, source, line and settlement of a run, a JSON array a line."""
     state = hashlib.sha256()
-    encode = msgspec.json.Encoder().encode
+    encoder = msgspec.json.Encoder()
     for part in allocation:
-        for row in part:
-            state.update(encode([_text(value) for value in row]))
-            state.update(b"\n")
+        state.update(encoder.encode_lines([_texts(row) for row in part]))
         state.update(b"\n")
     return state.hexdigest()
 
 
-def _text(value: object) -> str | int | None:
+def _texts(row: Iterable[object]) -> list[object]:
+    return [value if type(value) in _AS_THEY_ARE else _text(value) for value in row]
+
+
+def _text(value: object) -> str:
     match value:
         case Decimal():
             return plain(value)
         case date():
             return value.isoformat()
-        case str() | int() | None:
-            return value
         case _:
             raise TypeError(f"{value!r} has no text in a digest")
+
+
+_AS_THEY_ARE: Final = frozenset({str, int, type(None)})
 
 
 def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:

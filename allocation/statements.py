@@ -8,9 +8,10 @@ later shows the evidence as issued.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from django.db import transaction
 from django.db.models import Sum
@@ -29,7 +30,6 @@ from allocation.domain.statements import (
     Subject,
     UnallocatedPart,
     assert_covers,
-    merged,
     sum_exact,
 )
 from allocation.models import AllocationRun, AllocationSettlement, PeriodClose
@@ -39,6 +39,8 @@ from allocation.run_book import RunBook, open_book
 from metering.domain.cells import UNALLOCATED, Owner
 from metering.domain.periods import Month
 from metering.evidence import Selection, evidence, evidence_for
+
+_Reading = TypeVar("_Reading")
 
 COMPANY = Subject(kind="company", key="", name="All cost centres")
 
@@ -91,11 +93,6 @@ def draw(
     book: RunBook, subject: Subject, currency: str, proof: EvidenceReference | None = None
 ) -> Statement:
     """The subject's statement in one currency; `proof` as issued, else read from the events now."""
-    lines = [
-        part
-        for part in book.parts
-        if book.currency_of[part.line.bill] == currency and _bears(subject, part.line)
-    ]
     return Statement(
         period=book.month,
         subject=subject,
@@ -103,7 +100,11 @@ def draw(
         currency=currency,
         state=_state(book.run),
         run=book.reference,
-        lines=merged(lines),
+        lines=tuple(
+            line
+            for line in book.lines
+            if book.currency_of[line.bill] == currency and _bears(subject, line)
+        ),
         settlements=tuple(
             s
             for s in book.settlements
@@ -136,7 +137,7 @@ def issue(run: AllocationRun, *, now: datetime) -> list[IssuedStatement]:
         issued = list(IssuedStatement.objects.filter(run=run))
         if issued:
             return issued
-        book = open_book(run)
+        book = open_book(run, with_metering=False)
         keys = sorted({(s.cost_centre, book.currency_of[s.bill]) for s in book.settlements})
         codes = sorted({code for code, _ in keys})
         found = evidence_for([Selection(period=month.period, cost_centre=code) for code in codes])
@@ -179,6 +180,10 @@ def _bears(subject: Subject, entry: StatementLine | Settlement | Owner) -> bool:
             return True
 
 
+def _owned(readings: Mapping[Owner, tuple[_Reading, ...]], subject: Subject) -> list[_Reading]:
+    return [x for owner, own in readings.items() if _bears(subject, owner) for x in own]
+
+
 def _mode(book: RunBook, subject: Subject) -> Mode:
     """A cost centre's own mode. Tenants and the company are shown: what a tenant owes stands in
     its invoice."""
@@ -198,7 +203,7 @@ def _state(run: AllocationRun) -> State:
 
 def _unallocated(book: RunBook, currency: str) -> tuple[UnallocatedPart, ...]:
     amounts: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
-    for line, _ in book.parts:
+    for line in book.lines:
         if line.cost_centre == UNALLOCATED and book.currency_of[line.bill] == currency:
             reason = line.basis if line.driver_value is None else "usage whose owner is not known"
             amounts[line.pool, reason].append(line.amount)
@@ -206,8 +211,8 @@ def _unallocated(book: RunBook, currency: str) -> tuple[UnallocatedPart, ...]:
 
 
 def _metered(book: RunBook, subject: Subject) -> Metered:
-    cells = [cell for cell in book.cells if _bears(subject, cell.owner)]
-    own = [line for line in book.features if _bears(subject, line.owner)]
+    cells = _owned(book.cells, subject)
+    own = _owned(book.features, subject)
     unpriced = tuple(sorted({c.cell.model for c in cells if c.cost is None}))
     currencies = {c.currency for c in cells if c.cost} | {
         line.currency for line in own if line.cost

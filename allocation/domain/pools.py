@@ -149,13 +149,16 @@ def bill_scales(lines: Iterable[BillLine]) -> dict[BillKey, int]:
 
 def driver_queries(gathered: Gathered) -> tuple[DriverQuery, ...]:
     """The readings that dividing these pools can need, fallbacks included, sorted."""
+    return queries_of((amount.provider, amount.pool) for amount in gathered.pooled if amount.pool)
+
+
+def queries_of(pools: Iterable[tuple[str, Pool]]) -> tuple[DriverQuery, ...]:
+    """The readings that dividing these pools, each holding amounts of a provider, can need."""
     queries: set[DriverQuery] = set()
-    for amount in gathered.pooled:
-        if amount.pool is None:
-            continue
-        for measure in (amount.pool.divide, amount.pool.fallback):
+    for provider, pool in pools:
+        for measure in (pool.divide, pool.fallback):
             if isinstance(measure, Measure):
-                queries.add(query_of(measure, amount.provider))
+                queries.add(query_of(measure, provider))
     return tuple(sorted(queries))
 
 

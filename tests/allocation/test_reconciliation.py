@@ -31,6 +31,7 @@ from allocation.reconciliation import (
     results_of,
 )
 from metering.domain.cells import MeteredCell
+from metering.domain.digests import digest_of
 from metering.domain.periods import Month
 from tests.allocation import october
 from tests.allocation.domain.bills import reading
@@ -59,6 +60,7 @@ def metered(monkeypatch: pytest.MonkeyPatch) -> list[MeteredCell]:
         reading("b", provider="vllm", model="own", quantity=70, cost=None, currency=""),
     ]
     monkeypatch.setattr(reconciliation, "metered_cells", lambda _period: cells)
+    monkeypatch.setattr(reconciliation, "usage_digest", lambda _period: digest_of(cells))
     monkeypatch.setattr(bill_checks, "metered_cells", lambda _period: cells)
     monkeypatch.setattr(reconciliation, "_unexplained_owner", lambda: "person@example.com")
     return cells
@@ -113,9 +115,9 @@ def test_the_same_inputs_are_reconciled_once(metered: list[MeteredCell]) -> None
     again = reconcile(OCTOBER, now=datetime(2026, 11, 3, tzinfo=UTC))
     assert again == first
     assert again.reconciled_at == NOW
-    assert first.inputs_digest == inputs_digest(OCTOBER)
+    assert first.inputs_digest == inputs_digest(OCTOBER, usage=digest_of(metered))
     metered.append(reading("c", project="p", day=date(2026, 10, 9)))
-    assert inputs_digest(OCTOBER) != first.inputs_digest
+    assert inputs_digest(OCTOBER, usage=digest_of(metered)) != first.inputs_digest
     assert reconcile(OCTOBER, now=NOW).number == 2
     assert Reconciliation.objects.count() == 2
 
