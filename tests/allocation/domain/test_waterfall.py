@@ -1,73 +1,30 @@
-"""The waterfall closes on anything, and finds each single cause alone."""
+"""The waterfall closes on anything, and each case of the field has its cause."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import TypeAlias
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import given
 
-from allocation.domain.bill_lines import BillLine, LineKind
+from allocation.domain.bill_lines import BillLine
 from allocation.domain.matching import match
 from allocation.domain.rounding import rounding_bound
 from allocation.domain.variances import CAUSES, Cause
 from allocation.domain.waterfall import DoesNotClose, MixedCurrencies, Waterfall, waterfall
 from metering.domain.cells import MeteredCell
 from metering.domain.money import from_minor, settle
+from tests.allocation.domain.billed_months import (
+    FALLBACK,
+    calls,
+    causes,
+    cost_of,
+    metering_of,
+    month,
+)
 from tests.allocation.domain.bills import DAY, SNAPSHOT, bill_line, reading
 from tests.allocation.domain.test_matching import bills, meterings
-
-
-def causes(bill: Sequence[BillLine], metered: Sequence[MeteredCell]) -> dict[Cause, Decimal]:
-    """The causes that are not 0."""
-    found = waterfall(match(bill, metered))
-    return {s.cause: s.amount for s in found.steps if s.amount}
-
-
-def month(unit_price: str = "0.0000025", days: int = 20) -> list[BillLine]:
-    """The same usage on every day, billed line by line at the price."""
-    return [
-        bill_line(
-            n + 1,
-            day=DAY + timedelta(days=n),
-            quantity=quantity,
-            amount=quantity * Decimal(unit_price),
-        )
-        for n in range(days)
-        for quantity in [100_003 + 7 * n]
-    ]
-
-
-def quantity_of(line: BillLine) -> Decimal:
-    assert line.quantity is not None
-    return line.quantity
-
-
-def cost_of(metered: MeteredCell) -> Decimal:
-    assert metered.cost is not None
-    return metered.cost
-
-
-def metering_of(
-    bill: Iterable[BillLine], *, project: str | None = None, tier: str = "standard"
-) -> list[MeteredCell]:
-    """What metering would have counted, had it seen all that the bill charges for."""
-    return [
-        reading(
-            project=line.project if project is None else project,
-            day=line.day,
-            model=line.model,
-            token_class=line.token_class,
-            tier=tier,
-            quantity=quantity_of(line),
-            cost=line.amount,
-        )
-        for line in bill
-    ]
 
 
 def test_a_bill_that_agrees_is_matched_to_the_last_digit() -> None:
@@ -194,25 +151,6 @@ def test_the_bound_of_rounding() -> None:
     assert rounding_bound(1, cent) == Decimal("0.005")
     assert rounding_bound(16, cent) == Decimal("0.08")
     assert rounding_bound(100, cent) == Decimal("0.2")
-
-
-def calls(
-    model: str, quantities: Mapping[str, int], project: str = "", *, times: int = 1
-) -> list[BillLine]:
-    prices = {"input": Decimal("0.01"), "output": Decimal("0.04"), "cache_read": Decimal("0.005")}
-    return [
-        bill_line(
-            model=model,
-            project=project,
-            token_class=c,
-            quantity=q,
-            amount=q * prices[c] * times,
-        )
-        for c, q in quantities.items()
-    ]
-
-
-FALLBACK = {"input": 700, "output": 55, "cache_read": 300}
 
 
 def test_a_fallback_whose_executed_model_was_not_reported() -> None:
@@ -360,84 +298,3 @@ def test_it_closes_on_anything(bill: list[BillLine], metered: list[MeteredCell])
     assert found.bill == sum((line.amount for line in bill), Decimal(0))
     assert found.metered == sum((m.cost for m in metered if m.cost is not None), Decimal(0))
     assert found.metered + sum(s.amount for s in found.steps) == found.bill
-
-
-AMOUNTS = st.decimals("0.000001", "1000", places=6)
-
-
-Planted: TypeAlias = tuple[list[BillLine], set[int]]
-
-
-@st.composite
-def agreeing_months(draw: st.DrawFn) -> Planted:
-    """A bill that metering agrees with, in cells of their own, and which cells to spoil."""
-    size = draw(st.integers(1, 12))
-    bill = [
-        bill_line(
-            n,
-            day=DAY + timedelta(days=n % 5),
-            project=draw(st.sampled_from(["p", "q"])),
-            model=draw(st.sampled_from([SNAPSHOT, "o3", "gpt-5"])),
-            token_class=draw(st.sampled_from(["input", "output"])),
-            tier="standard",
-            quantity=draw(st.integers(1, 1_000_000)),
-            amount=draw(AMOUNTS),
-        )
-        for n in range(1, size + 1)
-    ]
-    cells = {(x.project, x.day, x.model, x.token_class): x for x in bill}
-    bill = list(cells.values())
-    return bill, draw(st.sets(st.integers(0, len(bill) - 1), min_size=1))
-
-
-@given(agreeing_months(), AMOUNTS)
-def test_a_planted_price_is_found_alone(planted: Planted, more: Decimal) -> None:
-    bill, where = planted
-    metered = metering_of(bill)
-    spoiled = [x._replace(amount=x.amount + more) if n in where else x for n, x in enumerate(bill)]
-    assume(more > Decimal("0.000001"))
-    assert causes(spoiled, metered) == {"price_difference": more * len(where)}
-
-
-@given(agreeing_months())
-def test_planted_bypasses_are_found_alone(planted: Planted) -> None:
-    bill, where = planted
-    metered = [m for n, m in enumerate(metering_of(bill)) if n not in where]
-    assert causes(bill, metered) == {"unmetered": sum(bill[n].amount for n in where)}
-
-
-@given(agreeing_months())
-def test_planted_omissions_are_found_alone(planted: Planted) -> None:
-    bill, where = planted
-    billed = [x for n, x in enumerate(bill) if n not in where]
-    assert causes(billed, metering_of(bill)) == {
-        "metered_not_billed": -sum(bill[n].amount for n in where)
-    }
-
-
-@given(agreeing_months())
-def test_planted_unknown_prices_are_found_alone(planted: Planted) -> None:
-    bill, where = planted
-    metered = [m._replace(cost=None) if n in where else m for n, m in enumerate(metering_of(bill))]
-    assert causes(bill, metered) == {"unpriced": sum(bill[n].amount for n in where)}
-
-
-@given(agreeing_months(), st.sampled_from(["fee", "credit", "tax", "adjustment"]), AMOUNTS)
-def test_planted_other_kinds_are_found_alone(
-    planted: Planted, kind: LineKind, amount: Decimal
-) -> None:
-    signed = -amount if kind == "credit" else amount
-    line = bill_line(99, kind=kind, model="", token_class="", amount=signed)
-    cause = {"fee": "fees", "credit": "credits", "adjustment": "adjustments"}.get(kind, kind)
-    assert causes([*planted[0], line], metering_of(planted[0])) == {cause: signed}
-
-
-@given(agreeing_months())
-def test_planted_fallbacks_are_found_alone(planted: Planted) -> None:
-    bill, _ = planted
-    moved = calls("gpt-4o-mini-2024-07-18", FALLBACK, project="p")
-    meant = metering_of(calls("o1-2024-12-17", FALLBACK, project="p", times=9))
-    metered = [*metering_of(bill), *meant]
-    assert causes([*bill, *moved], metered) == {
-        "executed_not_requested": sum(x.amount for x in moved) - sum(map(cost_of, meant))
-    }
