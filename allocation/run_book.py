@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from allocation.domain.allocations import AllocatedLine
 from allocation.domain.cost_shares import DIRECT, ROUNDING
 from allocation.domain.statements import (
+    Derivation,
     Part,
     RuleVersion,
     RunReference,
@@ -71,8 +73,14 @@ def current_run(month: Month) -> AllocationRun:
     return run
 
 
-def open_book(run: AllocationRun, *, with_metering: bool = True) -> RunBook:
-    """Read a run's rows, the owners' names and what was metered in its month.
+def open_book(
+    run: AllocationRun,
+    *,
+    with_metering: bool = True,
+    lines: Iterable[AllocatedLine] | None = None,
+) -> RunBook:
+    """Read a run's rows, the owners' names and what was metered in its month. Whoever has read
+    the run's lines already hands them in.
 
     Without metering, statements lack what they show as information; what they assert, and so
     their digest, is the same.
@@ -95,7 +103,9 @@ def open_book(run: AllocationRun, *, with_metering: bool = True) -> RunBook:
             author=run.author,
             rules=(rule,),
         ),
-        lines=merged(_parts(run, f"{rule.rule} v{rule.version}")),
+        lines=merged(
+            _parts(read_lines(run.pk) if lines is None else lines, f"{rule.rule} v{rule.version}")
+        ),
         currency_of={_bill(b.bill_id, b.currency): b.currency for b in bills},
         settlements=tuple(
             Settlement(
@@ -116,30 +126,30 @@ def open_book(run: AllocationRun, *, with_metering: bool = True) -> RunBook:
     )
 
 
-def _parts(run: AllocationRun, rule: str) -> Iterator[Part]:
-    for row in read_lines(run.pk):
+def _parts(lines: Iterable[AllocatedLine], rule: str) -> Iterator[Part]:
+    for row in lines:
         if row.strategy == ROUNDING:
             continue
         value, basis = row.basis_value, row.basis
         if value is not None and row.weight is not None:
             value, basis = EXACT.multiply(value, row.weight), f"{basis} x weight"
         yield Part(
-            StatementLine(
-                bill=_bill(row.bill_id, row.currency),
-                cost_centre=row.cost_centre,
-                tenant=row.tenant,
-                provider=row.provider,
-                model=row.model,
-                strategy=row.strategy,
-                pool=row.pool,
-                rule=rule,
-                basis=basis,
-                driver_value=value,
-                driver_total=row.basis_total,
-                amount=row.amount,
+            Derivation(
+                row.cost_centre,
+                row.tenant,
+                row.provider,
+                _bill(row.bill_id, row.currency),
+                row.model,
+                row.strategy,
+                row.pool,
+                rule,
+                basis,
             ),
             # bill, currency, provider and pool; a direct amount is divided in its cell
             (*row[:3], row.pool, *(row[3:8] if row.strategy == DIRECT else ())),
+            value,
+            row.basis_total,
+            row.amount,
         )
 
 

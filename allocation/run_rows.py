@@ -90,17 +90,20 @@ def outputs_digest(allocation: Allocation) -> str:
 
 
 def _texts(row: Iterable[object]) -> list[object]:
-    return [value if type(value) in _AS_THEY_ARE else _text(value) for value in row]
+    return [
+        value
+        if type(value) in _AS_THEY_ARE
+        else plain(value)
+        if isinstance(value, Decimal)
+        else _text(value)
+        for value in row
+    ]
 
 
 def _text(value: object) -> str:
-    match value:
-        case Decimal():
-            return plain(value)
-        case date():
-            return value.isoformat()
-        case _:
-            raise TypeError(f"{value!r} has no text in a digest")
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{value!r} has no text in a digest")
 
 
 _AS_THEY_ARE: Final = frozenset({str, int, type(None)})

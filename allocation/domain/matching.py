@@ -112,21 +112,26 @@ def match(bill_lines: Sequence[BillLine], metered: Sequence[MeteredCell]) -> Mat
     sign, and only where the bill gives no quantities, so mixed currencies are the caller's to
     refuse.
     """
-    nodes: dict[Cell, _Node] = {}
+    billed: dict[Cell, list[BillLine]] = defaultdict(list)
     apart: list[Group] = []
     for line in sorted(bill_lines, key=_line_order):
         cell = cell_of(line)
         if is_metered_kind(line):
-            nodes.setdefault(cell, _Node(cell, "none", (), ())).bill += (line,)
+            billed[cell].append(line)
         else:
             apart.append(Group(cell, "apart", (line,), ()))
-    for reading in sorted(metered, key=_reading_order):
-        cell = reading.cell
-        nodes.setdefault(cell, _Node(cell, "none", (), ())).metered += (reading,)
-    for node in nodes.values():
-        if node.bill and node.metered:
-            node.how = "exact"
-    settled = list(nodes.values())
+    used: dict[Cell, list[MeteredCell]] = defaultdict(list)
+    for reading in metered:
+        used[reading.cell].append(reading)
+    settled = [
+        _Node(
+            cell,
+            "exact" if cell in billed and cell in used else "none",
+            tuple(billed.get(cell, ())),
+            tuple(sorted(used.get(cell, ()), key=_reading_order)),
+        )
+        for cell in sorted({**billed, **used})
+    ]
     for step in _STEPS:
         settled = _join(settled, step)
     groups = [Group(n.cell, n.how, n.bill, n.metered) for n in settled]
@@ -162,7 +167,7 @@ def comparable_quantity(line: BillLine) -> Decimal | None:
 class _Node:
     """A group in the making."""
 
-    __slots__ = ("bill", "cell", "how", "metered")
+    __slots__ = ("_sign", "bill", "cell", "how", "metered")
 
     def __init__(
         self,
@@ -175,9 +180,15 @@ class _Node:
         self.how = how
         self.bill = bill
         self.metered = metered
+        self._sign: int | None = None
 
     def sign(self) -> int:
         """1: more bill than metering, -1: less, 0: they agree or cannot be told apart."""
+        if self._sign is None:  # every step asks again, and adding up is what matching costs
+            self._sign = self._compared()
+        return self._sign
+
+    def _compared(self) -> int:
         if not self.metered:
             return 1
         if not self.bill:

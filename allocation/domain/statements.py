@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 from typing import Final, Literal, NamedTuple
@@ -253,24 +253,42 @@ def sum_exact(amounts: Iterable[Decimal]) -> Decimal:
         return sum(amounts, Decimal(0))
 
 
-class Part(NamedTuple):
-    """A line, and the division that it came from (`""` for none): the lines of one division
-    share its driver total."""
+class Derivation(NamedTuple):
+    """What lines have in common that a statement shows as one; see `StatementLine`. In the order
+    that statements are sorted by."""
 
-    line: StatementLine
+    cost_centre: str
+    tenant: str
+    provider: str
+    bill: str
+    model: str
+    strategy: str
+    pool: str
+    rule: str
+    basis: str
+
+
+class Part(NamedTuple):
+    """An amount that an owner bears, and the division that it came from (`""` for none): the
+    parts of one division share its driver total."""
+
+    derivation: Derivation
     division: Hashable
+    driver_value: Decimal | None
+    driver_total: Decimal | None
+    amount: Decimal
 
 
 def merged(parts: Iterable[Part]) -> tuple[StatementLine, ...]:
-    """Lines of the same bill, owner, model, pool and derivation as one; sorted.
+    """One line for all parts of the same derivation; sorted.
 
     Amounts and driver values add up, and so do the totals of different divisions (cells, days).
     The share of a merged line is then that of all its divisions together.
     """
-    alike: dict[tuple[str, ...], list[Part]] = defaultdict(list)
+    alike: dict[Derivation, list[Part]] = defaultdict(list)
     for part in parts:
-        alike[_derivation(part.line)].append(part)
-    return tuple(_merge(alike[key]) for key in sorted(alike))
+        alike[part.derivation].append(part)
+    return tuple(_merge(derivation, alike[derivation]) for derivation in sorted(alike))
 
 
 def totals_by(
@@ -327,29 +345,14 @@ def _assert_adds(statement: Statement) -> None:
             )
 
 
-def _derivation(line: StatementLine) -> tuple[str, ...]:
-    return (
-        line.cost_centre,
-        line.tenant,
-        line.provider,
-        line.bill,
-        line.model,
-        line.strategy,
-        line.pool,
-        line.rule,
-        line.basis,
-    )
-
-
-def _merge(parts: list[Part]) -> StatementLine:
-    lines = [part.line for part in parts]
-    values = [line.driver_value for line in lines if line.driver_value is not None]
-    totals = {part.division: part.line.driver_total for part in parts}
+def _merge(derivation: Derivation, parts: list[Part]) -> StatementLine:
+    values = [part.driver_value for part in parts if part.driver_value is not None]
+    totals = {part.division: part.driver_total for part in parts}
     known_totals = [total for total in totals.values() if total is not None]
-    measured = len(values) == len(lines) and len(known_totals) == len(totals)
-    return replace(
-        lines[0],
+    measured = len(values) == len(parts) and len(known_totals) == len(totals)
+    return StatementLine(
+        **derivation._asdict(),
         driver_value=sum_exact(values) if measured else None,
         driver_total=sum_exact(known_totals) if measured else None,
-        amount=sum_exact(line.amount for line in lines),
+        amount=sum_exact(part.amount for part in parts),
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 from decimal import Decimal, localcontext
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from allocation.domain.allocations import Allocation
 from metering.domain.money import EXACT, from_minor, plain
@@ -55,11 +56,13 @@ def allocation_value(allocation: Allocation) -> dict[str, Any]:
 
 
 def _plain(row: Any) -> dict[str, Any]:
-    return {
-        name: plain(value)
-        if isinstance(value, Decimal)
-        else value.isoformat()
-        if hasattr(value, "isoformat")
-        else value
-        for name, value in row._asdict().items()
-    }
+    return dict(
+        zip(row._fields, [v if type(v) in _AS_THEY_ARE else _text(v) for v in row], strict=True)
+    )
+
+
+def _text(value: Decimal | date) -> str:
+    return plain(value) if isinstance(value, Decimal) else value.isoformat()
+
+
+_AS_THEY_ARE: Final = frozenset({str, int, type(None)})

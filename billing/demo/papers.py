@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from allocation import statements
 from allocation.domain.statements import Statement
@@ -28,7 +29,8 @@ def write_papers(closed: ClosedMonth, folder: Path) -> list[Statement]:
     """Write every document of the month into the folder; the cost centres' statements."""
     place = folder / str(closed.month)
     (place / "statements").mkdir(parents=True, exist_ok=True)
-    book = open_book(closed.run)
+    allocation = read_allocation(closed.run.pk)
+    book = open_book(closed.run, lines=allocation.lines)
     drawn: list[Statement] = []
     codes = sorted({settlement.cost_centre for settlement in book.settlements})
     for currency in sorted(book.payable_minor):
@@ -43,7 +45,7 @@ def write_papers(closed: ClosedMonth, folder: Path) -> list[Statement]:
     (place / "statements" / "all.csv").write_text(
         statements_csv(drawn), encoding="utf-8", newline=""
     )
-    _write_json(place / "allocation.json", allocation_value(read_allocation(closed.run.pk)))
+    _write_json(place / "allocation.json", allocation_value(allocation))
     _write_json(
         place / "waterfall.json",
         {result.provider: waterfall_value(result) for result in closed.results},
@@ -85,4 +87,4 @@ def _write_statement(folder: Path, name: str, statement: Statement) -> None:
 
 
 def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")

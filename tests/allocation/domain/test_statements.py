@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.domain.statements import (
+    Derivation,
     EvidenceReference,
     Metered,
     Part,
@@ -26,6 +28,11 @@ from allocation.domain.statements import (
 )
 from metering.domain.money import from_minor
 from metering.domain.periods import Month
+
+
+def part_of(line: StatementLine, division: Hashable) -> Part:
+    derivation = Derivation._make(getattr(line, name) for name in Derivation._fields)
+    return Part(derivation, division, line.driver_value, line.driver_total, line.amount)
 
 
 def line(tenant: str, units: int, model: str = "gpt-4o", pool: str = "") -> StatementLine:
@@ -108,23 +115,23 @@ def test_lines_and_rounding_are_the_total(lines: list[StatementLine], data: st.D
 )
 def test_merging_keeps_every_owners_amount(parts: list[tuple[StatementLine, int]]) -> None:
     before = [part for part, _ in parts]
-    after = merged(Part(part, division) for part, division in parts)
+    after = merged(part_of(part, division) for part, division in parts)
     assert totals_by(after, "tenant") == totals_by(before, "tenant")
     assert totals_by(after, "model") == totals_by(before, "model")
     assert len(after) == len({(part.tenant, part.model) for part in before})
 
 
 def test_one_divisions_total_is_counted_once_and_different_ones_add_up() -> None:
-    same = merged([Part(line("acme", 1), "cell 1"), Part(line("acme", 1), "cell 1")])
+    same = merged([part_of(line("acme", 1), "cell 1")] * 2)
     assert (same[0].driver_value, same[0].driver_total) == (Decimal(6), Decimal(12))
-    different = merged([Part(line("acme", 1), "cell 1"), Part(line("acme", 1), "cell 2")])
+    different = merged([part_of(line("acme", 1), "cell 1"), part_of(line("acme", 1), "cell 2")])
     assert (different[0].driver_value, different[0].driver_total) == (Decimal(6), Decimal(24))
     assert different[0].share == Decimal("0.25")
 
 
 def test_a_line_with_nothing_measured_leaves_the_merged_line_unmeasured() -> None:
     unmeasured = replace(line("acme", 1), driver_value=None, driver_total=None)
-    both = merged([Part(line("acme", 1), "cell 1"), Part(unmeasured, "cell 2")])
+    both = merged([part_of(line("acme", 1), "cell 1"), part_of(unmeasured, "cell 2")])
     assert (both[0].driver_value, both[0].share) == (None, None)
 
 
