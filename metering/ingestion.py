@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from django.conf import settings
@@ -208,7 +208,12 @@ def ingest(
 ) -> list[Outcome]:
     """Take in one batch, in one transaction; one outcome per item, in the order of the items."""
     books = books or Books.load()
-    return _store(prepare_batch(items, books, now), Pseudonyms(), books, now)
+    accepted, others = _store(prepare_batch(items, books, now), Pseudonyms(), books, now)
+    outcomes = [
+        *(Outcome(index=index, outcome="accepted", key=key) for key, index in accepted.items()),
+        *others,
+    ]
+    return sorted(outcomes, key=lambda outcome: outcome.index)
 
 
 def ingest_stream(
@@ -230,16 +235,14 @@ def ingest_stream(
     result = IngestResult()
     base = 0
     for batch in _prepared_batches(items, books, now, batch_size):
-        outcomes = _store(batch, pseudonyms, books, now)
-        for outcome in outcomes:
-            if outcome.outcome == "accepted":
-                result.accepted += 1
-                continue
+        accepted, others = _store(batch, pseudonyms, books, now)
+        result.accepted += len(accepted)
+        for outcome in sorted(others, key=lambda outcome: outcome.index):
             placed = msgspec.structs.replace(outcome, index=base + outcome.index)
             result.count(placed)
             if on_outcome is not None:
                 on_outcome(placed)
-        base += len(outcomes)
+        base += len(batch)
         if on_progress is not None:
             on_progress(result)
     return result
@@ -261,59 +264,63 @@ def _prepared_batches(
             yield batch
 
 
+class Written(NamedTuple):
+    """What became of a batch: the accepted keys with their indexes, and all other outcomes."""
+
+    accepted: dict[str, int]
+    others: list[Outcome]
+
+
 def _store(
     batch: Sequence[Prepared], pseudonyms: Pseudonyms, books: Books, now: datetime
-) -> list[Outcome]:
+) -> Written:
     attempt = 1
     while True:
         try:
             with transaction.atomic():
-                outcomes, found = _write(batch, pseudonyms, books, now)
+                written, found = _write(batch, pseudonyms, books, now)
         except (errors.DeadlockDetected, errors.SerializationFailure):
             if attempt == ATTEMPTS or connection.in_atomic_block:
                 raise
             attempt += 1
         else:
             pseudonyms.remember(found)
-            return outcomes
+            return written
 
 
 def _write(
     batch: Sequence[Prepared], pseudonyms: Pseudonyms, books: Books, now: datetime
-) -> tuple[list[Outcome], dict[bytes, str]]:
-    outcomes: list[Outcome | None] = [None] * len(batch)
+) -> tuple[Written, dict[bytes, str]]:
+    others: list[Outcome] = []
     first: dict[str, int] = {}
     for index, item in enumerate(batch):
-        if isinstance(item, Rejection):
-            outcomes[index] = Outcome(
-                index=index,
-                outcome="rejected",
-                key=item.key,
-                reason=item.reason,
-                message=item.message,
-                place=item.place,
-            )
-        elif isinstance(item, UsageEvent):
-            outcomes[index] = _to_late_queue(index, item, books, now)
-        elif item.key in first:
-            outcomes[index] = _repeated(index, item, _prepared(batch[first[item.key]]).claim)
+        if isinstance(item, PreparedEvent):
+            if first.setdefault(item.key, index) != index:
+                others.append(_repeated(index, item, _prepared(batch[first[item.key]]).claim))
+        elif isinstance(item, Rejection):
+            others.append(_rejected(index, item))
         else:
-            first[item.key] = index
-    keys = sorted(first)
-    claims = [_prepared(batch[first[key]]) for key in keys]
+            others.append(_to_late_queue(index, item, books, now))
+    claims = [_prepared(batch[first[key]]) for key in sorted(first)]
     taken = _claim(claims, now)
-    accepted: list[PreparedEvent] = []
-    for key, item in zip(keys, claims, strict=True):
-        index = first[key]
-        earlier = taken.get(key)
-        if earlier is None:
-            accepted.append(item)
-            outcomes[index] = Outcome(index=index, outcome="accepted", key=key)
-        else:
-            outcomes[index] = _repeated(index, item, earlier)
+    accepted = [item for item in claims if item.key not in taken] if taken else claims
+    for item in claims if taken else ():
+        if item.key in taken:
+            others.append(_repeated(first.pop(item.key), item, taken[item.key]))
     found = _insert(accepted, pseudonyms)
-    assert all(outcomes), "an event was left without an outcome"
-    return [outcome for outcome in outcomes if outcome is not None], found
+    assert len(first) + len(others) == len(batch), "an event was left without an outcome"
+    return Written(first, others), found
+
+
+def _rejected(index: int, item: Rejection) -> Outcome:
+    return Outcome(
+        index=index,
+        outcome="rejected",
+        key=item.key,
+        reason=item.reason,
+        message=item.message,
+        place=item.place,
+    )
 
 
 def _prepared(item: Prepared) -> PreparedEvent:
@@ -352,7 +359,7 @@ def _claim(claims: Sequence[PreparedEvent], now: datetime) -> dict[str, bytes]:
             [
                 bulk.array([item.key for item in claims]),
                 bulk.array([item.claim.hex() for item in claims]),
-                bulk.array([item.event.occurred_at.isoformat() for item in claims]),
+                bulk.array([instant_text(item.event.occurred_at) for item in claims]),
                 now.date(),
             ],
         )

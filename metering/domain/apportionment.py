@@ -12,7 +12,7 @@ and a closed run is never rounded again.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -136,3 +136,24 @@ def _integer_weights(weights: Mapping[K, Weight]) -> dict[K, int]:
         ratios.append((key, numerator, denominator))
     common = lcm(*denominators)
     return {key: numerator * (common // denominator) for key, numerator, denominator in ratios}
+
+
+def apportion_in_order(total_units: int, weights: Sequence[int]) -> list[int]:
+    """`apportion` for whole weights whose keys are their positions: the same division, without
+    what names and fractions cost. For what is divided once for every event.
+    """
+    whole = sum(weights)
+    if whole == 0 and total_units:
+        raise NothingToApportionOver(f"{total_units} units over weights that are all zero")
+    if not total_units:
+        return [0] * len(weights)
+    sign = -1 if total_units < 0 else 1
+    size = abs(total_units)
+    shares = [size * weight // whole for weight in weights]
+    left = size - sum(shares)
+    if left:
+        order = sorted(range(len(weights)), key=lambda i: (-(size * weights[i] % whole), i))
+        for i in order[:left]:
+            shares[i] += 1
+    assert sum(shares) == size, "shares do not add up to the total"
+    return shares if sign > 0 else [-share for share in shares]

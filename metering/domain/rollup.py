@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from metering.domain.apportionment import apportion
+from metering.domain.apportionment import apportion_in_order
 from metering.domain.cells import Owner
 from metering.domain.money import EXACT, from_units, to_units
 from metering.domain.usage import COUNTS, UsageEvent, counts_of
@@ -144,23 +144,16 @@ class _Contribution(NamedTuple):
         return [a + b for a, b in zip(self.by_input, self.by_output, strict=True)]
 
 
-def _weights(contribution: list[int]) -> dict[int, int]:
-    if not any(contribution):
-        # Nothing to divide by: it stays with the event's own owner.
-        return {len(contribution) - 1: 1}
-    return dict(enumerate(contribution))
-
-
 def _split_whole(count: int, weights: list[int]) -> list[int]:
-    if not count:
-        return [0] * len(weights)
-    shares = apportion(count, _weights(weights))
-    return [shares.get(i, 0) for i in range(len(weights))]
+    if count and not any(weights):
+        # Nothing to divide by: it stays with the event's own owner, who comes last.
+        return [*([0] * (len(weights) - 1)), count]
+    return apportion_in_order(count, weights)
 
 
 def _split_exact(amount: Decimal, weights: list[int]) -> list[Decimal]:
-    shares = apportion(to_units(amount, SHARE_SCALE), _weights(weights))
-    return [from_units(shares.get(i, 0), SHARE_SCALE) for i in range(len(weights))]
+    units = _split_whole(to_units(amount, SHARE_SCALE), weights)
+    return [from_units(share, SHARE_SCALE) for share in units]
 
 
 def _split_quantity(quantity: int | Decimal, weights: list[int]) -> list[int] | list[Decimal]:

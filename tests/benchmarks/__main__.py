@@ -14,10 +14,13 @@ import django
 from rich.console import Console
 from rich.table import Table
 
+from config.garbage import collect_rarely
+
 
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
+    collect_rarely()
     from tests.benchmarks import ingest, month, rating
 
     only = os.environ.get("ONLY", "")
