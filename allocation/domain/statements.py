@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
+from functools import cached_property
 from typing import Final, Literal, NamedTuple
 
 from metering.domain.digests import digest_of
@@ -170,7 +171,7 @@ class EvidenceReference(NamedTuple):
     listing: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """One subject's part of a month's bills in one currency.
 
@@ -206,7 +207,7 @@ class Statement:
     def total(self) -> Decimal:
         return from_minor(self.total_minor, self.currency)
 
-    @property
+    @cached_property
     def exact(self) -> Decimal:
         """The sum of the lines, before any rounding to money."""
         return sum_exact(line.amount for line in self.lines)
@@ -225,7 +226,7 @@ class Statement:
     def shared(self) -> Decimal:
         return sum_exact(line.amount for line in self.lines if line.shared)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of what the statement asserts: subject, run, lines, settlements, evidence.
 

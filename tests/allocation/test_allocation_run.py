@@ -16,10 +16,11 @@ from django.db import Error, connection, connections, transaction
 from django.db.models import Model
 
 from allocation import allocation_run
-from allocation.allocation_run import NoBills, run
+from allocation.allocation_run import NoBills, digest_now, read_inputs, run
 from allocation.closed_months import MonthIsClosed
 from allocation.domain.allocations import Allocation, OwnerSettlement
 from allocation.domain.bill_lines import BillLine
+from allocation.domain.pools import DriverQuery
 from allocation.models import (
     AllocationBill,
     AllocationLine,
@@ -83,6 +84,10 @@ def october(author: str = "ana", rule: str | None = None) -> AllocationRun:
     return run(OCTOBER, rule=rule, author=author, now=NOW)
 
 
+def digest_of_now(made: AllocationRun, usage: MonthOfUsage) -> str:
+    return digest_now(made, usage=digest_of(usage.cells), now=NOW)
+
+
 @pytest.mark.usefixtures("db", "usage")
 class TestRun:
     def test_every_cent_lands_on_an_owner(self) -> None:
@@ -138,12 +143,31 @@ class TestRun:
         self, usage: MonthOfUsage, change: Callable[[MonthOfUsage], None]
     ) -> None:
         first = october()
+        assert digest_of_now(first, usage) == first.inputs_digest
         change(usage)
+        assert digest_of_now(first, usage) != first.inputs_digest
         second = october()
+        assert digest_of_now(second, usage) == second.inputs_digest
         first.refresh_from_db()
         assert (first.state, second.state, second.number) == ("superseded", "draft", 2)
         assert first.inputs_digest != second.inputs_digest
         assert read_allocation(first.pk).bills  # what was superseded stays readable
+
+    def test_a_run_asks_again_for_the_drivers_that_it_was_made_from(
+        self, usage: MonthOfUsage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = october()
+        asked: list[DriverQuery] = []
+
+        def reading(_month: Month, query: DriverQuery) -> dict[tuple[Owner, str], Decimal]:
+            asked.append(query)
+            return usage.drivers
+
+        monkeypatch.setattr(allocation_run, "reading", reading)
+        digest_of_now(made, usage)
+        now = tuple(asked)
+        assert now
+        assert now == tuple(read_inputs(OCTOBER, None, now=NOW).readings)
 
     def test_an_approval_does_not_outlive_its_inputs(self, usage: MonthOfUsage) -> None:
         first = october()
