@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from decimal import Decimal
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import Error, connection, connections, transaction
 from django.db.models import Model
 
@@ -19,7 +15,6 @@ from allocation import allocation_run
 from allocation.allocation_run import NoBills, digest_now, read_inputs, run
 from allocation.closed_months import MonthIsClosed
 from allocation.domain.allocations import Allocation, OwnerSettlement
-from allocation.domain.bill_lines import BillLine
 from allocation.domain.pools import DriverQuery
 from allocation.models import (
     AllocationBill,
@@ -32,52 +27,17 @@ from allocation.models import (
 )
 from allocation.rule_book import NoSuchRule
 from allocation.run_rows import outputs_digest, read_allocation, write_rows
-from metering.domain.cells import Cell, MeteredCell, Owner
+from metering.domain.cells import Owner
 from metering.domain.digests import digest_of
 from metering.domain.periods import Month
-
-OCTOBER = Month(2026, 10)
-NOW = datetime(2026, 11, 2, tzinfo=UTC)
-DAY = date(2026, 10, 3)
-A, B = Owner("cc-a", "acme"), Owner("cc-b", "globex")
-
-
-class MonthOfUsage:
-    """A month's bills and usage, as the readings would answer."""
-
-    def __init__(self) -> None:
-        self.lines = [
-            bill_line(1, "10.00"),
-            bill_line(2, "0.005", model="o3"),
-            bill_line(3, "-1.00", kind="credit", model="", token_class="", tier=""),
-        ]
-        self.cells = [metered(A, "2"), metered(B, "1")]
-        self.drivers = {(A, ""): Decimal(2), (B, ""): Decimal(1)}
-
-    def bill_lines(self, month: Month) -> list[BillLine]:
-        return self.lines if month == OCTOBER else []
-
-
-def bill_line(no: int, amount: str, **changes: Any) -> BillLine:
-    return BillLine(
-        1, no, "openai", "org", "proj", DAY, "usage", "gpt-4o", "input", "standard",
-        None, "", Decimal(amount), "USD", "",
-    )._replace(**changes)  # fmt: skip
-
-
-def metered(owner: Owner, cost: str) -> MeteredCell:
-    cell = Cell("openai", "proj", DAY, "gpt-4o", "input", "standard")
-    return MeteredCell(cell, owner, Decimal(10), Decimal(cost), "USD", 1)
-
-
-@pytest.fixture
-def usage(monkeypatch: pytest.MonkeyPatch) -> MonthOfUsage:
-    month = MonthOfUsage()
-    monkeypatch.setattr(allocation_run, "bill_lines", month.bill_lines)
-    monkeypatch.setattr(allocation_run, "metered_cells", lambda _: month.cells)
-    monkeypatch.setattr(allocation_run, "usage_digest", lambda _: digest_of(month.cells))
-    monkeypatch.setattr(allocation_run, "reading", lambda _month, _query: month.drivers)
-    return month
+from tests.allocation.month_of_usage import (
+    NOW,
+    OCTOBER,
+    B,
+    MonthOfUsage,
+    bill_line,
+    metered,
+)
 
 
 def october(author: str = "ana", rule: str | None = None) -> AllocationRun:
@@ -368,43 +328,3 @@ def test_a_run_that_is_cut_off_leaves_nothing(
             october()
     assert not AllocationLine.objects.exists()
     assert october().number == 1
-
-
-def call(*arguments: str) -> str:
-    out = StringIO()
-    call_command(*arguments, stdout=out)
-    return out.getvalue()
-
-
-@pytest.mark.usefixtures("db", "usage")
-class TestCommand:
-    def test_it_prints_what_each_owner_bears(self) -> None:
-        out = call("allocate", "2026-10", "--as", "ana")
-        assert "cc-a / acme" in out
-        assert "6.00 USD" in out
-        assert "9.005 USD, payable 9.00" in out
-
-    def test_json_holds_every_line_as_decimal_strings(self) -> None:
-        answer = json.loads(call("allocate", "2026-10", "--json"), parse_float=pytest.fail)
-        assert answer == answer | {"period": "2026-10", "run": 1, "state": "draft"}
-        assert answer["rule"]["name"] == "standard"
-        assert answer["digest"] == AllocationRun.objects.get().outputs_digest
-        assert sum(Decimal(x["amount"]) for x in answer["lines"]) == Decimal("9.00")
-        assert [(t["cost_centre"], t["amount"], t["amount_minor"]) for t in answer["totals"]] == [
-            ("cc-a", "6", 600),
-            ("cc-b", "3", 300),
-        ]
-        assert json.loads(call("allocate", "2026-10", "--json")) == answer
-
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (["2026-13"], "YYYY-MM"),
-            (["2026-11"], "no bill covers 2026-11"),
-            (["2026-10", "--rule", "ours"], "no rule 'ours'"),
-        ],
-    )
-    def test_what_cannot_be_run_is_said(self, arguments: list[str], message: str) -> None:
-        with pytest.raises(CommandError, match=message):
-            call("allocate", *arguments)
-        assert not AllocationRun.objects.exists()
