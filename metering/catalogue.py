@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from importlib.metadata import version
 from typing import Final, NamedTuple
@@ -148,6 +148,16 @@ def _prices(rows: models.QuerySet[PriceRow]) -> list[Price]:
             source=row.opened_by.source,
         )
         for row in holding.order_by("id").defer("opened_by__rules")
+    ]
+
+
+def changed_rows(ids: Collection[int]) -> list[PriceRow]:
+    """Those of the rows that no longer say what they were stored with."""
+    return [
+        row
+        for row in PriceRow.objects.filter(id__in=ids).order_by("id")
+        if (row.conditions_digest, row.content_digest)
+        != (digest_of(row.conditions), digest_of([row.unit_prices, row.currency, row.rank]))
     ]
 
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -226,18 +225,17 @@ def ingest_stream(
 ) -> IngestResult:
     """Take in any number of events in batches, each committed by itself; memory stays flat.
 
-    While one batch is being written, the next is prepared in a second thread: PostgreSQL and
-    Python work at the same time. `on_outcome` hears every outcome but `accepted`, with its index
-    in the stream.
+    `on_outcome` hears every outcome but `accepted`, with its index in the stream. A file comes in
+    faster through `file_ingestion`, by several processes.
     """
-    books = Books.load()
-    pseudonyms = Pseudonyms()
+    intake = Intake(Books.load(), now)
     result = IngestResult()
     base = 0
-    for batch in _prepared_batches(items, books, now, batch_size):
-        accepted, others = _store(batch, pseudonyms, books, now)
-        result.accepted += len(accepted)
-        for outcome in sorted(others, key=lambda outcome: outcome.index):
+    source = iter(items)
+    while batch := list(islice(source, batch_size)):
+        accepted, others = intake.take(batch)
+        result.accepted += accepted
+        for outcome in others:
             placed = msgspec.structs.replace(outcome, index=base + outcome.index)
             result.count(placed)
             if on_outcome is not None:
@@ -248,20 +246,21 @@ def ingest_stream(
     return result
 
 
-def _prepared_batches(
-    items: Iterable[UsageEvent | Rejection], books: Books, now: datetime, batch_size: int
-) -> Iterator[list[Prepared]]:
-    """Prepared batches, one ahead of the reader."""
-    source = iter(items)
+class Intake:
+    """What takes in batch after batch: the books as they stood at its start, and the users it has
+    met since."""
 
-    def following() -> list[Prepared]:
-        return prepare_batch(list(islice(source, batch_size)), books, now)
+    def __init__(self, books: Books, now: datetime) -> None:
+        self._books = books
+        self._now = now
+        self._pseudonyms = Pseudonyms()
 
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare") as pool:
-        upcoming = pool.submit(following)
-        while batch := upcoming.result():
-            upcoming = pool.submit(following)
-            yield batch
+    def take(self, items: Sequence[UsageEvent | Rejection]) -> tuple[int, list[Outcome]]:
+        """Take in one batch, in one transaction: how many were accepted, and what became of the
+        others, in the order of the items."""
+        prepared = prepare_batch(items, self._books, self._now)
+        accepted, others = _store(prepared, self._pseudonyms, self._books, self._now)
+        return len(accepted), sorted(others, key=lambda outcome: outcome.index)
 
 
 class Written(NamedTuple):
@@ -304,9 +303,11 @@ def _write(
     claims = [_prepared(batch[first[key]]) for key in sorted(first)]
     taken = _claim(claims, now)
     accepted = [item for item in claims if item.key not in taken] if taken else claims
-    for item in claims if taken else ():
-        if item.key in taken:
-            others.append(_repeated(first.pop(item.key), item, taken[item.key]))
+    others += [
+        _repeated(first.pop(item.key), item, taken[item.key])
+        for item in (claims if taken else ())
+        if item.key in taken
+    ]
     found = _insert(accepted, pseudonyms)
     assert len(first) + len(others) == len(batch), "an event was left without an outcome"
     return Written(first, others), found

@@ -6,8 +6,8 @@ be read at all, or whose columns do not fit, raises `UnreadableFile` before its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
@@ -30,8 +30,6 @@ _JSON: Final = (".jsonl", ".ndjson", ".json")
 _TABLES: Final = ("csv", "parquet")
 _decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-Parser = Callable[[bytes, str], UsageEvent | Rejection]
-
 
 class UnreadableFile(ValueError):
     """Nothing of the file can be imported. Names the file, the cause and the remedy."""
@@ -44,19 +42,55 @@ class Item(NamedTuple):
     item: UsageEvent | Rejection
 
 
+class Unit(NamedTuple):
+    """One line, row or element as it was read: to be parsed, or why it cannot be."""
+
+    place: str
+    content: bytes | Sequence[object] | Rejection
+
+
+@dataclass(frozen=True)
+class UnitParser:
+    """Turns what was read into events. A value: a process beside the reader can do it as well."""
+
+    format: Format
+    source: str
+    received_at: datetime
+    columns: tabular.Columns | None = None
+
+    def __call__(self, unit: Unit) -> Item:
+        place, content = unit
+        if isinstance(content, Rejection):
+            return Item(place, content)
+        source, received_at = self.source, self.received_at
+        if isinstance(content, bytes):
+            parse = opsmeter.parse if self.format == "opsmeter" else native.parse
+            return Item(place, parse(content, place=place, source=source, received_at=received_at))
+        assert self.columns is not None, "a table's row without its columns"
+        event = tabular.parse_row(
+            content, self.columns, place=place, source=source, received_at=received_at
+        )
+        return Item(place, event)
+
+
 @dataclass(frozen=True)
 class UsageFile:
-    """An open file that fits its format; `items` reads it, once.
+    """An open file that fits its format; `units` reads it, once.
 
     `size` and `position()` are bytes on disk; a Parquet file has no position. `ignored` are the
     columns of a table that carry no field.
     """
 
     format: Format
-    items: Iterator[Item]
+    units: Iterator[Unit]
+    parse: UnitParser
     size: int
     position: Callable[[], int] | None = None
     ignored: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> Iterator[Item]:
+        return map(self.parse, self.units)
 
 
 def parse_file(
@@ -99,25 +133,24 @@ def open_usage(
     if column_map and format not in _TABLES:
         raise UnreadableFile(f"{path}: a column map is for csv and parquet, not for {format}")
 
-    def parse(payload: bytes, place: str) -> UsageEvent | Rejection:
-        parser = opsmeter.parse if format == "opsmeter" else native.parse
-        return parser(payload, place=place, source=source, received_at=received_at)
+    parser = UnitParser(format, source, received_at)
 
-    def table_items(table: Table) -> tuple[Iterator[Item], tuple[str, ...]]:
+    def opened(table: Table) -> tuple[Iterator[Unit], UnitParser, tuple[str, ...]]:
         columns = tabular.plan_columns(table.names, column_map or {}, naive_utc=naive_utc)
-        return _rows(table, columns, source, received_at), columns.ignored
+        units = map(Unit._make, table.rows({column.name for column in columns.used}))
+        return units, replace(parser, columns=columns), columns.ignored
 
     text: TextFile | None = None
     try:
         if format == "parquet":
-            items, ignored = table_items(ParquetTable(path))
-            return UsageFile(format, items, path.stat().st_size, ignored=ignored)
+            units, by_columns, ignored = opened(ParquetTable(path))
+            return UsageFile(format, units, by_columns, path.stat().st_size, ignored=ignored)
         text = TextFile(path)
         if format == "csv":
-            items, ignored = table_items(CsvTable(text))
-            return UsageFile(format, items, text.size, text.position, ignored)
-        items = _elements(text, parse) if text.head.startswith(b"[") else _lines(text, parse)
-        return UsageFile(format, items, text.size, text.position)
+            units, by_columns, ignored = opened(CsvTable(text))
+            return UsageFile(format, units, by_columns, text.size, text.position, ignored)
+        units = _elements(text) if text.head.startswith(b"[") else _lines(text)
+        return UsageFile(format, units, parser, text.size, text.position)
     except (UnreadableText, UnreadableTable, tabular.UnfitColumns, OSError) as error:
         if text is not None:
             text.close()
@@ -154,16 +187,15 @@ def guess_format(path: Path) -> Format:
     )
 
 
-def _lines(text: TextFile, parse: Parser) -> Iterator[Item]:
+def _lines(text: TextFile) -> Iterator[Unit]:
     for number, content in text.lines():
         if isinstance(content, Rejection):
-            yield Item(content.place, content)
+            yield Unit(content.place, content)
         elif content and not content.isspace():
-            place = f"line {number}"
-            yield Item(place, parse(content, place))
+            yield Unit(f"line {number}", content)
 
 
-def _elements(text: TextFile, parse: Parser) -> Iterator[Item]:
+def _elements(text: TextFile) -> Iterator[Unit]:
     """The events of a JSON array. The array as a whole must be JSON: where one event of a broken
     one ends cannot be known."""
     content = text.read(MAX_ARRAY)
@@ -174,23 +206,4 @@ def _elements(text: TextFile, parse: Parser) -> Iterator[Item]:
             f"the file is no whole JSON array ({error}); mend it, or write one object a line"
         ) from error
     text.close()
-    return _parsed(elements, parse)
-
-
-def _parsed(elements: list[msgspec.Raw], parse: Parser) -> Iterator[Item]:
-    for index, element in enumerate(elements):
-        place = f"index {index}"
-        yield Item(place, parse(bytes(element), place))
-
-
-def _rows(
-    table: Table, columns: tabular.Columns, source: str, received_at: datetime
-) -> Iterator[Item]:
-    for place, cells in table.rows({column.name for column in columns.used}):
-        if isinstance(cells, Rejection):
-            yield Item(place, cells)
-            continue
-        yield Item(
-            place,
-            tabular.parse_row(cells, columns, place=place, source=source, received_at=received_at),
-        )
+    return (Unit(f"index {index}", bytes(element)) for index, element in enumerate(elements))

@@ -7,25 +7,15 @@ where the first was a rollup) and yields a `Finding` for each difference, at mos
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django.db import connection
 
-from metering import seals
+from metering import catalogue, rollup_verification, seals
 from metering.domain.periods import Month, Period
 from metering.event_rows import SEALED, VALUED
 from metering.events import current
-from metering.rollups import CELL, USAGE
-
-LIMIT: Final = 20
-
-
-class Finding(NamedTuple):
-    """Something that does not hold: which check, which row, and how it differs."""
-
-    check: str
-    where: str
-    what: str
+from metering.findings import Finding, rows
 
 
 def _digest_text(columns: tuple[tuple[str, str], ...], alias: str) -> str:
@@ -53,15 +43,10 @@ def check_month(month: Month) -> Iterator[Finding]:
     yield from _digests(period)
     yield from _ledger(period)
     yield from _lines(period)
-    yield from _rollups(period)
+    yield from rollup_verification.check(period)
+    yield from _price_rows(period)
     for found in seals.broken(month):
         yield Finding(f"seal of the {found.book} book", str(month), found.what)
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(f"{sql} LIMIT {LIMIT}", parameters)
-        yield from cursor.fetchall()
 
 
 def _bounds(period: Period) -> dict[str, Any]:
@@ -73,7 +58,7 @@ _WITHIN: Final = "occurred_at >= %(period_start)s AND occurred_at < %(period_end
 
 def _digests(period: Period) -> Iterator[Finding]:
     sealed = _sha256(_digest_text(SEALED, "e"))
-    for (key,) in _rows(
+    for (key,) in rows(
         f"SELECT event_key FROM usage_event e WHERE {_WITHIN} AND seal_digest <> {sealed}"
         " ORDER BY event_key",
         _bounds(period),
@@ -82,7 +67,7 @@ def _digests(period: Period) -> Iterator[Finding]:
     valued = _digest_text(VALUED, "e")
     first = _sha256("e.event_key || E'\\t0\\t' || " + valued)
     later = _sha256("e.event_key || E'\\t' || e.revision || E'\\t' || " + valued)
-    for key, revision in _rows(
+    for key, revision in rows(
         "SELECT event_key, revision FROM ("
         f" SELECT event_key, 0 AS revision, value_digest <> {first} AS differs"
         f" FROM usage_event e WHERE {_WITHIN}"
@@ -98,7 +83,7 @@ def _digests(period: Period) -> Iterator[Finding]:
 
 
 def _ledger(period: Period) -> Iterator[Finding]:
-    for key, in_ledger in _rows(
+    for key, in_ledger in rows(
         "SELECT coalesce(e.event_key, l.event_key), l.event_key IS NOT NULL"
         f" FROM (SELECT event_key FROM usage_event WHERE {_WITHIN}) e"
         f" FULL JOIN (SELECT event_key FROM event_ledger WHERE {_WITHIN}) l"
@@ -116,7 +101,7 @@ def _ledger(period: Period) -> Iterator[Finding]:
 
 def _lines(period: Period) -> Iterator[Finding]:
     events, parameters = current(period)
-    for key, cost, total in _rows(
+    for key, cost, total in rows(
         "SELECT event_key, cost, total FROM ("
         " SELECT e.event_key, e.cost, (SELECT coalesce(sum((line ->> 3)::numeric), 0)"
         "  FROM json_array_elements(e.lines) line) AS total"
@@ -124,7 +109,7 @@ def _lines(period: Period) -> Iterator[Finding]:
         parameters,
     ):
         yield Finding("cost lines", f"event {key}", f"its lines sum to {total}, its cost is {cost}")
-    for key, cost, total in _rows(
+    for key, cost, total in rows(
         "SELECT e.event_key, e.cost, sum(s.cost) FROM"
         f" {events} e JOIN event_share s ON s.event_key = e.event_key AND s.revision = e.revision"
         " WHERE e.cost IS NOT NULL GROUP BY 1, 2 HAVING sum(s.cost) <> e.cost ORDER BY 1",
@@ -133,65 +118,45 @@ def _lines(period: Period) -> Iterator[Finding]:
         yield Finding("shares", f"event {key}", f"its shares sum to {total}, its cost is {cost}")
 
 
-def _rollups(period: Period) -> Iterator[Finding]:
-    """Rollups against raw events, by owner and day, and by bill cell."""
+def _price_rows(period: Period) -> Iterator[Finding]:
+    """The price rows beneath the period's costs: there, begun in time, and as they were taken
+    over."""
     events, parameters = current(period)
-    raw = f"""
-        SELECT (occurred_at AT TIME ZONE 'UTC')::date AS day, tenant, cost_centre, 1 AS events,
-               coalesce(input_tokens, 0) AS input_tokens, coalesce(output_tokens, 0)
-               AS output_tokens, coalesce(cost, 0) AS cost
-        FROM {events} e WHERE shares IS NULL
-        UNION ALL
-        SELECT (e.occurred_at AT TIME ZONE 'UTC')::date, s.tenant, s.cost_centre,
-               (s.position = json_array_length(e.shares))::int, s.input_tokens, s.output_tokens,
-               coalesce(s.cost, 0)
-        FROM {events} e JOIN event_share s
-          ON s.event_key = e.event_key AND s.revision = e.revision
-        WHERE e.shares IS NOT NULL"""
-    sums = "sum(events) AS events, sum(input_tokens) AS input_tokens,"
-    sums += " sum(output_tokens) AS output_tokens, sum(cost) AS cost"
-    for day, tenant, centre, *numbers in _rows(
-        f"WITH raw AS (SELECT day, tenant, cost_centre, {sums} FROM ({raw}) r GROUP BY 1, 2, 3),"
-        " rolled AS (SELECT (bucket_at AT TIME ZONE 'UTC')::date AS day, tenant, cost_centre,"
-        f" {sums} FROM {USAGE.relation()} cells"
-        " WHERE bucket_at >= %(period_start)s AND bucket_at < %(period_end)s GROUP BY 1, 2, 3)"
-        " SELECT day, tenant, cost_centre, raw.events, rolled.events, raw.cost, rolled.cost"
-        " FROM raw FULL JOIN rolled USING (day, tenant, cost_centre)"
-        " WHERE (coalesce(raw.events, 0), coalesce(raw.input_tokens, 0),"
-        "  coalesce(raw.output_tokens, 0), coalesce(raw.cost, 0)) <>"
-        " (coalesce(rolled.events, 0), coalesce(rolled.input_tokens, 0),"
-        "  coalesce(rolled.output_tokens, 0), coalesce(rolled.cost, 0)) ORDER BY 1, 2, 3",
-        parameters,
-    ):
-        n, rolled_n, cost, rolled_cost = numbers
+    used: set[int] = set()
+    for number, starts, first_key, early in _priced_by(events, parameters):
+        used.add(number)
+        if starts is None:
+            yield Finding(
+                "price row", f"price row {number}", f"is gone; event {first_key} names it"
+            )
+        elif early:
+            yield Finding(
+                "price row", f"price row {number}", f"begins after event {early}, which it priced"
+            )
+    for row in catalogue.changed_rows(used):
         yield Finding(
-            "usage rollup",
-            f"{day} {centre} {tenant or '(no tenant)'}",
-            f"raw: {n} events, cost {cost}; rollup: {rolled_n} events, cost {rolled_cost}",
+            "price row",
+            f"price row {row.pk} ({row.provider}/{row.model_id})",
+            "its prices or conditions are not those that were taken over from the price list",
         )
-    yield from _cells(events, parameters)
 
 
-def _cells(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
-    for day, provider, model, token_class, quantity, rolled_quantity, cost, rolled_cost in _rows(
-        "WITH raw AS (SELECT (e.occurred_at AT TIME ZONE 'UTC')::date AS day, e.provider,"
-        " coalesce(e.model_executed, e.model) AS model, line ->> 0 AS token_class,"
-        " sum((line ->> 1)::numeric) AS quantity, sum((line ->> 3)::numeric) AS cost"
-        f" FROM {events} e, json_array_elements(e.lines) line GROUP BY 1, 2, 3, 4),"
-        " rolled AS (SELECT day, provider, model, token_class, sum(quantity) AS quantity,"
-        f" sum(cost) AS cost FROM {CELL.relation()} cells"
-        " WHERE day >= (%(period_start)s AT TIME ZONE 'UTC')::date"
-        " AND day < (%(period_end)s AT TIME ZONE 'UTC')::date AND pricing = 'priced'"
-        " GROUP BY 1, 2, 3, 4)"
-        " SELECT day, provider, model, token_class, raw.quantity, rolled.quantity,"
-        " raw.cost, rolled.cost FROM raw FULL JOIN rolled"
-        " USING (day, provider, model, token_class)"
-        " WHERE (coalesce(raw.quantity, 0), coalesce(raw.cost, 0)) <>"
-        " (coalesce(rolled.quantity, 0), coalesce(rolled.cost, 0)) ORDER BY 1, 2, 3, 4",
-        parameters,
-    ):
-        yield Finding(
-            "cell rollup",
-            f"{day} {provider} {model} {token_class}",
-            f"raw: {quantity} at {cost}; rollup: {rolled_quantity} at {rolled_cost}",
+def _priced_by(
+    events: str, parameters: dict[str, Any]
+) -> list[tuple[int, str | None, str, str | None]]:
+    """Every price row that a line names: when it begins (`None`: there is no such row), an event
+    that names it, and one that came before it began."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT l.price_row, CASE WHEN p.id IS NOT NULL"
+            " THEN coalesce(p.valid_from::text, '-infinity') END, l.event,"
+            " CASE WHEN l.first_at < p.valid_from THEN l.first_event END FROM ("
+            "  SELECT (line ->> 4)::bigint AS price_row, min(e.occurred_at) AS first_at,"
+            "  min(e.event_key::text) AS event,"
+            "  (array_agg(e.event_key::text ORDER BY e.occurred_at, e.event_key))[1]"
+            "  AS first_event"
+            f"  FROM {events} e, json_array_elements(e.lines) line WHERE line ->> 4 IS NOT NULL"
+            "  GROUP BY 1) l LEFT JOIN price_row p ON p.id = l.price_row ORDER BY 1",
+            parameters,
         )
+        return list(cursor.fetchall())

@@ -26,8 +26,9 @@ from billing import invoice_run
 from billing.invoice_run import InvoiceRun
 from billing.plans import import_plans
 from billing.verify import verify
-from metering import catalogue, ingestion, owners, usage_files
+from metering import catalogue, owners, usage_files
 from metering.domain.periods import Month
+from metering.file_ingestion import ingest_file
 from metering.ingestion import IngestResult
 
 PREPARER: Final = "preparer"
@@ -101,8 +102,8 @@ def travel(inputs: Inputs, *, now: datetime, said: Callable[[str], None]) -> Jou
         _set_up(inputs, now)
     said("taking in usage and pricing it")
     with journey.step("ingest and price"):
-        items = usage_files.parse_file(inputs.usage, source=inputs.source, received_at=now)
-        journey.ingested = ingestion.ingest_stream(items, now=now)
+        usage = usage_files.open_usage(inputs.usage, source=inputs.source, received_at=now)
+        journey.ingested = ingest_file(usage, now=now)
     said("taking in the provider bills")
     with journey.step("import bills"):
         journey.bills = tuple(stored for file in inputs.bills for stored in _import(file, now))

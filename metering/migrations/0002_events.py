@@ -149,9 +149,13 @@ BEGIN
     FOR day IN SELECT DISTINCT d FROM unnest(days) AS d ORDER BY d LOOP
         name := 'usage_event_' || to_char(day, 'YYYYMMDD');
         CONTINUE WHEN to_regclass(name) IS NOT NULL;
-        -- One maker at a time; whoever waited looks again.
+        -- One maker at a time; whoever waited looks again, in the table itself: to_regclass asks
+        -- a cache, which nothing has told yet of what was made meanwhile.
         PERFORM pg_advisory_xact_lock(hashtext('usage_event partitions'));
-        CONTINUE WHEN to_regclass(name) IS NOT NULL;
+        CONTINUE WHEN EXISTS (
+            SELECT FROM pg_class made JOIN pg_class parent USING (relnamespace)
+            WHERE made.relname = name AND parent.oid = 'usage_event'::regclass
+        );
         -- LIKE and ATTACH take no lock that would stop readers or writers of the parent.
         EXECUTE format('CREATE TABLE %I (LIKE usage_event INCLUDING ALL)', name);
         EXECUTE format(

@@ -13,14 +13,14 @@ import django
 def main(database: str, path: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    from metering.ingestion import ingest_stream
+    from metering.file_ingestion import ingest_file
     from metering.usage_files import open_usage
     from tests.databases import pointed_at
 
     now = datetime(2026, 11, 2, tzinfo=UTC)
     with pointed_at(database):
         usage = open_usage(Path(path), source="bench", received_at=now)
-        ingest_stream((i.item for i in usage.items), now=now)
+        ingest_file(usage, now=now, workers=1)
 
 
 main(*sys.argv[1:])

@@ -17,13 +17,14 @@ from django.db import connection, transaction
 from billing.demo.documents import write_usage
 from metering import bulk
 from metering.event_rows import COLUMNS, PreparedEvent, copy_line
-from metering.ingestion import Books, ingest_stream, prepare_batch
+from metering.file_ingestion import BLOCK as BATCH
+from metering.file_ingestion import ingest_file
+from metering.ingestion import Books, prepare_batch
 from metering.usage_files import open_usage
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 
 EVENTS: Final = 60_000
-BATCH: Final = 5_000
 NOW: Final = datetime(2026, 11, 2, tzinfo=UTC)
 ROUNDS: Final = 3
 
@@ -58,7 +59,7 @@ def _whole(path: Path) -> float:
         connection.ensure_connection()
         with stopwatch() as seconds:
             usage = open_usage(path, source="bench", received_at=NOW)
-            result = ingest_stream((i.item for i in usage.items), now=NOW, batch_size=BATCH)
+            result = ingest_file(usage, now=NOW)
             rate = result.total / seconds()
         assert result.accepted > result.total // 2, "the file is not what was meant to be measured"
         return rate

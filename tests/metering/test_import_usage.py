@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from metering.management.commands import import_usage
+from metering import file_ingestion
 
 pytestmark = pytest.mark.django_db
 
@@ -99,8 +99,7 @@ def test_good_lines_are_stored_beside_bad_ones_and_the_exit_code_is_one(
 def test_places_stay_right_beyond_one_batch(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_usage, "BATCH", 5)
-    monkeypatch.setattr(import_usage, "_IN_FLIGHT", 20)
+    monkeypatch.setattr(file_ingestion, "BLOCK", 5)
     rejects = tmp_path / "rejects.jsonl"
     write(file, *["" if n % 3 == 0 else event(n % 7) for n in range(1, 60)], "{broken")
     run(file, "--rejects", rejects, code=1)

@@ -267,3 +267,31 @@ def test_problems_are_kept_up_to_a_bound_and_told_in_full() -> None:
     assert result.rejected == 1500
     assert len(result.problems) == ingestion.KEPT_OUTCOMES
     assert heard == list(range(1500))
+
+
+def test_partitions_asked_for_at_once_are_made_once(fresh_db: str) -> None:
+    """Each of several senders looks for the same new days before any of them has made one."""
+    books = Books.load()
+    start = threading.Barrier(4)
+    failures: list[BaseException] = []
+
+    def send(sender: int) -> None:
+        try:
+            for month in range(1, 9):
+                days = [NOON.replace(month=month, day=d, hour=sender) for d in range(1, 13)]
+                events = [call(f"{sender}-{d}", occurred_at=d) for d in days]
+                start.wait(60)
+                ingest(events, now=NOW, books=books)
+        except BaseException as error:
+            failures.append(error)
+            start.abort()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert failures == []
+    assert stored() == 4 * 8 * 12

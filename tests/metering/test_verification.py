@@ -77,13 +77,67 @@ def test_a_tampered_rollup_is_named(
         "UPDATE cell_rollup SET quantity = quantity + 1 WHERE tenant = 'globex'"
     )
     found = {f.check: f.where for f in check_month(OCTOBER)}
-    assert found["usage rollup"] == "2026-10-03 unallocated globex"
+    assert found["usage rollup"].startswith("2026-10-03 12:00 unallocated globex gpt-4o-mini")
     assert found["cell rollup"].startswith("2026-10-03 openai gpt-4o-mini")
 
 
 def test_a_tampered_share_is_named(sealed_month: str, owner_connection: psycopg.Connection) -> None:
     owner_connection.execute("UPDATE event_share SET cost = cost + 1 WHERE position = 0")
     assert {f.check for f in check_month(OCTOBER)} == {"shares", "usage rollup"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "check", "where"),
+    [
+        *(
+            (f"UPDATE usage_rollup SET {column} = 'else'", "usage rollup", "2026-10-03 12:00")
+            for column in ("model", "endpoint_tag", "status", "data_mode", "environment")
+        ),
+        (
+            "UPDATE usage_rollup SET bucket_at = bucket_at + interval '15 min'",
+            "usage rollup",
+            "2026-10-03 12:00",
+        ),
+        ("UPDATE cell_rollup SET tenant = 'else' WHERE tenant = 'acme'", "cells of owners", "2026-10-03 unallocated"),
+        ("UPDATE cell_rollup SET provider_project = 'x'", "cell rollup", "2026-10-03 openai"),
+        ("UPDATE cell_rollup SET tier = 'batch'", "cell rollup", "2026-10-03 openai"),
+        ("UPDATE user_rollup SET tokens = tokens + 1", "user rollup", "2026-10-03 unallocated"),
+        ("DELETE FROM user_rollup", "user rollup", "2026-10-03 unallocated"),
+    ],
+)
+def test_a_rollup_that_says_something_else_of_the_same_usage_is_named(
+    sealed_month: str, owner_connection: psycopg.Connection, sql: str, check: str, where: str
+) -> None:
+    fold()
+    owner_connection.execute(sql)
+    found = list(check_month(OCTOBER))
+    assert {f.check for f in found} <= {check, "cells of owners"}
+    assert any(f.check == check and f.where.startswith(where) for f in found)
+
+
+PRICE_TAMPERINGS = {
+    "its price": (
+        "UPDATE price_row SET unit_prices = replace(unit_prices::text, '0.', '9.')::jsonb",
+        "are not those that were taken over",
+    ),
+    "its currency": ("UPDATE price_row SET currency = 'EUR'", "are not those"),
+    "its start": ("UPDATE price_row SET valid_from = '2026-10-04'", "begins after event"),
+    "the row": ("DELETE FROM price_row", "is gone; event"),
+}
+
+
+@pytest.mark.parametrize(("sql", "what"), PRICE_TAMPERINGS.values(), ids=PRICE_TAMPERINGS)
+def test_a_tampered_price_row_is_named(
+    sealed_month: str, owner_connection: psycopg.Connection, sql: str, what: str
+) -> None:
+    row = owner_connection.execute("SELECT lines -> 0 ->> 4 FROM usage_event LIMIT 1").fetchone()
+    assert row is not None
+    owner_connection.execute("ALTER TABLE price_row DISABLE TRIGGER USER")
+    owner_connection.execute(f"{sql} WHERE id = {int(row[0])}")
+    found = [f for f in check_month(OCTOBER) if f.check == "price row"]
+    assert len(found) == 1
+    assert found[0].where.startswith(f"price row {row[0]}")
+    assert what in found[0].what
 
 
 def test_a_rewritten_seal_breaks_its_root(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +13,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from metering.domain.usage import Rejection, UsageEvent
-from metering.ingestion import IngestResult, Outcome, ingest_stream
+from metering.file_ingestion import WorkerDied, ingest_file
+from metering.ingestion import IngestResult, Outcome
 from metering.usage_files import FORMATS, UnreadableFile, UsageFile, open_usage
 
 SHOWN: Final = 10
-BATCH: Final = 5_000
-_IN_FLIGHT: Final = 4 * BATCH
-"""More items than ingestion holds at a time: one batch being written, one prepared, one read."""
 
 
 class Command(BaseCommand):
@@ -51,12 +47,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rejects", type=Path, metavar="FILE", help="write all that was not taken, as JSONL"
         )
+        parser.add_argument(
+            "--workers",
+            type=int,
+            choices=range(1, 65),
+            metavar="N",
+            help="processes that take events in (default: two for a file of any size)",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         now = datetime.now(UTC)
         column_map = _column_map(options["map"])
-        shown: list[dict[str, str | int]] = []
+        shown: list[dict[str, str]] = []
         with ExitStack() as stack:
             rejects = _open_rejects(stack, options["rejects"])
             try:
@@ -70,24 +73,26 @@ class Command(BaseCommand):
                 )
             except UnreadableFile as error:
                 raise CommandError(str(error)) from error
-            places = _Places(usage)
 
             def on_outcome(outcome: Outcome) -> None:
                 if outcome.outcome not in ("rejected", "conflict"):
                     return
-                line = places.describe(outcome)
+                line = _line(outcome)
                 if len(shown) < SHOWN:
                     shown.append(line)
                 if rejects is not None:
                     rejects.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-            result = ingest_stream(
-                places,
-                now=now,
-                batch_size=BATCH,
-                on_outcome=on_outcome,
-                on_progress=_progress(stack, usage, quiet=options["json"]),
-            )
+            try:
+                result = ingest_file(
+                    usage,
+                    now=now,
+                    workers=options["workers"],
+                    on_outcome=on_outcome,
+                    on_progress=_progress(stack, usage, quiet=options["json"]),
+                )
+            except WorkerDied as error:
+                raise CommandError(f"{options['file']}: {error}") from error
         report = _report(options["file"], options["source"], usage, result, shown)
         self.stdout.write(
             json.dumps(report, ensure_ascii=False) if options["json"] else _text(report)
@@ -96,27 +101,14 @@ class Command(BaseCommand):
             sys.exit(1)
 
 
-class _Places:
-    """The file's items, remembering where the last ones stand: ingestion knows an item by its
-    index in the stream, a person by its line."""
-
-    def __init__(self, usage: UsageFile) -> None:
-        self._usage = usage
-        self._recent = [""] * _IN_FLIGHT
-
-    def __iter__(self) -> Iterator[UsageEvent | Rejection]:
-        for index, (place, item) in enumerate(self._usage.items):
-            self._recent[index % _IN_FLIGHT] = place
-            yield item
-
-    def describe(self, outcome: Outcome) -> dict[str, str | int]:
-        return {
-            "place": self._recent[outcome.index % _IN_FLIGHT],
-            "outcome": outcome.outcome,
-            "reason": outcome.reason or "",
-            "message": outcome.message or "",
-            "key": outcome.key or "",
-        }
+def _line(outcome: Outcome) -> dict[str, str]:
+    return {
+        "place": outcome.place or "",
+        "outcome": outcome.outcome,
+        "reason": outcome.reason or "",
+        "message": outcome.message or "",
+        "key": outcome.key or "",
+    }
 
 
 def _column_map(pairs: list[str]) -> dict[str, str]:
@@ -170,7 +162,7 @@ def _report(
     source: str,
     usage: UsageFile,
     result: IngestResult,
-    problems: list[dict[str, str | int]],
+    problems: list[dict[str, str]],
 ) -> dict[str, Any]:
     return {
         "file": str(path),
