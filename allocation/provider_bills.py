@@ -89,7 +89,7 @@ def import_bill(
         chosen = recognise(raw) if format_name is None else format_named(format_name)
     except UnknownFormat as error:
         raise BillRefused(str(error)) from None
-    reading = digest_of([sha256, chosen.name, _terms_json(terms), terms.provider])
+    reading = _reading(sha256, chosen.name, _terms_json(terms), terms.provider)
     with transaction.atomic():
         _lock_provider(terms.provider)
         known = _stored(reading=reading)
@@ -169,6 +169,11 @@ def read_again(bill: ProviderBill) -> list[BillLine]:
     ]
 
 
+def reading_of(bill: ProviderBill) -> str:
+    """The digest of what was read and how, taken again from the bill's document and terms."""
+    return _reading(bill.document.sha256, bill.format, bill.terms, bill.provider)
+
+
 def bills_of(month: Month) -> tuple[StoredBill, ...]:
     """The month's bills, replaced ones too, by provider and account, oldest first."""
     return _stored(month=str(month))
@@ -217,6 +222,10 @@ def _stored(**which: str) -> tuple[StoredBill, ...]:
         )
         for bill in bills
     )
+
+
+def _reading(sha256: str, format_name: str, terms: object, provider: str) -> str:
+    return digest_of([sha256, format_name, terms, provider])
 
 
 def _terms_json(terms: Terms) -> dict[str, object]:

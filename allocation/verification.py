@@ -13,27 +13,41 @@ from itertools import zip_longest
 from django.db.models import Sum
 
 from allocation.allocation_run import read_inputs
-from allocation.bill_checks import BillRefused
+from allocation.bill_checks import BillRefused, sum_of
+from allocation.closed_months import close_of
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.division import divide
-from allocation.models import AllocationRun, ProviderBill
+from allocation.domain.rules import InvalidRule
+from allocation.models import AllocationRun, ProviderBill, Reconciliation, RunApproval
 from allocation.models import Statement as IssuedStatement
-from allocation.provider_bills import lines_of, read_again
+from allocation.provider_bills import lines_of, read_again, reading_of
+from allocation.reconciliation import outputs_digest as outputs_digest_of
+from allocation.reconciliation import results_of
+from allocation.rule_book import content_of
 from allocation.run_rows import outputs_digest, read_allocation
 from metering.domain.digests import digest_of
-from metering.domain.money import plain
+from metering.domain.money import from_minor, plain, settle
 from metering.domain.periods import Month
-from metering.verification import Finding
+from metering.findings import Finding
+from metering.verification import unsealed_books
 
 
 def check_month(month: Month) -> Iterator[Finding]:
     """All of allocation's checks over one month."""
     for bill in ProviderBill.objects.filter(month=str(month)).select_related("document"):
         yield from _bill(bill)
+    for reconciliation in Reconciliation.objects.filter(month=str(month)).order_by("number"):
+        if outputs_digest_of(results_of(reconciliation)) != reconciliation.outputs_digest:
+            yield Finding(
+                "reconciliation",
+                f"reconciliation {reconciliation.number} of {month}",
+                "its steps or their evidence are not those it was stored with",
+            )
     run = AllocationRun.objects.filter(month=str(month)).exclude(state="superseded").first()
     if run is not None:
         yield from _run(run, month)
         yield from _statements(run)
+        yield from _signed(run, month)
 
 
 def _bill(bill: ProviderBill) -> Iterator[Finding]:
@@ -42,6 +56,12 @@ def _bill(bill: ProviderBill) -> Iterator[Finding]:
     if sha256(raw).hexdigest() != bill.document.sha256:
         yield Finding("bill document", where, "the document is not the one that was received")
         return
+    if bill.reading != reading_of(bill):
+        yield Finding(
+            "bill document",
+            where,
+            "the document or the terms are not those that the bill was read from",
+        )
     try:
         documented = read_again(bill)
     except BillRefused as error:
@@ -59,6 +79,15 @@ def _bill(bill: ProviderBill) -> Iterator[Finding]:
             return
     if digest_of([line[1:] for line in stored]) != bill.lines_digest:
         yield Finding("bill lines", where, "the bill's digest is not that of its lines")
+    exact = sum_of(stored)
+    settled = from_minor(settle(exact, bill.currency), bill.currency)
+    if (bill.exact, bill.payable.amount, bill.line_count) != (exact, settled, len(stored)):
+        yield Finding(
+            "bill total",
+            where,
+            f"its {len(stored)} lines sum to {plain(exact)}, payable {plain(settled)}; it says "
+            f"{bill.line_count} lines, {plain(bill.exact)}, payable {plain(bill.payable.amount)}",
+        )
 
 
 def _said(line: BillLine | None) -> str:
@@ -69,7 +98,12 @@ def _run(run: AllocationRun, month: Month) -> Iterator[Finding]:
     where = f"allocation run {run.number} of {month}"
     stored = read_allocation(run.pk)
     intact = outputs_digest(stored) == run.outputs_digest
-    inputs = read_inputs(month, run.rule_version.rule.name, now=run.created_at)
+    try:
+        content_of(run.rule_version)
+        inputs = read_inputs(month, run.rule_version.rule.name, now=run.created_at)
+    except InvalidRule as error:
+        yield Finding("allocation rule", where, str(error))
+        return
     if inputs.digest != run.inputs_digest:
         # Usage or bills have moved on; the run can only be held against its own digest.
         if not intact:
@@ -108,3 +142,30 @@ def _statements(run: AllocationRun) -> Iterator[Finding]:
             )
     for (centre, currency), minor in owed.items():
         yield Finding("statement", f"{centre} {run.month}", f"no statement of {minor} {currency}")
+
+
+def _signed(run: AllocationRun, month: Month) -> Iterator[Finding]:
+    """What the second person signed is what stands, and a closed month is sealed in every book."""
+    where = f"allocation run {run.number} of {month}"
+    approval = RunApproval.objects.filter(run=run).first()
+    if approval is not None:
+        if approval.outputs_digest != run.outputs_digest:
+            yield Finding("approval", where, "its digest is not the one that was approved")
+        if approval.approved_by == run.author:
+            yield Finding("approval", where, f"{run.author} made it and approved it")
+    close = close_of(month)
+    if close is None:
+        return
+    signed = (close.run_id, close.run_digest, close.inputs_digest, close.usage_digest)
+    if signed != (run.pk, run.outputs_digest, run.inputs_digest, run.usage_digest):
+        yield Finding("close", f"close of {month}", f"run {run.number} is not what was closed on")
+    people = (run.author, approval.approved_by if approval else None)
+    if (close.prepared_by, close.approved_by) != people:
+        yield Finding(
+            "close",
+            f"close of {month}",
+            f"it names {close.prepared_by} and {close.approved_by}; the run {people[0]} and "
+            f"{people[1] or 'nobody'}",
+        )
+    for book in unsealed_books(month):
+        yield Finding(f"seal of the {book} book", str(month), "the closed month has no seal")

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from allocation import verification as allocation_verification
+from billing.domain.plans import plan_digest
 from billing.drafts import LineContent, recompute_all, stored_lines
 from billing.models import Invoice
 from metering import verification
 from metering.domain.periods import Month, Period
 from metering.evidence import Selection, evidence_under, received_since
-from metering.verification import Finding
+from metering.findings import Finding
 
 
 class Verified(NamedTuple):
@@ -59,11 +60,22 @@ def _invoices(month: Month) -> Iterator[Finding]:
     ending = Invoice.objects.filter(
         end_day__gt=month.first_day(), end_day__lte=month.next().first_day()
     ).exclude(state=Invoice.State.VOID)
-    invoices = list(ending.select_related("plan_version").order_by("tenant", "cycle_start"))
+    invoices = list(
+        ending.select_related("plan_version", "subscription").order_by("tenant", "cycle_start")
+    )
     untouched: list[_Stored] = []
     overtaken: list[_Stored] = []
     for invoice in invoices:
         stored = _Stored(invoice, *stored_lines(invoice))
+        if invoice.subscription.tenant != invoice.tenant:
+            yield Finding(
+                "invoice", stored.where, f"its subscription is {invoice.subscription.tenant}'s"
+            )
+        version = invoice.plan_version
+        if plan_digest(version.terms) != version.digest:
+            yield Finding(
+                "plan", f"{version} beneath {stored.where}", "its terms are not those it began with"
+            )
         if stored.digest != invoice.outputs_digest:
             yield Finding("invoice", stored.where, "its lines are not those it was drafted with")
             continue

@@ -16,6 +16,7 @@ from metering.domain.periods import Month, Period
 from metering.event_rows import SEALED, VALUED
 from metering.events import current
 from metering.findings import Finding, rows
+from metering.models import Seal
 
 
 def _digest_text(columns: tuple[tuple[str, str], ...], alias: str) -> str:
@@ -47,6 +48,12 @@ def check_month(month: Month) -> Iterator[Finding]:
     yield from _price_rows(period)
     for found in seals.broken(month):
         yield Finding(f"seal of the {found.book} book", str(month), found.what)
+
+
+def unsealed_books(month: Month) -> list[str]:
+    """The books in which the month has no seal."""
+    sealed = set(Seal.objects.filter(month=str(month)).values_list("book", flat=True))
+    return sorted(set(seals.BOOKS) - sealed)
 
 
 def _bounds(period: Period) -> dict[str, Any]:
