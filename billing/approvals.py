@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from billing.invoice_run import InvoiceRun, lock_tenant
@@ -18,8 +19,14 @@ class NotApproved(ValueError):
 def approve_run(result: InvoiceRun, *, by: str, now: datetime) -> InvoiceRun:
     """Approve every draft of a run, all or none, and give the run with their new state.
 
-    Raises `NotApproved`; then no draft of the run is approved.
+    Raises `NotApproved`, also for a name that no active user has; then no draft of the run is
+    approved.
     """
+    users = get_user_model()._default_manager  # noqa: SLF001 - Django's public name for it
+    if not users.filter(username=by, is_active=True).exists():
+        raise NotApproved(
+            f"no active user {by!r}; make one with: manage.py createsuperuser --username {by}"
+        )
     drafts = {x.invoice_id for x in result.outcomes if x.state == Invoice.State.DRAFT}
     with transaction.atomic():
         for invoice_id in sorted(filter(None, drafts)):

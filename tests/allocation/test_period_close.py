@@ -322,3 +322,8 @@ def test_a_month_from_approval_to_reopening(ready: None, said: Callable[..., str
 def test_a_refusal_says_why(ready: None, arguments: list[str], because: str) -> None:
     with pytest.raises(CommandError, match=because):
         call_command(*arguments, stdout=StringIO())
+
+
+def test_a_rehearsal_does_not_say_that_a_closed_month_can_be_closed(closed: PeriodClose) -> None:
+    with pytest.raises(CommandError, match="2026-10 was closed by controller"):
+        call_command("close_period", "2026-10", "--dry-run", "--json", stdout=StringIO())

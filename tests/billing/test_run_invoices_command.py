@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from billing.models import Invoice
@@ -15,7 +16,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def november() -> Any:
+def november(db: None) -> Any:
+    for name in ("controller", "run_invoices"):
+        get_user_model().objects.create_user(name)
     with time_machine.travel(NOW, tick=False):
         yield
 
@@ -81,6 +84,15 @@ def test_approval_names_a_person() -> None:
     assert "approved" in run_invoices("--approve", "--as", "controller")
     assert Invoice.objects.get().approved_by == "controller"
     assert "approved" in run_invoices("--approve", "--as", "controller")
+
+
+def test_a_name_that_nobody_has_approves_nothing() -> None:
+    plans(on_pro("acme"))
+    get_user_model().objects.create_user("gone", is_active=False)
+    for name in ("nobody", "gone"):
+        with pytest.raises(CommandError, match=f"no active user '{name}'"):
+            run_invoices("--approve", "--as", name)
+    assert Invoice.objects.get().state == "draft"
 
 
 def test_nobody_approves_what_the_command_itself_made_in_its_own_name() -> None:

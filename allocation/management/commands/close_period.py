@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from allocation import period_close
+from allocation.closed_months import MonthIsClosed, refuse_if_closed
 from allocation.domain.readiness import QUESTIONS, Readiness
 from metering.domain.periods import InvalidPeriod, Month
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         try:
             month = Month.parse(options["period"])
             if options["dry_run"]:
+                refuse_if_closed(month)
                 found = period_close.readiness(month, now=now, accept_unexplained=accepted)
                 self._answer(found, as_json=options["json"])
                 return
@@ -42,7 +44,7 @@ class Command(BaseCommand):
         except period_close.NotReady as error:
             self._answer(error.readiness, as_json=options["json"])
             raise CommandError(str(error)) from error
-        except (InvalidPeriod, period_close.CloseRefused) as error:
+        except (InvalidPeriod, MonthIsClosed, period_close.CloseRefused) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(period_close.close_value(close)))
