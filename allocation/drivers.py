@@ -16,11 +16,13 @@ from allocation.domain.pools import DriverQuery
 from allocation.domain.rules import IMPORTED
 from allocation.models import DriverValue
 from metering.domain.cells import Owner
-from metering.domain.money import EXACT
+from metering.domain.money import EXACT, plain
 from metering.domain.periods import Month
 from metering.readings import driver_reading
 
 COLUMNS: Final = ("driver", "cost_centre", "tenant", "value", "valid_from", "valid_to")
+LARGEST: Final = Decimal(10) ** 15
+DECIMALS: Final = 12
 _DRIVERS_LOCK: Final = 0x44524956
 
 
@@ -87,8 +89,13 @@ def read_driver_file(text: TextIO) -> Iterator[tuple[int, DatedValue]]:
         raise InvalidDrivers(
             f"line 1: column {', '.join(missing)} is missing; the columns are {', '.join(COLUMNS)}"
         )
-    for row in rows:
-        yield rows.line_num, _dated_value(rows.line_num, row)
+    try:
+        for row in rows:
+            yield rows.line_num, _dated_value(rows.line_num, row)
+    except csv.Error as error:
+        raise InvalidDrivers(f"line {rows.line_num}: this is no row of CSV: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidDrivers(f"the file is not UTF-8 ({error}); save it as UTF-8") from error
 
 
 def store_drivers(
@@ -144,6 +151,11 @@ def _dated_value(line: int, row: dict[str, str]) -> DatedValue:
     if None in row or None in row.values():
         raise InvalidDrivers(f"line {line}: as many fields are wanted as there are columns")
     cell = {name: (text or "").strip() for name, text in row.items()}
+    for name, text in cell.items():
+        if not text.isprintable():
+            raise InvalidDrivers(
+                f"line {line}: {name} {text!r:.80} holds a character that cannot be seen; remove it"
+            )
     if not cell["driver"] or not cell["cost_centre"]:
         raise InvalidDrivers(f"line {line}: driver and cost_centre must be named")
     try:
@@ -152,6 +164,11 @@ def _dated_value(line: int, row: dict[str, str]) -> DatedValue:
         raise InvalidDrivers(f"line {line}: value {cell['value']!r} is no number") from error
     if not value.is_finite() or value < 0:
         raise InvalidDrivers(f"line {line}: value {value} must be zero or more")
+    if value > LARGEST or int(value.as_tuple().exponent) < -DECIMALS:
+        raise InvalidDrivers(
+            f"line {line}: value {value} is out of all proportion; a driver is at most "
+            f"{plain(LARGEST)} and has at most {DECIMALS} decimals"
+        )
     valid_from = _day(line, "valid_from", cell["valid_from"])
     ends = cell.get("valid_to", "")
     valid_to = _day(line, "valid_to", ends) if ends else None

@@ -129,6 +129,15 @@ def import_file(path: Path) -> ImportedOwners:
 
     Raises `OwnersFileError` naming the line and what to mend.
     """
+    try:
+        return _import(path)
+    except UnicodeDecodeError as error:
+        raise OwnersFileError(f"{path.name} is not UTF-8 ({error}); save it as UTF-8") from error
+    except csv.Error as error:
+        raise OwnersFileError(f"{path.name} is no CSV that can be read: {error}") from error
+
+
+def _import(path: Path) -> ImportedOwners:
     added = rows = 0
     with path.open(encoding="utf-8-sig", newline="") as file, transaction.atomic():
         reader = csv.DictReader(file)
@@ -144,6 +153,7 @@ def import_file(path: Path) -> ImportedOwners:
             if rows > MAX_ROWS:
                 raise OwnersFileError(f"{place}: more than {MAX_ROWS} rows; split the file")
             values = {name: (value or "").strip() for name, value in row.items() if name}
+            _refuse_unseen(values, place)
             try:
                 with transaction.atomic():
                     added += _store(values, place)
@@ -153,6 +163,15 @@ def import_file(path: Path) -> ImportedOwners:
                     f" mapping of the same key, or names an owner that does not exist"
                 ) from error
     return ImportedOwners(rows, added)
+
+
+def _refuse_unseen(row: Mapping[str, str], place: str) -> None:
+    """Control characters and marks of writing direction: what is read is not what is stored."""
+    for column, text in row.items():
+        if not text.isprintable():
+            raise OwnersFileError(
+                f"{place}: {column} {text!r:.80} holds a character that cannot be seen; remove it"
+            )
 
 
 def _store(row: Mapping[str, str], place: str) -> int:
@@ -222,11 +241,18 @@ def _map(
     place: str,
 ) -> int:
     key = str(pseudonym_of(row["key"])) if of == "user" else row["key"]
+    starts = _instant(row.get("valid_from", ""), place)
+    ends = _instant(row.get("valid_to", ""), place)
+    if starts is not None and ends is not None and ends <= starts:
+        raise OwnersFileError(
+            f"{place}: valid_to {row['valid_to']} is not after valid_from {row['valid_from']}; it"
+            " is the first day on which the mapping no longer holds"
+        )
     _, created = model.objects.get_or_create(
         kind=of,
         key=key,
-        valid_from=_instant(row.get("valid_from", ""), place),
-        valid_to=_instant(row.get("valid_to", ""), place),
+        valid_from=starts,
+        valid_to=ends,
         **target,
         defaults={"reason": row.get("reason", "")},
     )

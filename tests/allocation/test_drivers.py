@@ -134,3 +134,21 @@ def test_the_command_answers_and_refuses(tmp_path: Path) -> None:
     path.write_text(HEADER + "seats,cc-a,,x,2026-01-01,\n", encoding="utf-8")
     with pytest.raises(CommandError, match=r"seats\.csv: line 2: value 'x' is no number"):
         call_command("import_drivers", str(path))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("seats,cc-a,,1e400,2026-01-01,", "line 2: value 1E.400 is out of all proportion"),
+        ("seats,cc-a,,1e-400,2026-01-01,", "line 2: value 1E-400 is out of all proportion"),
+        ("seats,cc\0a,,1,2026-01-01,", "line 2: cost_centre .* holds a character"),
+        (f"seats,{'a' * 200_000},,1,2026-01-01,", "this is no row of CSV"),
+    ],
+)
+def test_a_hostile_row_is_refused_by_line(tmp_path: Path, row: str, message: str) -> None:
+    path = tmp_path / "drivers.csv"
+    path.write_text(HEADER + row + "\n")
+    with pytest.raises(CommandError, match=message):
+        call_command("import_drivers", str(path))
+    with pytest.raises(CommandError, match="cannot be read: Is a directory"):
+        call_command("import_drivers", str(tmp_path))

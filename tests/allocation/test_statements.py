@@ -163,3 +163,14 @@ def test_the_page_of_a_run_without_evidence_of_metering_still_adds_up(tmp_path: 
     assert (drawn.total_minor, drawn.unallocated_minor) == (1000, 1000)
     assert [part.pool for part in drawn.unallocated] == ["fees, taxes and adjustments"]
     assert str(OCTOBER) == "2026-10"
+
+
+def test_an_empty_name_is_not_the_whole_company(book: RunBook) -> None:
+    for whose in ("--cost-centre", "--tenant"):
+        with pytest.raises(CommandError, match=f"no {whose[2:].replace('-', ' ')} ''"):
+            printed(whose, "")
+
+
+def test_a_place_that_cannot_be_written_is_said(book: RunBook, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be written: Is a directory"):
+        printed("--out", str(tmp_path))

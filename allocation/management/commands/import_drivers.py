@@ -28,7 +28,9 @@ class Command(BaseCommand):
                 imported = store_drivers(
                     read_driver_file(text), author=options["author"], now=timezone.now()
                 )
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
             raise CommandError(f"{path}: {error}") from error
         if options["json"]:
             self.stdout.write(json.dumps(imported._asdict()))

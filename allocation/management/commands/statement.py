@@ -46,9 +46,16 @@ class Command(BaseCommand):
         except (InvalidPeriod, NothingAllocated, statements.UnknownSubject) as error:
             raise CommandError(str(error)) from error
         if options["out"]:
-            Path(options["out"]).write_text(text, encoding="utf-8", newline="")
+            _write(Path(options["out"]), text)
         else:
             self.stdout.write(text)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _refuse_what_is_not_offered(chosen: str, options: dict[str, Any]) -> None:
@@ -65,9 +72,9 @@ def _refuse_what_is_not_offered(chosen: str, options: dict[str, Any]) -> None:
 
 
 def _subject(book: RunBook, options: dict[str, Any]) -> Subject:
-    if options["cost_centre"]:
+    if options["cost_centre"] is not None:
         return statements.cost_centre_subject(book, options["cost_centre"])
-    if options["tenant"]:
+    if options["tenant"] is not None:
         return statements.tenant_subject(book, options["tenant"])
     return statements.COMPANY
 

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         try:
             month = (
                 Month.parse(options["period"])
-                if options["period"]
+                if options["period"] is not None
                 else Month.of(datetime.now(UTC)).previous()
             )
         except InvalidPeriod as error:

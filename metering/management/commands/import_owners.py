@@ -22,7 +22,9 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             imported = owners.import_file(options["file"])
-        except (owners.OwnersFileError, OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise CommandError(f"{options['file']} cannot be read: {error.strerror}") from error
+        except owners.OwnersFileError as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps({"rows": imported.rows, "added": imported.added}))
