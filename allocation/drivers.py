@@ -22,7 +22,7 @@ from metering.readings import driver_reading
 
 COLUMNS: Final = ("driver", "cost_centre", "tenant", "value", "valid_from", "valid_to")
 LARGEST: Final = Decimal(10) ** 15
-DECIMALS: Final = 12
+DECIMALS: Final = 50
 _DRIVERS_LOCK: Final = 0x44524956
 
 

@@ -23,6 +23,8 @@ APPEND_ONLY: Final = (
     "event_share",
     "event_revision",
     "event_disposition",
+    "seal",
+    "seal_bucket",
 )
 """Tables whose rows are written once: INSERT and SELECT, nothing else."""
 

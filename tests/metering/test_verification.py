@@ -98,7 +98,11 @@ def test_a_tampered_share_is_named(sealed_month: str, owner_connection: psycopg.
             "usage rollup",
             "2026-10-03 12:00",
         ),
-        ("UPDATE cell_rollup SET tenant = 'else' WHERE tenant = 'acme'", "cells of owners", "2026-10-03 unallocated"),
+        (
+            "UPDATE cell_rollup SET tenant = 'else' WHERE tenant = 'acme'",
+            "cells of owners",
+            "2026-10-03 unallocated",
+        ),
         ("UPDATE cell_rollup SET provider_project = 'x'", "cell rollup", "2026-10-03 openai"),
         ("UPDATE cell_rollup SET tier = 'batch'", "cell rollup", "2026-10-03 openai"),
         ("UPDATE user_rollup SET tokens = tokens + 1", "user rollup", "2026-10-03 unallocated"),
@@ -174,6 +178,8 @@ def test_late_usage_is_no_breach_and_resealing_chains(sealed_month: str) -> None
         "UPDATE event_share SET cost = 0",
         "ALTER TABLE usage_event DISABLE TRIGGER ALL",
         "DROP TABLE event_ledger",
+        "UPDATE seal SET root = ''",
+        "DELETE FROM seal_bucket",
     ],
 )
 def test_the_application_may_not_even_try(sealed_month: str, sql: str) -> None:
