@@ -150,7 +150,9 @@ class ParquetTable:
                 "DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]
             ).fetchall()
         except duckdb.Error as error:
-            raise UnreadableTable(f"the file is no readable Parquet file: {error}") from error
+            raise UnreadableTable(
+                f"the file is no readable Parquet file: {_first_line(error)}"
+            ) from error
         self._types = {str(name): str(kind) for name, kind, *_ in described}
         self.names = tuple(self._types)
 
@@ -174,7 +176,7 @@ class ParquetTable:
                 Rejection(
                     place=place,
                     reason="damaged_file",
-                    message=f"the Parquet file cannot be read from here on: {error}",
+                    message=f"the Parquet file cannot be read from here on: {_first_line(error)}",
                 ),
             )
         finally:
@@ -191,6 +193,11 @@ class ParquetTable:
             else:
                 columns.append(quoted)
         return f"SELECT {', '.join(columns)} FROM read_parquet(?)"
+
+
+def _first_line(error: duckdb.Error) -> str:
+    """What DuckDB says is wrong, without the query that it asked."""
+    return str(error).partition("\n")[0]
 
 
 def _with_instants(cells: Sequence[object], zoned: Sequence[int]) -> list[object]:

@@ -126,6 +126,7 @@ FIELDS: Final[Mapping[str, str]] = {
 }
 """The wire's names of the fields that a sender may give → their names here."""
 
+_WIRE: Final = {name: wire for wire, name in FIELDS.items()}
 _decode: Final = msgspec.json.Decoder(NativeEvent).decode
 _set: Final = msgspec.structs.force_setattr
 _become: Final[Callable[[object, type], None]] = cast("Any", object.__dict__["__class__"]).__set__
@@ -248,7 +249,8 @@ def control_character(event: UsageEvent, payload: bytes) -> Problem | None:
     for name, value in texts:
         if value is not None and CONTROL.search(value):
             return Problem(
-                "control_character", f"{name}: {value!r:.80} holds a control character; remove it"
+                "control_character",
+                f"{_WIRE.get(name, name)}: {value!r:.80} holds a control character; remove it",
             )
     return None
 

@@ -309,7 +309,8 @@ def test_parquet_times_without_a_zone(file: Path) -> None:
 
 def test_parquet_that_is_damaged_or_none(file: Path, tmp_path: Path) -> None:
     file.write_bytes(b"PAR1" + b"\0" * 100)
-    with pytest.raises(UnreadableFile, match="no readable Parquet"):
+    with pytest.raises(UnreadableFile, match="no readable Parquet") as told:
         items(file)
+    assert "\n" not in str(told.value)
     with pytest.raises(UnreadableFile, match="rename it"):
         items(tmp_path / "a*.parquet", format="parquet")

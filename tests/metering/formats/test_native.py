@@ -146,6 +146,7 @@ def test_required_fields(name: str) -> None:
     assert refused(**{name: "x" * 201}).reason == "too_long"
     assert refused(**{name: "a\x00b"}).reason == "control_character"
     assert refused(**{name: "a\nb"}).reason == "control_character"
+    assert refused(**{name: "a\nb"}).message.startswith(f"{name}: ")
 
 
 @pytest.mark.parametrize(
