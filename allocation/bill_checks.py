@@ -15,7 +15,7 @@ from allocation.domain.matching import is_metered_kind
 from allocation.models import ProviderBill
 from metering.domain.money import EXACT
 from metering.domain.periods import Month
-from metering.readings import metered_cells
+from metering.readings import day_costs
 
 
 class BillRefused(ValueError):
@@ -60,9 +60,9 @@ def refuse_doubtful(parts: Sequence[BillPart], provider: str, confirmed: Confirm
         costs: dict[str, Decimal] = defaultdict(Decimal)
         days = set(part.days)
         with localcontext(EXACT):
-            for m in metered_cells(part.month.period):
-                comparable = m.cell.day in days and m.currency == part.currency
-                costs[m.cell.provider] += m.cost if m.cost is not None and comparable else 0
+            for metered in day_costs(part.month.period):
+                comparable = metered.day in days and metered.currency == part.currency
+                costs[metered.provider] += metered.cost if comparable else 0
         if costs and provider not in costs and not confirmed.provider:
             raise BillRefused(
                 f"nothing of {provider!r} was metered in {part.month} (metered: "

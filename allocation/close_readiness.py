@@ -17,7 +17,7 @@ from allocation.rule_book import NoSuchRule
 from allocation.run_book import NothingAllocated, current_run
 from metering.domain.money import from_minor, plain
 from metering.domain.periods import Month
-from metering.readings import metered_cells, usage_digest
+from metering.readings import day_costs, usage_digest
 
 
 def readiness(month: Month, *, now: datetime, accept_unexplained: str = "") -> Readiness:
@@ -50,9 +50,9 @@ def _complete(month: Month, bills: Collection[StoredBill]) -> Answer:
     for no bill.
     """
     days: dict[str, set[date]] = defaultdict(set)
-    for reading in metered_cells(month.period):
+    for reading in day_costs(month.period):
         if reading.cost:
-            days[reading.cell.provider].add(reading.cell.day)
+            days[reading.provider].add(reading.day)
     billed: dict[str, set[date]] = defaultdict(set)
     for bill in bills:
         billed[bill.provider].update(bill.days)

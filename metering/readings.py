@@ -8,6 +8,7 @@ in `charged_usage`, the events under a line in `evidence`.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
@@ -64,6 +65,31 @@ def metered_cells(period: Period) -> list[MeteredCell]:
                 cost_centre, tenant, pricing, currency, quantity, cost, events,
             ) in cursor
         ]  # fmt: skip
+
+
+class DayCost(NamedTuple):
+    """What a provider's priced usage of one UTC day should cost in one currency."""
+
+    provider: str
+    day: date
+    currency: str
+    cost: Decimal
+
+
+def day_costs(period: Period) -> list[DayCost]:
+    """Metered cost by provider, UTC day and currency, sorted. Unpriced usage is left out of
+    `cost`, but not out of the days."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT provider, day, currency,"
+            " coalesce(sum(cost) FILTER (WHERE pricing <> 'unpriced'), 0)"
+            f" FROM {CELL.relation()} cells WHERE day >= %s AND day < %s"
+            " GROUP BY 1, 2, 3"
+            " HAVING sum(quantity) <> 0 OR sum(cost) <> 0 OR sum(events) <> 0"
+            " ORDER BY 1, 2, 3",
+            [period.start.date(), period.end.date()],
+        )
+        return [DayCost(*row) for row in cursor]
 
 
 def driver_reading(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,12 +19,14 @@ from allocation.models import AllocationRun
 from allocation.provider_bills import Imported, import_bill
 from metering import owners
 from metering.catalogue import load_book, take_over
+from metering.domain.cells import MeteredCell
 from metering.domain.periods import Month
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Price, UnitPrice
 from metering.domain.usage import UsageEvent
 from metering.ingestion import Books, ingest
 from metering.pricelists.genai_prices import ParsedList
+from metering.readings import DayCost
 
 OCTOBER = Month(2026, 10)
 NOW = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
@@ -111,3 +114,8 @@ def reconcile() -> None:
 
 def run(author: str = ANALYST) -> AllocationRun:
     return allocation_run.run(OCTOBER, rule=None, author=author, now=NOW)
+
+
+def day_costs_of(cells: Iterable[MeteredCell]) -> list[DayCost]:
+    """What metering would answer of these cells; it may name a day more than once."""
+    return [DayCost(m.cell.provider, m.cell.day, m.currency, m.cost or Decimal(0)) for m in cells]

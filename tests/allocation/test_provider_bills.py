@@ -22,6 +22,7 @@ from allocation.models import BillDocument, PeriodClose, ProviderBill, ProviderB
 from allocation.provider_bills import Imported, bill_lines, bills_of, import_bill
 from metering.domain.cells import MeteredCell
 from metering.domain.periods import Month
+from tests.allocation import october
 from tests.allocation.domain.bills import reading
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
@@ -33,7 +34,7 @@ HEADER = "day,model,token_class,quantity,amount,currency\n"
 def metered(monkeypatch: pytest.MonkeyPatch) -> list[MeteredCell]:
     """What metering answers; nothing, until a test says otherwise."""
     cells: list[MeteredCell] = []
-    monkeypatch.setattr(bill_checks, "metered_cells", lambda _period: cells)
+    monkeypatch.setattr(bill_checks, "day_costs", lambda _period: october.day_costs_of(cells))
     return cells
 
 

@@ -61,7 +61,7 @@ def metered(monkeypatch: pytest.MonkeyPatch) -> list[MeteredCell]:
     ]
     monkeypatch.setattr(reconciliation, "metered_cells", lambda _period: cells)
     monkeypatch.setattr(reconciliation, "usage_digest", lambda _period: digest_of(cells))
-    monkeypatch.setattr(bill_checks, "metered_cells", lambda _period: cells)
+    monkeypatch.setattr(bill_checks, "day_costs", lambda _period: october.day_costs_of(cells))
     monkeypatch.setattr(reconciliation, "_unexplained_owner", lambda: "person@example.com")
     return cells
 

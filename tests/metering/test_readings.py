@@ -14,12 +14,21 @@ from metering.domain.periods import Month, Period
 from metering.domain.usage import Share
 from metering.evidence import Selection, event_keys, evidence, evidence_for
 from metering.ingestion import ingest
-from metering.readings import UnknownDriver, driver_reading, features, metered_cells, usage_digest
+from metering.readings import (
+    UnknownDriver,
+    day_costs,
+    driver_reading,
+    features,
+    metered_cells,
+    usage_digest,
+)
 from metering.rollups import NotOnABucket, fold
 from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.parse("2026-10").period
 ACME, GLOBEX = Owner("unallocated", "acme"), Owner("unallocated", "globex")
+
+READINGS = (metered_cells, day_costs, usage_digest, features)
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +44,16 @@ def test_cells_hold_disjoint_classes_with_their_cost() -> None:
     assert unpriced.cost is None
     assert unpriced.quantity == 700
     assert unpriced.events == 1
+
+
+def test_costs_by_day_are_those_of_the_cells() -> None:
+    ingest([call(), call("r2", model="nobody-prices-this")], now=NOW)
+    found = day_costs(OCTOBER)
+    cells = metered_cells(OCTOBER)
+    assert {c[:2] for c in found} == {(c.cell.provider, c.cell.day) for c in cells}
+    assert {c.currency: c.cost for c in found if c.cost} == {
+        "USD": sum(c.cost for c in cells if c.cost is not None)
+    }
 
 
 def test_a_shared_call_counts_for_each_owner_what_it_used() -> None:
@@ -100,11 +119,11 @@ def test_a_cycle_is_cut_at_quarters_of_an_hour() -> None:
 
 def test_folding_changes_no_reading() -> None:
     ingest([call(f"r{i}", user_id=f"u{i}") for i in range(30)], now=NOW)
-    before = (metered_cells(OCTOBER), usage_digest(OCTOBER), features(OCTOBER))
+    before = [read(OCTOBER) for read in READINGS]
     assert fold() == {"usage": 1, "cell": 3, "user": 30}
     assert fold() == {"usage": 0, "cell": 0, "user": 0}
     ingest([call(f"r{i}", user_id=f"u{i}") for i in range(30)], now=NOW)
-    assert (metered_cells(OCTOBER), usage_digest(OCTOBER), features(OCTOBER)) == before
+    assert [read(OCTOBER) for read in READINGS] == before
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
