@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, localcontext
 from typing import NamedTuple
+
+from django.db.models import Q
 
 from allocation.closed_months import MonthIsClosed, refuse_if_closed
 from allocation.domain.bill_lines import BillLine
@@ -38,6 +40,15 @@ class Confirmed(NamedTuple):
 
     unit: bool = False
     provider: bool = False
+
+
+def refuse_future(parts: Sequence[BillPart], now: datetime) -> None:
+    """Raises `BillRefused` for a month that has not begun: its days are mistyped or misread."""
+    for part in parts:
+        if part.month > Month.of(now):
+            raise BillRefused(
+                f"the document bills {part.days[0]}, in a month that has not begun; correct the day"
+            )
 
 
 def refuse_closed(parts: Sequence[BillPart]) -> None:
@@ -94,11 +105,18 @@ def _refuse_currency(part: BillPart, provider: str) -> None:
         )
 
 
-def overlapped_by(part: BillPart, provider: str, replaces: Collection[int]) -> list[int]:
-    """The bills that this part restates. Raises `BillRefused` where it would double one."""
-    active = ProviderBill.objects.filter(
-        provider=provider, account=part.account, month=str(part.month), replacement__isnull=True
-    ).order_by("id")
+def overlapped_by(
+    part: BillPart, provider: str, replaces: Collection[int], sha256: str
+) -> list[int]:
+    """The bills that this part of a document restates: of the same account, or of the very same
+    document under whatever account. Raises `BillRefused` where it would double one."""
+    active = (
+        ProviderBill.objects.filter(
+            provider=provider, month=str(part.month), replacement__isnull=True
+        )
+        .filter(Q(account=part.account) | Q(document__sha256=sha256))
+        .order_by("id")
+    )
     overlapped = [b for b in active if b.id in replaces or set(b.days) & set(part.days)]
     doubled = [b.id for b in overlapped if b.id not in replaces]
     if doubled:
@@ -107,7 +125,7 @@ def overlapped_by(part: BillPart, provider: str, replaces: Collection[int]) -> l
         raise BillRefused(
             f"{provider} {part.month}{account}: bill {named} already speaks for days of this "
             f"bill; replace it (--replaces {doubled[0]}), or give another --account if this is "
-            "another account's bill"
+            "another document, of another account"
         )
     return [b.id for b in overlapped]
 

@@ -166,4 +166,6 @@ def _cut_off(month: Month, run: AllocationRun | None, usage: str, now: datetime)
                 f"allocate again, so that it is counted: manage.py allocate {month}",
             )
         )
-    return Answer("cut_off", tuple(findings), (f"the month ended at {month.period.end:%Y-%m-%d}",))
+    return Answer(
+        "cut_off", tuple(findings), (f"the month ends before {month.period.end:%Y-%m-%d}, UTC",)
+    )

@@ -20,6 +20,7 @@ from allocation.bill_checks import (
     overlapped_by,
     refuse_closed,
     refuse_doubtful,
+    refuse_future,
     refuse_unreplaced,
     sum_of,
 )
@@ -100,9 +101,10 @@ def import_bill(
         if isinstance(parsed, UnreadableBill):
             raise BillRefused(str(parsed))
         parts = _parts(parsed)
+        refuse_future(parts, now)
         refuse_closed(parts)
         refuse_doubtful(parts, terms.provider, confirmed)
-        old = [overlapped_by(part, terms.provider, replaces) for part in parts]
+        old = [overlapped_by(part, terms.provider, replaces, sha256) for part in parts]
         refuse_unreplaced(set(replaces).difference(*old) if old else set(replaces), terms.provider)
         for part, overlapped in zip(parts, old, strict=True):
             bill_id = _store_lines(part)

@@ -7,6 +7,7 @@ again, the digests are taken again from the rows, the division is made again fro
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from hashlib import sha256
 from itertools import zip_longest
 
@@ -74,7 +75,7 @@ def _bill(bill: ProviderBill) -> Iterator[Finding]:
             yield Finding(
                 "bill line",
                 f"{where} line {number}",
-                f"the document says {_said(was)}, the row says {_said(now)}",
+                _difference(was, now),
             )
             return
     if digest_of([line[1:] for line in stored]) != bill.lines_digest:
@@ -90,8 +91,19 @@ def _bill(bill: ProviderBill) -> Iterator[Finding]:
         )
 
 
-def _said(line: BillLine | None) -> str:
-    return "nothing" if line is None else f"{line.description or line.model} {plain(line.amount)}"
+def _difference(was: BillLine | None, now: BillLine | None) -> str:
+    if was is None or now is None:
+        return "the document has no such line" if was is None else "the row is gone"
+    fields = [
+        f"{name} {_text(said)!r}, not {_text(stored)!r}"
+        for name, said, stored in zip(BillLine._fields, was, now, strict=True)
+        if said != stored
+    ]
+    return f"the document says {'; '.join(fields)}"
+
+
+def _text(value: object) -> str:
+    return plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def _run(run: AllocationRun, month: Month) -> Iterator[Finding]:

@@ -28,6 +28,12 @@ APPEND_ONLY: Final = (
 )
 """Tables whose rows are written once: INSERT and SELECT, nothing else."""
 
+FOLDED: Final = ("usage_rollup", "cell_rollup", "user_rollup")
+"""Rollups that tails are folded into: nothing ever leaves them."""
+
+TAILS: Final = ("usage_rollup_tail", "cell_rollup_tail", "user_rollup_tail")
+"""Deltas that are appended, read, and taken out by folding; never changed."""
+
 READ_ONLY: Final = ("django_migrations",)
 """Tables that only the migrator writes."""
 
@@ -68,6 +74,10 @@ def allowed_on(table: str) -> str:
     """The privileges of the application's role on a table, as GRANT spells them."""
     if table in APPEND_ONLY:
         return "SELECT, INSERT"
+    if table in FOLDED:
+        return "SELECT, INSERT, UPDATE"
+    if table in TAILS:
+        return "SELECT, INSERT, DELETE"
     return "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"
 
 

@@ -144,6 +144,22 @@ def test_the_same_bytes_on_other_terms_are_another_reading() -> None:
 
 
 @pytest.mark.django_db
+def test_one_document_counts_once_whatever_account_it_is_given() -> None:
+    raw = b"day,amount,currency\n2026-10-03,1,USD\n"
+    (first,) = take(raw, account="mistyped").bills
+    with pytest.raises(BillRefused, match="already speaks"):
+        take(raw, account="right")
+    take(raw, account="right", replaces=[first.id])
+    assert [(line.account, line.amount) for line in bill_lines(OCTOBER)] == [("right", Decimal(1))]
+
+
+@pytest.mark.django_db
+def test_a_bill_of_a_month_to_come_is_refused() -> None:
+    with pytest.raises(BillRefused, match="has not begun"):
+        take(b"day,amount,currency\n2226-10-03,1,USD\n")
+
+
+@pytest.mark.django_db
 def test_a_document_makes_one_bill_for_each_account_and_month() -> None:
     raw = (
         b"day,account,amount,currency\n"

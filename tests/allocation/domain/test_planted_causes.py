@@ -47,6 +47,8 @@ def test_a_planted_price_is_found_alone(planted: Planted, more: Decimal) -> None
     metered = metering_of(bill)
     spoiled = [x._replace(amount=x.amount + more) if n in where else x for n, x in enumerate(bill)]
     assume(more > Decimal("0.000001"))
+    # A bill none of whose amounts has a sixth decimal reads as one rounded to five.
+    assume(any(x.amount % Decimal("0.00001") for x in spoiled))
     assert causes(spoiled, metered) == {"price_difference": more * len(where)}
 
 
