@@ -7,6 +7,7 @@ from its inputs; invoices from the usage beneath them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from billing.drafts import LineContent, recompute_all, stored_lines
 from billing.models import Invoice
 from metering import verification
 from metering.domain.periods import Month, Period
-from metering.evidence import Selection, evidence_under, received_since
+from metering.evidence import Selection, evidence_under, late_tenants
 from metering.findings import Finding
 
 
@@ -63,6 +64,7 @@ def _invoices(month: Month) -> Iterator[Finding]:
     invoices = list(
         ending.select_related("plan_version", "subscription").order_by("tenant", "cycle_start")
     )
+    late: dict[tuple[Period, datetime], set[str]] = {}
     untouched: list[_Stored] = []
     overtaken: list[_Stored] = []
     for invoice in invoices:
@@ -79,9 +81,10 @@ def _invoices(month: Month) -> Iterator[Finding]:
         if stored.digest != invoice.outputs_digest:
             yield Finding("invoice", stored.where, "its lines are not those it was drafted with")
             continue
-        cycle = Period(invoice.cycle_start, invoice.cycle_end)
-        late = received_since(cycle, invoice.created_at, invoice.tenant)
-        (overtaken if late else untouched).append(stored)
+        drafted = Period(invoice.cycle_start, invoice.cycle_end), invoice.created_at
+        if drafted not in late:
+            late[drafted] = late_tenants(*drafted)
+        (overtaken if invoice.tenant in late[drafted] else untouched).append(stored)
     again = recompute_all([stored.invoice for stored in untouched])
     for stored, (lines, digest) in zip(untouched, again, strict=True):
         if digest != stored.digest:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -71,22 +72,23 @@ class _Gathering:
 
 _MARK: Final = "\x1f"
 _TRAITS: Final = (
-    "tenant, cost_centre, provider, model, coalesce(model_executed, model),"
-    " coalesce(endpoint_tag, ''), data_mode, environment, status, served_from"
+    "provider, model, coalesce(model_executed, model), coalesce(endpoint_tag, ''), data_mode,"
+    " environment, status, served_from"
 )
 # Few columns a row: what is looked at once a kind of call travels as one text, and key and digest
 # as the bytes that are hashed.
 _SELECTED: Final = (
     "uuid_send(event_key) || seal_digest,"
     " coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0),"
+    " concat_ws(E'\\x1f', tenant, cost_centre),"
     " CASE WHEN shares IS NOT NULL THEN"
-    " (SELECT array_agg(ARRAY[s.tenant, s.cost_centre]) FROM event_share s"
-    f" WHERE s.event_key = e.event_key) END, concat_ws(E'\\x1f', {_TRAITS})"
+    " (SELECT array_agg(DISTINCT concat_ws(E'\\x1f', s.tenant, s.cost_centre))"
+    f" FROM event_share s WHERE s.event_key = e.event_key) END, concat_ws(E'\\x1f', {_TRAITS})"
 )
 
 
 class _Traits(NamedTuple):
-    """What selections look at, beside the owners of a shared call's shares."""
+    """What selections look at: an owner of the call, and what the call was."""
 
     tenant: str
     cost_centre: str
@@ -101,22 +103,28 @@ class _Traits(NamedTuple):
 
 
 class _Selected(NamedTuple):
-    """One event: `proof` is key ‖ seal digest, `kind` its traits as one text."""
+    """One event: `proof` is key ‖ seal digest; `owner`, `sharers` (of a shared call) and `call`
+    are its traits as texts."""
 
     proof: bytes
     tokens: int
-    share_owners: list[list[str]] | None
-    kind: str
+    owner: str
+    sharers: list[str] | None
+    call: str
 
     @property
-    def traits(self) -> _Traits:
-        return _Traits(*self.kind.split(_MARK))
+    def owners(self) -> Collection[str]:
+        return (self.owner,) if self.sharers is None else {self.owner, *self.sharers}
+
+
+def _traits(owner: str, call: str) -> _Traits:
+    return _Traits(*owner.split(_MARK), *call.split(_MARK))
 
 
 def event_keys(selection: Selection) -> Iterator[tuple[UUID, bytes]]:
     """The selected events' keys and seal digests, sorted by key, streamed."""
     for row in _candidates([selection]):
-        if _meets(row, selection):
+        if any(_meets(_traits(owner, row.call), selection) for owner in row.owners):
             yield UUID(bytes=row.proof[:16]), row.proof[16:]
 
 
@@ -148,37 +156,38 @@ def evidence_under(lines: Sequence[Sequence[Selection]]) -> list[Evidence]:
 
 
 def _gather(lines: list[tuple[_Gathering, Sequence[Selection]]]) -> None:
-    """One pass. A call is held against the lines of its own tenants only, and which of them it
-    belongs to is decided once for all calls of the same traits."""
+    """One pass. Which lines a call belongs to through one of its owners is decided once for all
+    calls of the same traits, and against the lines of that owner's tenant only."""
     by_tenant: dict[str | None, list[tuple[_Gathering, Sequence[Selection]]]] = {}
     for line in lines:
         tenants = {s.tenant for s in line[1]}
         by_tenant.setdefault(tenants.pop() if len(tenants) == 1 else None, []).append(line)
-    decided: dict[str, list[_Gathering]] = {}
+    decided: dict[tuple[str, str], list[_Gathering]] = {}
     for row in _candidates([s for _, selections in lines for s in selections]):
-        chosen = None if row.share_owners else decided.get(row.kind)
-        if chosen is None:
-            owners = {row.traits.tenant, *(tenant for tenant, _ in row.share_owners or ())}
-            chosen = [
-                one
-                for tenant in (None, *owners)
-                for one, selections in by_tenant.get(tenant, ())
-                if any(_meets(row, s) for s in selections)
-            ]
-            if not row.share_owners:
-                decided[row.kind] = chosen
-        for one in chosen:
+        chosen: dict[int, _Gathering] = {}
+        for owner in row.owners:
+            through = decided.get((owner, row.call))
+            if through is None:
+                traits = _traits(owner, row.call)
+                through = decided[owner, row.call] = [
+                    one
+                    for tenant in (None, traits.tenant)
+                    for one, selections in by_tenant.get(tenant, ())
+                    if any(_meets(traits, s) for s in selections)
+                ]
+            for one in through:
+                chosen[id(one)] = one
+        for one in chosen.values():
             one.add(row)
 
 
-def _meets(row: _Selected, s: Selection) -> bool:
-    traits = row.traits
+def _meets(traits: _Traits, s: Selection) -> bool:
     return (
-        _owns(row, 0, s.tenant)
-        and _owns(row, 1, s.cost_centre)
+        (s.tenant is None or traits.tenant == s.tenant)
+        and (s.cost_centre is None or traits.cost_centre == s.cost_centre)
         and (s.provider is None or traits.provider == s.provider)
         and (s.model_executed is None or traits.model_executed == s.model_executed)
-        and (not s.models or any(fnmatchcase(traits.model, pattern) for pattern in s.models))
+        and (not s.models or _named(traits.model, s.models))
         and (not s.endpoint_tags or traits.endpoint_tag in s.endpoint_tags)
         and (not s.data_modes or traits.data_mode in s.data_modes)
         and (not s.environments or traits.environment in s.environments)
@@ -187,13 +196,9 @@ def _meets(row: _Selected, s: Selection) -> bool:
     )
 
 
-def _owns(row: _Selected, place: int, wanted: str | None) -> bool:
-    """Whether the tenant (place 0) or cost centre (1) owns the call or a share in it."""
-    return (
-        wanted is None
-        or row.traits[place] == wanted
-        or any(owner[place] == wanted for owner in row.share_owners or ())
-    )
+@lru_cache(maxsize=10_000)
+def _named(model: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
 def _candidates(selections: Sequence[Selection]) -> Iterator[_Selected]:
@@ -216,13 +221,15 @@ def _candidates(selections: Sequence[Selection]) -> Iterator[_Selected]:
         yield _Selected(*row)
 
 
-def received_since(period: Period, instant: datetime, tenant: str | None = None) -> int:
-    """How many events of the period (of the tenant) came in after the instant: late usage."""
+def late_tenants(period: Period, instant: datetime) -> set[str]:
+    """The tenants with usage of the period (their own, or a share of a call) that came in after
+    the instant."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM usage_event WHERE occurred_at >= %(start)s"
-            " AND occurred_at < %(end)s AND received_at > %(instant)s"
-            " AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s OR shares IS NOT NULL)",
-            {"start": period.start, "end": period.end, "instant": instant, "tenant": tenant},
+            "WITH late AS (SELECT event_key, tenant FROM usage_event WHERE occurred_at >= %(start)s"
+            "  AND occurred_at < %(end)s AND received_at > %(instant)s)"
+            " SELECT tenant FROM late UNION SELECT s.tenant FROM event_share s JOIN late"
+            " ON late.event_key = s.event_key",
+            {"start": period.start, "end": period.end, "instant": instant},
         )
-        return int(cursor.fetchone()[0])
+        return {tenant for (tenant,) in cursor.fetchall()}
