@@ -6,7 +6,7 @@ where the first was a rollup) and yields a `Finding` for each difference, at mos
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from django.db import connection
@@ -38,14 +38,26 @@ def _sha256(text: str) -> str:
     return f"sha256(convert_to({text}, 'UTF8'))"
 
 
-def check_month(month: Month) -> Iterator[Finding]:
-    """All of metering's checks over one UTC month."""
+def checks(month: Month) -> tuple[Callable[[], Iterator[Finding]], ...]:
+    """Metering's checks over one UTC month; none depends on another."""
     period = month.period
-    yield from _digests(period)
-    yield from _ledger(period)
-    yield from _lines(period)
-    yield from rollup_verification.check(period)
-    yield from _price_rows(period)
+    return (
+        lambda: rollup_verification.check(period),
+        lambda: _seals(month),
+        lambda: _digests(period),
+        lambda: _lines(period),
+        lambda: _price_rows(period),
+        lambda: _ledger(period),
+    )
+
+
+def check_month(month: Month) -> Iterator[Finding]:
+    """All of metering's checks over one UTC month, one after the other."""
+    for check in checks(month):
+        yield from check()
+
+
+def _seals(month: Month) -> Iterator[Finding]:
     for found in seals.broken(month):
         yield Finding(f"seal of the {found.book} book", str(month), found.what)
 

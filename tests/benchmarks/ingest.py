@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,12 +100,13 @@ def memory() -> Iterator[Measured]:
 
 def _peak_kib(events: int) -> int:
     with usage_file(events) as path, own_database() as name:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.import_child", name, path]
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.import_child", name, path],
+            check=True,
+            capture_output=True,
+            text=True,
         )
-        _, status, used = os.wait4(child.pid, 0)
-        assert status == 0, "the import failed"
-        return used.ru_maxrss
+        return int(done.stdout)
 
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {"ingest.batch": batch, "ingest.memory": memory}
