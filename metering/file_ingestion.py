@@ -25,7 +25,8 @@ import django
 import msgspec
 from django.db import connection, connections
 
-from metering.ingestion import Books, IngestResult, Intake, Outcome
+from metering.ingestion import Books, Intake
+from metering.outcomes import IngestResult, Outcome
 from metering.usage_files import Unit, UnitParser, UsageFile
 
 BLOCK: Final = 5_000

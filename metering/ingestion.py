@@ -11,14 +11,12 @@ deadlocking; where PostgreSQL asks for a retry all the same, there are at most `
 
 from __future__ import annotations
 
-import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from django.conf import settings
@@ -39,57 +37,13 @@ from metering.event_rows import (
     instant_text,
     prepare,
 )
+from metering.outcomes import IngestResult, Outcome
+from metering.pseudonyms import Pseudonyms
 from metering.rollups import append_deltas
 
 ATTEMPTS: Final = 4
-KEPT_OUTCOMES: Final = 1_000
-PSEUDONYM_CACHE: Final = 100_000
 _INPUT: Final = COUNTS.index("input_tokens")
 _OUTPUT: Final = COUNTS.index("output_tokens")
-
-OutcomeKind = Literal["accepted", "duplicate", "amended", "conflict", "rejected"]
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What became of one event of a batch. `index` counts from 0 in the order of sending."""
-
-    index: int
-    outcome: OutcomeKind
-    key: str | None = None
-    reason: str | None = None
-    message: str | None = None
-    place: str | None = None
-
-
-@dataclass
-class IngestResult:
-    """Counts of all outcomes, and the outcomes that need a look (at most `KEPT_OUTCOMES`)."""
-
-    accepted: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    amended: int = 0
-    rejected: int = 0
-    problems: list[Outcome] = field(default_factory=list)
-
-    @property
-    def total(self) -> int:
-        return self.accepted + self.duplicates + self.conflicts + self.amended + self.rejected
-
-    def count(self, outcome: Outcome) -> None:
-        match outcome.outcome:
-            case "accepted":
-                self.accepted += 1
-            case "duplicate":
-                self.duplicates += 1
-            case "amended":
-                self.amended += 1
-            case "conflict":
-                self.conflicts += 1
-            case "rejected":
-                self.rejected += 1
-        if outcome.outcome in ("conflict", "rejected") and len(self.problems) < KEPT_OUTCOMES:
-            self.problems.append(outcome)
 
 
 @dataclass(frozen=True)
@@ -109,44 +63,6 @@ class Books:
             hash_key=settings.IDENTITY_HASH_KEY.encode(),
             horizon=timedelta(days=settings.LEDGER_HORIZON_DAYS),
         )
-
-
-class Pseudonyms:
-    """The pseudonyms met by one stream, so that a user is looked up once. Bounded."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[bytes, str] = OrderedDict()
-
-    def of(self, lookup_hashes: Iterable[bytes]) -> dict[bytes, str]:
-        """Find or make the pseudonym of each hash. Called inside the batch's transaction."""
-        wanted = set(lookup_hashes)
-        found = {h: self._known[h] for h in wanted if h in self._known}
-        missing = sorted(wanted.difference(found))
-        if missing:
-            wanted_hex = bulk.array([h.hex() for h in missing])
-            with bulk.cursor() as cursor:
-                cursor.execute(
-                    "INSERT INTO user_identity (lookup_hash, pseudonym, created_at)"
-                    " SELECT decode(h, 'hex'), p, now()"
-                    " FROM unnest(%s::text[], %s::uuid[]) AS t(h, p)"
-                    " WHERE NOT EXISTS (SELECT FROM user_identity known"
-                    "  WHERE known.lookup_hash = decode(t.h, 'hex'))"
-                    " ON CONFLICT DO NOTHING",
-                    [wanted_hex, bulk.array([str(uuid.uuid4()) for _ in missing])],
-                )
-                cursor.execute(
-                    "SELECT lookup_hash, pseudonym::text FROM user_identity WHERE lookup_hash IN"
-                    " (SELECT decode(h, 'hex') FROM unnest(%s::text[]) AS t(h))",
-                    [wanted_hex],
-                )
-                found.update((bytes(h), pseudonym) for h, pseudonym in cursor.fetchall())
-        return found
-
-    def remember(self, found: dict[bytes, str]) -> None:
-        """Keep what a committed batch found; a rolled-back pseudonym must not be remembered."""
-        self._known.update(found)
-        while len(self._known) > PSEUDONYM_CACHE:
-            self._known.popitem(last=False)
 
 
 Prepared = PreparedEvent | Rejection | UsageEvent

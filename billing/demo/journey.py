@@ -29,7 +29,7 @@ from billing.verify import verify
 from metering import catalogue, owners, usage_files
 from metering.domain.periods import Month
 from metering.file_ingestion import ingest_file
-from metering.ingestion import IngestResult
+from metering.outcomes import IngestResult
 
 PREPARER: Final = "preparer"
 APPROVER: Final = "approver"

@@ -13,7 +13,7 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metering import ingestion
+from metering import ingestion, outcomes
 from metering.domain.periods import Month
 from metering.domain.usage import Rejection, Share, UsageEvent
 from metering.ingestion import Books, ingest, ingest_stream
@@ -265,7 +265,7 @@ def test_problems_are_kept_up_to_a_bound_and_told_in_full() -> None:
     bad = (Rejection(place=f"line {i}", reason="malformed", message="x") for i in range(1500))
     result = ingest_stream(bad, now=NOW, on_outcome=lambda o: heard.append(o.index))
     assert result.rejected == 1500
-    assert len(result.problems) == ingestion.KEPT_OUTCOMES
+    assert len(result.problems) == outcomes.KEPT_OUTCOMES
     assert heard == list(range(1500))
 
 

@@ -31,7 +31,8 @@ from metering.charged_usage import charged_usage
 from metering.domain.money import settle
 from metering.domain.periods import Month
 from metering.formats import native
-from metering.ingestion import IngestResult, ingest_stream
+from metering.ingestion import ingest_stream
+from metering.outcomes import IngestResult
 from metering.readings import metered_cells
 from tests.scenarios.traces import (
     as_calls,

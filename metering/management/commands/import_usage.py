@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from metering.file_ingestion import WorkerDied, ingest_file
-from metering.ingestion import IngestResult, Outcome
+from metering.outcomes import IngestResult, Outcome
 from metering.usage_files import FORMATS, UnreadableFile, UsageFile, open_usage
 
 SHOWN: Final = 10

@@ -1,0 +1,50 @@
+"""The random pseudonyms under which users are stored, looked up by keyed hash."""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+from metering import bulk
+
+PSEUDONYM_CACHE: Final = 100_000
+
+
+class Pseudonyms:
+    """The pseudonyms met by one stream, so that a user is looked up once. Bounded."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+
+    def of(self, lookup_hashes: Iterable[bytes]) -> dict[bytes, str]:
+        """Find or make the pseudonym of each hash. Called inside the batch's transaction."""
+        wanted = set(lookup_hashes)
+        found = {h: self._known[h] for h in wanted if h in self._known}
+        missing = sorted(wanted.difference(found))
+        if missing:
+            wanted_hex = bulk.array([h.hex() for h in missing])
+            with bulk.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO user_identity (lookup_hash, pseudonym, created_at)"
+                    " SELECT decode(h, 'hex'), p, now()"
+                    " FROM unnest(%s::text[], %s::uuid[]) AS t(h, p)"
+                    " WHERE NOT EXISTS (SELECT FROM user_identity known"
+                    "  WHERE known.lookup_hash = decode(t.h, 'hex'))"
+                    " ON CONFLICT DO NOTHING",
+                    [wanted_hex, bulk.array([str(uuid.uuid4()) for _ in missing])],
+                )
+                cursor.execute(
+                    "SELECT lookup_hash, pseudonym::text FROM user_identity WHERE lookup_hash IN"
+                    " (SELECT decode(h, 'hex') FROM unnest(%s::text[]) AS t(h))",
+                    [wanted_hex],
+                )
+                found.update((bytes(h), pseudonym) for h, pseudonym in cursor.fetchall())
+        return found
+
+    def remember(self, found: dict[bytes, str]) -> None:
+        """Keep what a committed batch found; a rolled-back pseudonym must not be remembered."""
+        self._known.update(found)
+        while len(self._known) > PSEUDONYM_CACHE:
+            self._known.popitem(last=False)
