@@ -37,18 +37,26 @@ class Bucket(NamedTuple):
         return f"{self.tenant}|{hour}|{self.events}|{self.digest}"
 
 
-def buckets(month: Month, book: str, as_of: datetime | None = None) -> list[Bucket]:
-    """The buckets of a month as its events stand (or stood at an instant), sorted by tenant and
-    hour."""
+def buckets(month: Month, as_of: datetime | None = None) -> dict[str, list[Bucket]]:
+    """Each book's buckets of a month as its events stand (or stood at an instant), sorted by
+    tenant and hour, in one pass over the events."""
     events, parameters = current(month.period, as_of)
+    digests = ", ".join(
+        f"encode(sha256(string_agg(uuid_send(event_key) || {column}, ''::bytea"
+        " ORDER BY event_key)), 'hex')"
+        for column in BOOKS.values()
+    )
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT tenant, date_trunc('hour', occurred_at, 'UTC'), count(*), encode(sha256("
-            f" string_agg(uuid_send(event_key) || {BOOKS[book]}, ''::bytea ORDER BY event_key)"
-            f"), 'hex') FROM {events} e GROUP BY 1, 2 ORDER BY tenant COLLATE \"C\", 2",
+            f"SELECT tenant, date_trunc('hour', occurred_at, 'UTC'), count(*), {digests}"
+            f' FROM {events} e GROUP BY 1, 2 ORDER BY tenant COLLATE "C", 2',
             parameters,
         )
-        return [Bucket(*row) for row in cursor]
+        found: dict[str, list[Bucket]] = {book: [] for book in BOOKS}
+        for tenant, hour_at, count, *of_books in cursor:
+            for book, digest in zip(BOOKS, of_books, strict=True):
+                found[book].append(Bucket(tenant, hour_at, count, digest))
+        return found
 
 
 def root_of(found: list[Bucket], previous_root: str) -> str:
@@ -68,8 +76,7 @@ def seal(month: Month, *, now: datetime) -> list[Seal]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEAL_LOCK])
-        for book in BOOKS:
-            found = buckets(month, book, now)
+        for book, found in buckets(month, now).items():
             newest = _newest(book, month)
             if newest is not None and newest.root == root_of(found, newest.previous_root):
                 made.append(newest)
@@ -118,6 +125,7 @@ class BrokenSeal(NamedTuple):
 def broken(month: Month) -> Iterator[BrokenSeal]:
     """Compare the month's newest seals with its events as they counted when it was sealed (usage
     that came in later is late, not a breach); nothing if all hold or if it was never sealed."""
+    as_sealed: dict[datetime, dict[str, list[Bucket]]] = {}
     for book in BOOKS:
         newest = _newest(book, month)
         if newest is None:
@@ -127,7 +135,9 @@ def broken(month: Month) -> Iterator[BrokenSeal]:
             yield BrokenSeal(book, f"the chain is broken before the seal of {month}")
         rows = newest.buckets.values_list("tenant", "hour_at", "events", "digest")
         sealed = {(bucket.tenant, bucket.hour_at): bucket for bucket in (Bucket(*r) for r in rows)}
-        now_found = buckets(month, book, newest.sealed_at)
+        if newest.sealed_at not in as_sealed:
+            as_sealed[newest.sealed_at] = buckets(month, newest.sealed_at)
+        now_found = as_sealed[newest.sealed_at][book]
         if newest.root != root_of(
             sorted(sealed.values(), key=lambda b: (b.tenant.encode(), b.hour_at)),
             newest.previous_root,
