@@ -93,28 +93,6 @@ class UsageFile:
         return map(self.parse, self.units)
 
 
-def parse_file(
-    path: Path,
-    *,
-    source: str,
-    received_at: datetime,
-    format: Format | None = None,
-    column_map: Mapping[str, str] | None = None,
-    naive_utc: bool = False,
-) -> Iterator[UsageEvent | Rejection]:
-    """One event or rejection per line or row, in the file's order. Raises `UnreadableFile` at
-    once, not at the first item. Arguments as `open_usage` has them."""
-    opened = open_usage(
-        path,
-        source=source,
-        received_at=received_at,
-        format=format,
-        column_map=column_map,
-        naive_utc=naive_utc,
-    )
-    return (item for _, item in opened.items)
-
-
 def open_usage(
     path: Path,
     *,

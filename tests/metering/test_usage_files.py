@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from metering import usage_files, usage_lines
 from metering.domain.usage import Rejection, UsageEvent
-from metering.usage_files import Item, UnreadableFile, guess_format, open_usage, parse_file
+from metering.usage_files import Item, UnreadableFile, guess_format, open_usage
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -175,10 +175,10 @@ def test_a_column_map_is_for_tables(file: Path) -> None:
         open_usage(file, source="file", received_at=NOW, column_map={"model": "Model"})
 
 
-def test_parse_file_says_at_once_that_a_file_is_unfit(file: Path) -> None:
+def test_an_unfit_file_is_told_of_at_once(file: Path) -> None:
     file.write_bytes(b"a,b\n1,2\n")
     with pytest.raises(UnreadableFile, match="externalRequestId"):
-        parse_file(file, source="file", received_at=NOW, format="csv")
+        open_usage(file, source="file", received_at=NOW, format="csv")
 
 
 HEADER = "externalRequestId,provider,model,inputTokens,Remark\r\n"
