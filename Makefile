@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 SOURCES := config metering allocation billing tests manage.py
 
-.PHONY: help demo test test-outside check bench lock clean install-base install-dev
+.PHONY: help demo test test-outside check bench lock clean install-base install-dev install-outside
 
 help: ## the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -21,7 +21,7 @@ demo: install-base ## a month of usage from ingest to invoice (USAGE=file BILL=f
 test: install-dev ## the test suite
 	@$(PYTHON) -m pytest -n 2 -q -m "not outside"
 
-test-outside: install-dev ## the tests that need the outside's own software
+test-outside: install-outside ## the tests that need the outside's own software
 	@$(PYTHON) -m pytest -q -m outside || { code=$$?; [ $$code -eq 5 ] && echo "no such tests"; }
 
 check: install-dev ## format, lint, types, import rules, migrations
@@ -36,7 +36,7 @@ bench: install-dev ## the benchmarks (ONLY=prefix, SCALE=1)
 	@ONLY='$(ONLY)' SCALE='$(SCALE)' $(PYTHON) -m tests.benchmarks
 
 lock: ## resolve requirements/*.in anew (needs uv)
-	@for name in base dev; do uv pip compile --quiet --universal --generate-hashes --no-annotate \
+	@for name in base dev outside; do uv pip compile --quiet --universal --generate-hashes --no-annotate \
 	  --no-header --no-emit-index-url --python-version 3.11 \
 	  -o requirements/$$name.txt requirements/$$name.in; done
 
@@ -49,3 +49,6 @@ install-base:
 
 install-dev:
 	@requirements/install.sh dev
+
+install-outside:
+	@requirements/install.sh outside

@@ -52,17 +52,16 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
     rm -rf .venv
     make_venv "$(find_python)"
 fi
-wanted=$(fingerprint "$lock")
-# What dev.txt installs contains what base.txt does, both being locked together.
-for stamp in ".venv/.installed-$name" .venv/.installed-dev; do
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] || {
-        [ "$stamp" = .venv/.installed-dev ] \
-            && [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint requirements/dev.txt)" ]
-    }; then
+# Each lock contains the one before it, all being locked together.
+locks=(base dev outside)
+while [ "${locks[0]}" != "$name" ]; do locks=("${locks[@]:1}"); done
+for larger in "${locks[@]}"; do
+    stamp=.venv/.installed-$larger
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint "requirements/$larger.txt")" ]; then
         exit 0
     fi
 done
 echo "installing $lock into .venv"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
     --require-hashes -r "$lock"
-echo "$wanted" > ".venv/.installed-$name"
+fingerprint "$lock" > ".venv/.installed-$name"
