@@ -4,6 +4,7 @@ The big tables (events, ledger, shares, revisions, dispositions, rollups) are wr
 read by SQL; they have no model here. Migration `0002_events` lays them out.
 """
 
+from metering.models.api_keys import ApiKey
 from metering.models.owners import (
     CostCentre,
     OwnerMapping,
@@ -18,6 +19,7 @@ from metering.models.prices import PriceListImport, PriceRow
 from metering.models.seals import Seal, SealBucket
 
 __all__ = [
+    "ApiKey",
     "CostCentre",
     "OwnerMapping",
     "PriceListImport",

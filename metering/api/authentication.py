@@ -1,0 +1,82 @@
+"""Who is asking: the API key of a request, for plain views and for Django REST framework."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from metering.api_keys import KeyFacts, KeyRefused, authenticate
+
+
+def secret_of(request: HttpRequest | Request) -> str | None:
+    """The secret in `Authorization: Bearer …` or `X-API-Key`; `None` if there is neither.
+
+    Raises `KeyRefused` where the header cannot carry a key, or where the two headers disagree:
+    which of them is meant must not depend on who reads it.
+    """
+    bearer = None
+    authorization = request.headers.get("Authorization")
+    if authorization is not None:
+        kind, _, bearer = authorization.strip().partition(" ")
+        bearer = bearer.strip()
+        if kind.lower() != "bearer" or not bearer:
+            raise KeyRefused(
+                "no_key", "the Authorization header carries no API key; write it as Bearer <key>"
+            )
+    sent = request.headers.get("X-API-Key")
+    key = sent.strip() if sent is not None else None
+    if bearer and key and bearer != key:
+        raise KeyRefused("no_key", "Authorization and X-API-Key carry different keys; send one")
+    return bearer or key or None
+
+
+def key_of(request: HttpRequest, scope: str) -> KeyFacts:
+    """The request's key, if it is good for the scope. Raises `KeyRefused`."""
+    secret = secret_of(request)
+    if secret is None:
+        raise KeyRefused(
+            "no_key", "this needs an API key: send it as Authorization: Bearer <key> or X-API-Key"
+        )
+    return authenticate(secret, scope, datetime.now(UTC))
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`request.auth` is the key's `KeyFacts`; there is no user, since a key is nobody's hands.
+
+    What a key may do here is a permission's question (`has_scope`), so any live key passes.
+    """
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, KeyFacts] | None:
+        secret = secret_of(request)
+        if secret is None:
+            return None
+        return AnonymousUser(), authenticate(secret, None, datetime.now(UTC))
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - the framework's
+        return 'Bearer realm="apportion"'
+
+
+def has_scope(*scopes: str) -> type[BasePermission]:
+    """A permission that lets API keys with one of these scopes in, and nobody else."""
+
+    class HasScope(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
+            key: Any = request.auth
+            if not isinstance(key, KeyFacts):
+                return False
+            if key.scope not in scopes:
+                raise KeyRefused(
+                    "wrong_scope",
+                    f"the API key {key.name!r} has the scope {key.scope}; this needs a key with"
+                    f" the scope {' or '.join(scopes)}",
+                )
+            return True
+
+    return HasScope

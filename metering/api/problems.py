@@ -1,0 +1,109 @@
+"""Errors as `application/problem+json` (RFC 9457): one shape for all of them.
+
+`type` is stable (`urn:apportion:problem:` and a name that programs can branch on); `title` says
+what kind of thing went wrong, `detail` what went wrong this time and how to mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.views import set_rollback
+
+from metering.api_keys import KeyRefused
+
+CONTENT_TYPE: Final = "application/problem+json"
+_URN: Final = "urn:apportion:problem:"
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+
+
+def problem(
+    status: int,
+    type: str,  # noqa: A002 - the member's name in RFC 9457
+    title: str,
+    detail: str,
+    **more: object,
+) -> HttpResponse:
+    """The response; `type` is the name alone (`malformed-json`), `more` are further members."""
+    body = {"type": _URN + type, "title": title, "status": status, "detail": detail, **more}
+    return HttpResponse(_encode(body), status=status, content_type=CONTENT_TYPE)
+
+
+def key_refused(refused: KeyRefused) -> HttpResponse:
+    """401 with a challenge, or 403, with the reason in `type`."""
+    title = "Not allowed with this key" if refused.status == HTTPStatus.FORBIDDEN else "No access"
+    response = problem(refused.status, refused.reason.replace("_", "-"), title, refused.detail)
+    if refused.status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = 'Bearer realm="apportion"'
+    return response
+
+
+def method_not_allowed(request: HttpRequest, *allowed: str) -> HttpResponse:
+    response = problem(
+        405,
+        "method-not-allowed",
+        "Method not allowed",
+        f"{request.method} is not understood here; send {' or '.join(allowed)}",
+    )
+    response["Allow"] = ", ".join(allowed)
+    return response
+
+
+def handle(
+    error: Exception,
+    context: Mapping[str, Any],  # noqa: ARG001 - the framework's
+) -> HttpResponse | None:
+    """Django REST framework's exception handler: its errors, and refused keys, as problems."""
+    if isinstance(error, KeyRefused):
+        set_rollback()
+        return key_refused(error)
+    if isinstance(error, Http404):
+        error = exceptions.NotFound(str(error) or None)
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied(str(error) or None)
+    if not isinstance(error, exceptions.APIException):
+        return None
+    set_rollback()
+    response = _of_framework(error)
+    for name, value in _headers(error).items():
+        response[name] = value
+    return response
+
+
+def _of_framework(error: exceptions.APIException) -> HttpResponse:
+    code = error.default_code.replace("_", "-")
+    title = HTTPStatus(error.status_code).phrase
+    if isinstance(error.detail, str):
+        return problem(error.status_code, code, title, str(error.detail))
+    return problem(
+        error.status_code,
+        code,
+        title,
+        "some of what was sent is not valid; `errors` names each field",
+        errors=_plain(error.detail),
+    )
+
+
+def _plain(detail: object) -> object:
+    if isinstance(detail, Mapping):
+        return {str(name): _plain(value) for name, value in detail.items()}
+    if isinstance(detail, list | tuple):
+        return [_plain(value) for value in detail]
+    return str(detail)
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    challenge = getattr(error, "auth_header", None)
+    if challenge:
+        headers["WWW-Authenticate"] = str(challenge)
+    wait = getattr(error, "wait", None)
+    if wait:
+        headers["Retry-After"] = str(int(wait))
+    return headers
