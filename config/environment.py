@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,33 @@ Database = dict[str, Any]
 """One entry of Django's DATABASES."""
 
 
+class Https(StrEnum):
+    """Who ends TLS."""
+
+    PROXY = "proxy"
+    DIRECT = "direct"
+    OFF = "off"
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    JSON = "json"
+    PLAIN = "plain"
+
+
+class LogLevel(StrEnum):
+    """From which level on the log is written."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
 @dataclass(frozen=True)
 class Environment:
     """What the operator decided. Each attribute is one row of the settings' documentation."""
@@ -43,6 +71,22 @@ class Environment:
     every returning user gets a new pseudonym, so it is generated once and then never changed."""
     allowed_hosts: tuple[str, ...]
     """ALLOWED_HOSTS: host names that the web answers to, separated by commas."""
+    https: Https
+    """HTTPS: `proxy` where a proxy in front ends TLS, sets `X-Forwarded-Proto` and strips what
+    clients send under that name; `direct` where granian ends it; `off` for plain HTTP, on
+    localhost only. Default `proxy` where DATABASE_URL is set, else `off`."""
+    hsts_seconds: int
+    """HSTS_SECONDS: for how long a browser that came over HTTPS insists on it. Default a year."""
+    csrf_trusted_origins: tuple[str, ...]
+    """CSRF_TRUSTED_ORIGINS: origins like https://books.example.com, separated by commas, needed
+    only where the proxy changes the Host header. Default none."""
+    static_root: Path | None
+    """STATIC_ROOT: where `manage.py collectstatic` put the pages' pictures, styles and scripts.
+    Default: each is served from the package that it came with."""
+    log_format: LogFormat
+    """LOG_FORMAT: `json` or `plain`. Default `json` where DATABASE_URL is set, else `plain`."""
+    log_level: LogLevel
+    """LOG_LEVEL: DEBUG, INFO, WARNING or ERROR. Default INFO."""
     application_database: Database
     """DATABASE_URL: the application's role, which owns nothing. Default: embedded."""
     migrator_database: Database
@@ -69,6 +113,12 @@ VARIABLES: Final = (
     "SECRET_KEY",
     "IDENTITY_HASH_KEY",
     "ALLOWED_HOSTS",
+    "HTTPS",
+    "HSTS_SECONDS",
+    "CSRF_TRUSTED_ORIGINS",
+    "STATIC_ROOT",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
     "DATABASE_URL",
     "MIGRATION_DATABASE_URL",
     "REDIS_URL",
@@ -100,12 +150,21 @@ def read(variables: Mapping[str, str] | None = None) -> Environment:
         )
     keys = _keys(env, places.var, may_generate=debug or not database_url)
     embedded = not database_url
+    served = not (embedded or debug)
     database: str = env.str("APPORTION_DATABASE", default=APPLICATION)
     return Environment(
         debug=debug,
         secret_key=keys["SECRET_KEY"],
         identity_hash_key=keys["IDENTITY_HASH_KEY"],
         allowed_hosts=tuple(env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])),
+        https=_choice(env, "HTTPS", Https, Https.PROXY if served else Https.OFF),
+        hsts_seconds=_positive(env, "HSTS_SECONDS", 365 * 24 * 3600),
+        csrf_trusted_origins=_origins(env),
+        static_root=Path(env.str("STATIC_ROOT")) if "STATIC_ROOT" in env.ENVIRON else None,
+        log_format=_choice(
+            env, "LOG_FORMAT", LogFormat, LogFormat.JSON if served else LogFormat.PLAIN
+        ),
+        log_level=_choice(env, "LOG_LEVEL", LogLevel, LogLevel.INFO),
         application_database=(
             _embedded(places, APPLICATION, database)
             if embedded
@@ -161,6 +220,25 @@ def _served(name: str, url: str) -> Database:
     database: Database = environ.Env.db_url_config(url)
     database["HOST"] = unquote(database["HOST"])
     return database
+
+
+def _choice(env: environ.Env, name: str, choices: type[_Choice], default: _Choice) -> _Choice:
+    written: str = env.str(name, default=default.value)
+    for choice in choices:
+        if choice.value.casefold() == written.casefold():
+            return choice
+    raise ImproperlyConfigured(f"{name} is {written!r}; it must be one of {', '.join(choices)}")
+
+
+def _origins(env: environ.Env) -> tuple[str, ...]:
+    origins: tuple[str, ...] = tuple(env.list("CSRF_TRUSTED_ORIGINS", default=[]))
+    for origin in origins:
+        if not origin.startswith(("https://", "http://")):
+            raise ImproperlyConfigured(
+                f"CSRF_TRUSTED_ORIGINS has {origin!r}; write it with its scheme, like "
+                "https://books.example.com"
+            )
+    return origins
 
 
 def _positive(env: environ.Env, name: str, default: int) -> int:

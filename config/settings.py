@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from config.environment import read
+from config.environment import Https, read
+from config.logs import logging_settings
 
 ENVIRONMENT: Final = read()
 
@@ -58,7 +59,32 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "static/"
-STATIC_ROOT = ENVIRONMENT.embedded.var / "static"
+STATIC_ROOT = ENVIRONMENT.static_root
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if STATIC_ROOT is None
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+HTTPS = ENVIRONMENT.https is not Https.OFF
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.https is Https.PROXY else None
+)
+SECURE_HSTS_SECONDS = ENVIRONMENT.hsts_seconds if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.csrf_trusted_origins)
+SILENCED_SYSTEM_CHECKS = [
+    "security.W021",  # preloading HSTS is for the owner of the whole domain to decide
+]
+
+LOGGING = logging_settings(ENVIRONMENT.log_format, ENVIRONMENT.log_level)
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": ENVIRONMENT.application_database,
@@ -81,6 +107,7 @@ COMPANY_TIME_ZONE = ENVIRONMENT.company_time_zone
 DEFAULT_CURRENCY = COMPANY_CURRENCY
 
 REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "metering.api.problems.handle",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],

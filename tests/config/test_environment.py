@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config.embedded.places import LONGEST_SOCKET_PATH, POSTGRES_SOCKET, Places
-from config.environment import ROOT, VARIABLES, read
+from config.environment import ROOT, VARIABLES, Https, LogFormat, read
 
 SERVED = {"DATABASE_URL": "postgres://app:p%40ss@db:5433/books"}
 KEYS = {"SECRET_KEY": "s" * 50, "IDENTITY_HASH_KEY": "i" * 50}
@@ -38,6 +38,14 @@ def test_one_address_serves_both_roles_if_only_one_is_given() -> None:
     assert not environment.embeds_postgres
 
 
+def test_https_is_expected_of_a_server_and_not_of_a_laptop(tmp_path: Path) -> None:
+    laptop = read({"APPORTION_VAR": str(tmp_path)})
+    assert (laptop.https, laptop.log_format) == (Https.OFF, LogFormat.PLAIN)
+    server = read({**SERVED, **KEYS})
+    assert (server.https, server.log_format) == (Https.PROXY, LogFormat.JSON)
+    assert read({**SERVED, **KEYS, "HTTPS": "direct"}).https is Https.DIRECT
+
+
 def test_a_socket_folder_can_be_a_host() -> None:
     given = {"DATABASE_URL": "postgres://apportion@%2Fvar%2Frun/apportion"}
     assert read({**given, **KEYS}).application_database["HOST"] == "/var/run"
@@ -50,6 +58,9 @@ def test_a_socket_folder_can_be_a_host() -> None:
         ({"DATABASE_URL": "mysql://a@b/c", **KEYS}, "PostgreSQL is the only database"),
         ({"LEDGER_HORIZON_DAYS": "0"}, "LEDGER_HORIZON_DAYS"),
         ({"COMPANY_TIME_ZONE": "Mars/Olympus"}, "IANA zone"),
+        ({"HTTPS": "yes"}, "HTTPS is 'yes'; it must be one of proxy, direct, off"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL is 'loud'"),
+        ({"CSRF_TRUSTED_ORIGINS": "books.example.com"}, "with its scheme"),
     ],
 )
 def test_what_cannot_work_is_refused(variables: dict[str, str], named: str, tmp_path: Path) -> None:
