@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -53,23 +53,32 @@ class Evidence:
 
 
 class _Gathering:
-    """Evidence while it is being gathered."""
+    """Evidence while it is being gathered; what is to be hashed waits until it is worth a call."""
 
-    __slots__ = ("_digest", "count", "tokens")
+    __slots__ = ("_digest", "_waiting", "count", "tokens")
 
     def __init__(self) -> None:
         self.count = self.tokens = 0
         self._digest = sha256()
+        self._waiting = bytearray()
 
-    def add(self, row: _Selected) -> None:
+    def add(self, proof: bytes, tokens: int) -> None:
         self.count += 1
-        self.tokens += row.tokens
-        self._digest.update(row.proof)
+        self.tokens += tokens
+        self._waiting += proof
+        if len(self._waiting) > _WORTH_HASHING:
+            self._hash()
 
     def evidence(self) -> Evidence:
+        self._hash()
         return Evidence(self.count, self._digest.hexdigest(), self.tokens)
 
+    def _hash(self) -> None:
+        self._digest.update(self._waiting)
+        self._waiting.clear()
 
+
+_WORTH_HASHING: Final = 4_096
 _MARK: Final = "\x1f"
 _TRAITS: Final = (
     "provider, model, coalesce(model_executed, model), coalesce(endpoint_tag, ''), data_mode,"
@@ -83,12 +92,13 @@ _SELECTED: Final = (
     " concat_ws(E'\\x1f', tenant, cost_centre),"
     " CASE WHEN shares IS NOT NULL THEN"
     " (SELECT array_agg(DISTINCT concat_ws(E'\\x1f', s.tenant, s.cost_centre))"
-    f" FROM event_share s WHERE s.event_key = e.event_key) END, concat_ws(E'\\x1f', {_TRAITS})"
+    f" FROM event_share s WHERE s.event_key = e.event_key) END,"
+    f" concat_ws(E'\\x1f', width_bucket(occurred_at, %(edges)s::timestamptz[]), {_TRAITS})"
 )
 
 
 class _Traits(NamedTuple):
-    """What selections look at: an owner of the call, and what the call was."""
+    """What selections look at: an owner of the call, and what it was."""
 
     tenant: str
     cost_centre: str
@@ -102,30 +112,32 @@ class _Traits(NamedTuple):
     served_from: str
 
 
-class _Selected(NamedTuple):
-    """One event: `proof` is key ‖ seal digest; `owner`, `sharers` (of a shared call) and `call`
-    are its traits as texts."""
-
-    proof: bytes
-    tokens: int
-    owner: str
-    sharers: list[str] | None
-    call: str
-
-    @property
-    def owners(self) -> Collection[str]:
-        return (self.owner,) if self.sharers is None else {self.owner, *self.sharers}
+_Selected = tuple[bytes, int, str, list[str] | None, str]
+"""One event: key ‖ seal digest, its tokens, and as texts its traits: the owner, the sharers (of a
+shared call) and the call."""
 
 
-def _traits(owner: str, call: str) -> _Traits:
-    return _Traits(*owner.split(_MARK), *call.split(_MARK))
+def _owners(owner: str, sharers: list[str] | None) -> Collection[str]:
+    return (owner,) if sharers is None else {owner, *sharers}
+
+
+def _traits(owner: str, call: str, edges: Sequence[datetime]) -> tuple[datetime, _Traits]:
+    """The traits, and the last edge of a period before the call, which is in the same periods."""
+    segment, *others = call.split(_MARK)
+    return edges[int(segment) - 1], _Traits(*owner.split(_MARK), *others)
+
+
+def _edges(selections: Iterable[Selection]) -> list[datetime]:
+    return sorted({edge for s in selections for edge in (s.period.start, s.period.end)})
 
 
 def event_keys(selection: Selection) -> Iterator[tuple[UUID, bytes]]:
     """The selected events' keys and seal digests, sorted by key, streamed."""
-    for row in _candidates([selection]):
-        if any(_meets(_traits(owner, row.call), selection) for owner in row.owners):
-            yield UUID(bytes=row.proof[:16]), row.proof[16:]
+    edges = _edges([selection])
+    for proof, _, owner, sharers, call in _candidates([selection], edges):
+        owners = _owners(owner, sharers)
+        if any(_meets(*_traits(one, call, edges), selection) for one in owners):
+            yield UUID(bytes=proof[:16]), proof[16:]
 
 
 def evidence(selection: Selection) -> Evidence:
@@ -140,50 +152,76 @@ def evidence_for(selections: Sequence[Selection]) -> list[Evidence]:
 
 def evidence_under(lines: Sequence[Sequence[Selection]]) -> list[Evidence]:
     """Count and digest of the events under each of several lines, each all that any of its
-    selections (of one period) names. Lines of the same period share one pass over its events,
-    whoever owns them."""
+    selections (of one period) names. Lines of overlapping periods share one pass over the
+    events, whoever owns them."""
     gathering = [_Gathering() for _ in lines]
-    passes: dict[tuple[Period, datetime | None], list[int]] = {}
-    for i, line in enumerate(lines):
-        cuts = {(s.period, s.received_by) for s in line}
-        if len(cuts) > 1:
-            raise ValueError("the selections of a line are of one period")
-        for cut in cuts:
-            passes.setdefault(cut, []).append(i)
-    for indexes in passes.values():
+    for indexes in _passes(lines):
         _gather([(gathering[i], lines[i]) for i in indexes])
     return [one.evidence() for one in gathering]
 
 
-def _gather(lines: list[tuple[_Gathering, Sequence[Selection]]]) -> None:
+def _passes(lines: Sequence[Sequence[Selection]]) -> Iterator[list[int]]:
+    """The lines that are gathered together: those of periods that overlap, as of one instant."""
+    cuts: dict[datetime | None, list[tuple[Period, int]]] = {}
+    for i, line in enumerate(lines):
+        of_line = {(s.received_by, s.period) for s in line}
+        if len(of_line) > 1:
+            raise ValueError("the selections of a line are of one period")
+        for received_by, period in of_line:
+            cuts.setdefault(received_by, []).append((period, i))
+    for members in cuts.values():
+        together: list[int] = []
+        until: datetime | None = None
+        for period, i in sorted(members, key=lambda member: (member[0].start, member[1])):
+            if until is not None and period.start >= until:
+                yield together
+                together, until = [], None
+            together.append(i)
+            until = period.end if until is None else max(until, period.end)
+        yield together
+
+
+Line = tuple[_Gathering, Sequence[Selection]]
+
+
+def _gather(lines: list[Line]) -> None:
     """One pass. Which lines a call belongs to through one of its owners is decided once for all
     calls of the same traits, and against the lines of that owner's tenant only."""
-    by_tenant: dict[str | None, list[tuple[_Gathering, Sequence[Selection]]]] = {}
+    by_tenant: dict[str | None, list[Line]] = {}
     for line in lines:
         tenants = {s.tenant for s in line[1]}
         by_tenant.setdefault(tenants.pop() if len(tenants) == 1 else None, []).append(line)
+    selections = [s for _, of_line in lines for s in of_line]
+    edges = _edges(selections)
     decided: dict[tuple[str, str], list[_Gathering]] = {}
-    for row in _candidates([s for _, selections in lines for s in selections]):
-        chosen: dict[int, _Gathering] = {}
-        for owner in row.owners:
-            through = decided.get((owner, row.call))
+    for proof, tokens, owner, sharers, call in _candidates(selections, edges):
+        chosen: list[_Gathering] = []
+        for one in (owner,) if sharers is None else _owners(owner, sharers):
+            through = decided.get((one, call))
             if through is None:
-                traits = _traits(owner, row.call)
-                through = decided[owner, row.call] = [
-                    one
-                    for tenant in (None, traits.tenant)
-                    for one, selections in by_tenant.get(tenant, ())
-                    if any(_meets(traits, s) for s in selections)
-                ]
-            for one in through:
-                chosen[id(one)] = one
-        for one in chosen.values():
-            one.add(row)
+                through = _through(*_traits(one, call, edges), by_tenant)
+                decided[one, call] = through
+            chosen = [*chosen, *(x for x in through if x not in chosen)] if chosen else through
+        for gathering in chosen:
+            gathering.add(proof, tokens)
 
 
-def _meets(traits: _Traits, s: Selection) -> bool:
+def _through(
+    at: datetime, traits: _Traits, by_tenant: Mapping[str | None, list[Line]]
+) -> list[_Gathering]:
+    """The lines that calls of these traits at this time belong to."""
+    return [
+        gathering
+        for tenant in (None, traits.tenant)
+        for gathering, selections in by_tenant.get(tenant, ())
+        if any(_meets(at, traits, s) for s in selections)
+    ]
+
+
+def _meets(at: datetime, traits: _Traits, s: Selection) -> bool:
     return (
-        (s.tenant is None or traits.tenant == s.tenant)
+        at in s.period
+        and (s.tenant is None or traits.tenant == s.tenant)
         and (s.cost_centre is None or traits.cost_centre == s.cost_centre)
         and (s.provider is None or traits.provider == s.provider)
         and (s.model_executed is None or traits.model_executed == s.model_executed)
@@ -201,9 +239,11 @@ def _named(model: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
-def _candidates(selections: Sequence[Selection]) -> Iterator[_Selected]:
-    """The events of the selections' one period that their owners own or share in, by key."""
-    events, parameters = current(selections[0].period, selections[0].received_by)
+def _candidates(selections: Sequence[Selection], edges: Sequence[datetime]) -> Iterator[_Selected]:
+    """The events between the first and the last edge that the selections'
+    owners own or share in, by key."""
+    events, parameters = current(Period(edges[0], edges[-1]), selections[0].received_by)
+    parameters["edges"] = list(edges)
     conditions = ["true"]
     for column, wanted in (
         ("tenant", {s.tenant for s in selections}),
@@ -217,8 +257,7 @@ def _candidates(selections: Sequence[Selection]) -> Iterator[_Selected]:
             )
             parameters[column] = list(wanted)
     sql = f"SELECT {_SELECTED} FROM {events} e WHERE {' AND '.join(conditions)} ORDER BY event_key"
-    for row in stream(sql, parameters):
-        yield _Selected(*row)
+    yield from stream(sql, parameters)
 
 
 def late_tenants(period: Period, instant: datetime) -> set[str]:

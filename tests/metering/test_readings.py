@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import combinations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -156,3 +157,21 @@ def test_evidence_is_a_set_of_events_with_a_digest() -> None:
     assert (found[1].count, found[1].digest) == list_digest(event_keys(every))
     late = Selection(period=OCTOBER, received_by=NOON)
     assert evidence(late).count == 0
+
+
+def test_lines_of_overlapping_periods_share_a_pass_and_no_event() -> None:
+    edges = [NOON + timedelta(hours=6 * i) for i in range(6)]
+    ingest(
+        [call(f"{i}-{j}", occurred_at=edge + timedelta(seconds=j), tenant_id=tenant)
+         for i, edge in enumerate(edges[:-1])
+         for j, tenant in ((-1, "acme"), (0, "acme"), (1, "globex"))],
+        now=NOW,
+    )  # fmt: skip
+    selections = [
+        Selection(period=Period(start, end), tenant=tenant)
+        for start, end in combinations(edges, 2)
+        for tenant in ("acme", "globex")
+    ]
+    together = evidence_for(selections)
+    assert together == [evidence(selection) for selection in selections]
+    assert [found.count for found in together[:4]] == [2, 1, 4, 2]
