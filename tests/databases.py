@@ -32,7 +32,8 @@ BUILDING = 0x6170706F
 def migrations_digest() -> str:
     """Names a template by everything that decides what is in it."""
     metering = ROOT / "metering"
-    paths = [ROOT / "requirements" / "base.txt", metering / "privileges.py"]
+    paths = [ROOT / "requirements" / "base.txt", ROOT / "config" / "roles.py"]
+    paths += [metering / "privileges.py"]
     paths += [metering / "catalogue.py", metering / "management" / "commands" / "migrate.py"]
     paths += sorted((metering / "pricelists").glob("*.py"))
     for app in APPS:

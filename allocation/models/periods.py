@@ -137,6 +137,10 @@ class PeriodClose(models.Model):
     class Meta:
         db_table = "period_close"
         ordering = ["month", "sequence"]
+        permissions = [
+            ("close_period", "Can close a month"),
+            ("reopen_period", "Can reopen a month that another person closed"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["month", "sequence"], name="close_number_once_a_month"),
             models.CheckConstraint(

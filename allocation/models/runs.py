@@ -138,6 +138,7 @@ class AllocationRun(models.Model):
     class Meta:
         db_table = "allocation_run"
         ordering = ["month", "number"]
+        permissions = [("approve_allocationrun", "Can approve another person's run")]
         constraints = [
             models.UniqueConstraint(fields=["month", "number"], name="run_number_once_a_month"),
             models.UniqueConstraint(

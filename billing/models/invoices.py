@@ -69,6 +69,10 @@ class Invoice(models.Model):
 
     class Meta:
         db_table = "invoice"
+        permissions = [
+            ("approve_invoice", "Can approve another person's draft"),
+            ("push_invoice", "Can send an approved invoice to Stripe"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "cycle_start", "cycle_end"],

@@ -1,4 +1,5 @@
-"""`manage.py migrate`, as the migrator, followed by the grants to the application's role.
+"""`manage.py migrate`, as the migrator, followed by the grants to the application's role
+and by the roles of the people.
 
 A new installation also gets the prices of the installed price list, so that the first event that
 comes in can be priced.
@@ -12,6 +13,7 @@ from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
 from django.utils import timezone
 
+from config import roles
 from metering import catalogue, privileges
 
 
@@ -26,5 +28,6 @@ class Command(migrate.Command):
         super().handle(*args, **options)
         if not (options["check_unapplied"] or options["plan"]):
             privileges.grant(options["database"])
+            roles.apply(options["database"])
             if catalogue.is_empty():
                 catalogue.import_genai_prices(effective_at=timezone.now())
