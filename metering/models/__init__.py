@@ -1,10 +1,12 @@
 """Metering's rows. Other apps meet them through `metering.readings`.
 
 The big tables (events, ledger, shares, revisions, dispositions, rollups) are written by COPY and
-read by SQL; they have no model here. Migration `0002_events` lays them out.
+read by SQL; of them only the events have a model, to be listed by. Migration `0002_events` lays
+them out.
 """
 
 from metering.models.api_keys import ApiKey
+from metering.models.events import UsageEvent
 from metering.models.owners import (
     CostCentre,
     OwnerMapping,
@@ -31,5 +33,6 @@ __all__ = [
     "Source",
     "Tenant",
     "TenantMapping",
+    "UsageEvent",
     "UserIdentity",
 ]
