@@ -26,6 +26,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 EMBEDDED_ENGINE: Final = "config.embedded.postgresql"
 OWNER: Final = "apportion_owner"
 APPLICATION: Final = "apportion"
+STRIPE: Final = "https://api.stripe.com"
 
 Database = dict[str, Any]
 """One entry of Django's DATABASES."""
@@ -96,8 +97,10 @@ class Environment:
     """REDIS_URL: Celery's messages and the guardrails' counters. Default: embedded."""
     embedded: Places
     """APPORTION_VAR: the folder of the embedded services' data and of generated keys.
-    APPORTION_DATABASE: the embedded server's database, default `apportion`; `apportion_demo` is
-    what `make demo` left to be looked at."""
+    APPORTION_DATABASE: another database on the same server than DATABASE_URL's, or than the
+    embedded server's `apportion`; `apportion_demo` is what `make demo` left to be looked at."""
+    names_database: bool
+    """Whether APPORTION_DATABASE was given."""
     embeds_postgres: bool
     embeds_redis: bool
     ledger_horizon_days: int
@@ -106,6 +109,14 @@ class Environment:
     """COMPANY_CURRENCY: what margins and budgets are reported in. Default USD."""
     company_time_zone: str
     """COMPANY_TIME_ZONE: for display only; everything is computed in UTC. Default UTC."""
+    stripe_api_key: str
+    """STRIPE_API_KEY: the secret or restricted key by which approved invoices are pushed. Default
+    none: nothing is pushed."""
+    stripe_webhook_secret: str
+    """STRIPE_WEBHOOK_SECRET: what Stripe signs its webhooks with (`whsec_…`). Default none:
+    webhooks are refused."""
+    stripe_base_url: str
+    """STRIPE_BASE_URL: where Stripe's API is spoken. Default https://api.stripe.com."""
 
 
 VARIABLES: Final = (
@@ -127,6 +138,9 @@ VARIABLES: Final = (
     "LEDGER_HORIZON_DAYS",
     "COMPANY_CURRENCY",
     "COMPANY_TIME_ZONE",
+    "STRIPE_API_KEY",
+    "STRIPE_WEBHOOK_SECRET",
+    "STRIPE_BASE_URL",
 )
 """Every variable that is read; `.env.example` names each of them."""
 
@@ -151,7 +165,8 @@ def read(variables: Mapping[str, str] | None = None) -> Environment:
     keys = _keys(env, places.var, may_generate=debug or not database_url)
     embedded = not database_url
     served = not (embedded or debug)
-    database: str = env.str("APPORTION_DATABASE", default=APPLICATION)
+    other_database: str = env.str("APPORTION_DATABASE", default="")
+    database = other_database or APPLICATION
     return Environment(
         debug=debug,
         secret_key=keys["SECRET_KEY"],
@@ -168,20 +183,24 @@ def read(variables: Mapping[str, str] | None = None) -> Environment:
         application_database=(
             _embedded(places, APPLICATION, database)
             if embedded
-            else _served("DATABASE_URL", database_url)
+            else _served("DATABASE_URL", database_url, other_database)
         ),
         migrator_database=(
             _embedded(places, OWNER, database)
             if embedded
-            else _served("MIGRATION_DATABASE_URL", migration_url)
+            else _served("MIGRATION_DATABASE_URL", migration_url, other_database)
         ),
         redis_url=redis_url or f"unix://{places.valkey_socket}?db=0",
         embedded=places,
+        names_database=bool(other_database),
         embeds_postgres=embedded,
         embeds_redis=not redis_url,
         ledger_horizon_days=_positive(env, "LEDGER_HORIZON_DAYS", 400),
         company_currency=env.str("COMPANY_CURRENCY", default="USD").upper(),
         company_time_zone=_zone(env.str("COMPANY_TIME_ZONE", default="UTC")),
+        stripe_api_key=env.str("STRIPE_API_KEY", default="").strip(),
+        stripe_webhook_secret=env.str("STRIPE_WEBHOOK_SECRET", default="").strip(),
+        stripe_base_url=_base_url("STRIPE_BASE_URL", env.str("STRIPE_BASE_URL", default=STRIPE)),
     )
 
 
@@ -210,7 +229,7 @@ def _embedded(places: Places, role: str, name: str) -> Database:
     }
 
 
-def _served(name: str, url: str) -> Database:
+def _served(name: str, url: str, other_database: str) -> Database:
     parts = urlsplit(url)
     if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
         raise ImproperlyConfigured(
@@ -219,6 +238,7 @@ def _served(name: str, url: str) -> Database:
         )
     database: Database = environ.Env.db_url_config(url)
     database["HOST"] = unquote(database["HOST"])
+    database["NAME"] = other_database or database["NAME"]
     return database
 
 
@@ -256,3 +276,13 @@ def _zone(name: str) -> str:
             f"COMPANY_TIME_ZONE is {name!r}; write an IANA zone like Europe/Berlin"
         ) from unknown
     return name
+
+
+def _base_url(name: str, url: str) -> str:
+    parts = urlsplit(url)
+    plain = not (parts.path.strip("/") or parts.query or parts.fragment)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise ImproperlyConfigured(
+            f"{name} is {url!r}; write scheme and host only, like https://api.example.com"
+        )
+    return url.rstrip("/")

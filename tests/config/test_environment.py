@@ -46,6 +46,16 @@ def test_https_is_expected_of_a_server_and_not_of_a_laptop(tmp_path: Path) -> No
     assert read({**SERVED, **KEYS, "HTTPS": "direct"}).https is Https.DIRECT
 
 
+@pytest.mark.parametrize("server", [{}, {**SERVED, **KEYS}])
+def test_another_database_on_the_same_server(server: dict[str, str], tmp_path: Path) -> None:
+    given = {**server, "APPORTION_VAR": str(tmp_path)}
+    before, after = read(given), read({**given, "APPORTION_DATABASE": "apportion_demo"})
+    assert (before.names_database, after.names_database) == (False, True)
+    for database in (after.application_database, after.migrator_database):
+        assert database["NAME"] == "apportion_demo"
+    assert after.application_database["HOST"] == before.application_database["HOST"]
+
+
 def test_a_socket_folder_can_be_a_host() -> None:
     given = {"DATABASE_URL": "postgres://apportion@%2Fvar%2Frun/apportion"}
     assert read({**given, **KEYS}).application_database["HOST"] == "/var/run"
