@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -62,37 +64,55 @@ class Command(BaseCommand):
         console = Console()
         out: Path = options["out"]
         try:
-            with demo_database() as name:
-                failed = self._run(console, out, options)
+            with _made_beside(console, out / "in", options) as made, demo_database() as name:
+                failed = self._run(console, out, options, made)
         except REFUSALS as error:
             raise CommandError(str(error)) from error
         console.print(f"Documents are under {out}/, the database is {name}.")
         if failed:
             raise CommandError("something does not hold; see what must hold, above")
 
-    def _run(self, console: Console, out: Path, options: dict[str, Any]) -> bool:
+    def _run(
+        self,
+        console: Console,
+        out: Path,
+        options: dict[str, Any],
+        making: Future[MadeMonth] | None,
+    ) -> bool:
         """Take the journey and print what it found; whether something does not hold."""
-        made: MadeMonth | None = None
         started = perf_counter()
-        if options["usage"] is None:
-            console.print(f"making up a month of {options['events']:,} calls")
-            made = write_month(out / "in", options["events"])
+        made = None if making is None else making.result()
+        waited = perf_counter() - started
+        if made is not None:
             inputs, now = made_inputs(made), MONTH_END_WORK
         else:
             bill = BillFile(options["bill"], options["provider"], _columns(options["map"]))
             inputs = Inputs(options["usage"], (bill,), source="file")
             now = timezone.now()
-        making = perf_counter() - started
         journey = travel(inputs, now=now, said=console.print)
         statements: dict[str, Sequence[Statement]] = {}
         with journey.step("write documents"):
             for closed in journey.months:
                 statements[str(closed.month)] = write_papers(closed, out)
         if made is not None:
-            journey.seconds = {"make up the month": making, **journey.seconds}
+            journey.seconds = {"wait for the made-up month": waited, **journey.seconds}
         found = list(checks(journey, made))
         print_summary(console, journey, made, statements, found)
         return not all(check.holds for check in found)
+
+
+@contextmanager
+def _made_beside(
+    console: Console, folder: Path, options: dict[str, Any]
+) -> Iterator[Future[MadeMonth] | None]:
+    """The month, being made up by another process while the database is; nothing where the
+    usage is the user's own."""
+    if options["usage"] is not None:
+        yield None
+        return
+    console.print(f"making up a month of {options['events']:,} calls")
+    with ProcessPoolExecutor(1) as pool:
+        yield pool.submit(write_month, folder, options["events"])
 
 
 def made_inputs(made: MadeMonth) -> Inputs:
