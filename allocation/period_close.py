@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from allocation import statements
@@ -21,8 +20,10 @@ from allocation.domain.readiness import QUESTIONS, Readiness
 from allocation.models import AllocationRun, PeriodClose, PeriodReopening, RunApproval
 from allocation.period_locks import lock_month
 from allocation.run_book import current_run
+from config.roles import APPROVE_RUN, CLOSE_PERIOD, REOPEN_PERIOD
 from metering import seals
 from metering.domain.periods import Month
+from metering.people import acting
 from metering.readings import usage_digest
 
 __all__ = ["CloseRefused", "NotReady", "approve", "close", "readiness", "reopen"]
@@ -46,10 +47,11 @@ class NotReady(CloseRefused):
 def approve(run: AllocationRun, *, by: str, now: datetime) -> RunApproval:
     """Agree with a draft run, by a person other than its author; issues its statements.
 
-    Refused if anything beneath the run has changed since it was made.
+    Refused if anything beneath the run has changed since it was made. Raises `CloseRefused`, or
+    `metering.people.NotAllowed` for a person without the right.
     """
     with transaction.atomic():
-        _person(by)
+        acting(by, APPROVE_RUN)
         month = Month.parse(run.month)
         lock_month(month)
         _refuse_if_closed(month)
@@ -62,12 +64,14 @@ def approve(run: AllocationRun, *, by: str, now: datetime) -> RunApproval:
 def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "") -> PeriodClose:
     """Close the month on its current run, if all four questions are answered with yes.
 
-    A draft run is approved in the same act, if the person is not its author. The month is sealed
-    with it. `accept_unexplained` is the person's reason for closing with a difference beyond the
-    tolerance. Raises `NotReady` with the answers, or `CloseRefused`.
+    A draft run is approved in the same act, if the person may and is not its author. Where no
+    author is named, who approved and who closes are two people. The month is sealed with it.
+    `accept_unexplained` is the person's reason for closing with a difference beyond the
+    tolerance. Raises `NotReady` with the answers, `CloseRefused`, or `metering.people.NotAllowed`
+    for a person without the right.
     """
     with transaction.atomic():
-        _person(by)
+        acting(by, CLOSE_PERIOD)
         lock_month(month)
         _refuse_if_closed(month)
         found = readiness(month, now=now, accept_unexplained=accept_unexplained)
@@ -75,8 +79,12 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
             raise NotReady(found)
         run = current_run(month)
         if run.state == AllocationRun.State.DRAFT:
+            acting(by, APPROVE_RUN)
             _refuse_unapprovable(run, month, by)
+            _refuse_to_sign_twice(run, approved_by=by, by=by)
             _approve(run, by=by, now=now)
+        approval = RunApproval.objects.get(run=run)
+        _refuse_to_sign_twice(run, approved_by=approval.approved_by, by=by)
         statements.issue(run, now=now)
         run.state = AllocationRun.State.CLOSED
         run.save(update_fields=["state"])
@@ -85,7 +93,7 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
             sequence=PeriodClose.objects.filter(month=str(month)).count() + 1,
             run=run,
             prepared_by=run.author,
-            approved_by=RunApproval.objects.get(run=run).approved_by,
+            approved_by=approval.approved_by,
             closed_by=by,
             closed_at=now,
             run_digest=run.outputs_digest,
@@ -102,7 +110,7 @@ def reopen(month: Month, *, reason: str, by: str, now: datetime) -> PeriodReopen
     """Undo a close, for a reason, by a person other than the one who closed. Both stay on
     record."""
     with transaction.atomic():
-        _person(by)
+        acting(by, REOPEN_PERIOD)
         if not reason.strip():
             raise CloseRefused(f'reopening {month} needs a reason: --reason "…"')
         lock_month(month)
@@ -201,14 +209,13 @@ def _refuse_if_closed(month: Month) -> None:
         )
 
 
-def _person(username: str) -> None:
-    if not username:
-        raise CloseRefused("this is signed by a person: name one with --as USER")
-    users = get_user_model()._default_manager  # noqa: SLF001 - Django's public name for it
-    if not users.filter(username=username, is_active=True).exists():
+def _refuse_to_sign_twice(run: AllocationRun, *, approved_by: str, by: str) -> None:
+    if not run.author and approved_by == by:
         raise CloseRefused(
-            f"no active user {username!r}; make one with: "
-            f"manage.py createsuperuser --username {username}"
+            f"nobody is named as the author of run {run.number} of {run.month}, so who approves "
+            f"it and who closes the month are two people: let another than {by} do one of them "
+            f"(manage.py approve_allocation {run.month} --as USER), or name the author of the "
+            f"next run (manage.py allocate {run.month} --as USER)"
         )
 
 

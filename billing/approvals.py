@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from billing.invoice_run import InvoiceRun, lock_tenant
 from billing.models import Invoice
+from config.roles import APPROVE_INVOICE
+from metering.people import acting
 
 
 class NotApproved(ValueError):
@@ -19,14 +20,10 @@ class NotApproved(ValueError):
 def approve_run(result: InvoiceRun, *, by: str, now: datetime) -> InvoiceRun:
     """Approve every draft of a run, all or none, and give the run with their new state.
 
-    Raises `NotApproved`, also for a name that no active user has; then no draft of the run is
-    approved.
+    Raises `NotApproved`, or `metering.people.NotAllowed` for a person without the right; then no
+    draft of the run is approved.
     """
-    users = get_user_model()._default_manager  # noqa: SLF001 - Django's public name for it
-    if not users.filter(username=by, is_active=True).exists():
-        raise NotApproved(
-            f"no active user {by!r}; make one with: manage.py createsuperuser --username {by}"
-        )
+    acting(by, APPROVE_INVOICE)
     drafts = {x.invoice_id for x in result.outcomes if x.state == Invoice.State.DRAFT}
     with transaction.atomic():
         for invoice_id in sorted(filter(None, drafts)):
@@ -44,10 +41,9 @@ def approve(invoice_id: int, *, by: str, now: datetime) -> Invoice:
     """Approve a draft. Approving it again by the same person changes nothing.
 
     Raises `NotApproved` for one's own draft, for a cycle that has not ended at `now`, and for an
-    invoice that is no draft any more.
+    invoice that is no draft any more; `metering.people.NotAllowed` for a person without the right.
     """
-    if not by.strip():
-        raise NotApproved("an approval needs the name of a person; give --as USER")
+    acting(by, APPROVE_INVOICE)
     with transaction.atomic():
         invoice = Invoice.objects.get(pk=invoice_id)
         lock_tenant(invoice.tenant)

@@ -53,7 +53,7 @@ _MONTH: Final = (
         "metering",
         "view",
         "tenant costcentre source provider serviceaccount ownermapping tenantmapping"
-        " pricelistimport pricerow seal sealbucket",
+        " pricelistimport pricerow seal sealbucket usageevent",
     )
     | _on(
         "allocation",

@@ -35,15 +35,21 @@ def acting(username: str, permission: str) -> User:
     user = users.filter(username=username).first()
     giving = f"manage.py add_person {username}" + _as_role(permission)
     if user is None:
-        raise NotAllowed(f"no user {username!r}; make one with: {giving}")
+        raise NotAllowed(f"no active user {username!r}; make one with: {giving}")
     if not user.is_active:
-        raise NotAllowed(f"{username} is no active user any more; name another person")
+        raise NotAllowed(f"no active user {username!r} any more: name another person")
     if not user.has_perm(permission):
         roles = " or ".join(roles_with(permission)) or "no role, only a superuser"
         raise NotAllowed(
             f"{username} lacks the right {permission}, which {roles} has; give it with: {giving}"
         )
     return user
+
+
+def author(username: str, permission: str) -> str:
+    """The name to record as the author of what a command makes: of a person who may, or `""` for
+    the program, where none is named. Raises `NotAllowed`."""
+    return acting(username, permission).username if username else ""
 
 
 def _as_role(permission: str) -> str:

@@ -116,7 +116,8 @@ class PeriodClose(models.Model):
 
     `sequence` counts a month's closes from 1. `totals` lists `{currency, amount_minor}` of the
     payable bills, `answers` the four questions as they were answered. The author of the run and
-    who approved it are two people; either may have closed.
+    who approved it are two people; either may have closed. A run without an author was made by
+    the program: then who approved it and who closed are two people.
     """
 
     month = models.TextField()
@@ -148,6 +149,10 @@ class PeriodClose(models.Model):
             ),
             models.CheckConstraint(
                 condition=~Q(closed_by="") & ~Q(approved_by=""), name="close_is_by_somebody"
+            ),
+            models.CheckConstraint(
+                condition=~Q(prepared_by="") | ~Q(closed_by=F("approved_by")),
+                name="close_without_an_author_is_by_another",
             ),
         ]
         triggers = [

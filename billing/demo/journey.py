@@ -14,8 +14,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from django.contrib.auth import get_user_model
-
 from allocation import allocation_run, drivers, period_close, provider_bills
 from allocation.bills.reading import Terms
 from allocation.models import AllocationRun, PeriodClose
@@ -26,14 +24,14 @@ from billing import invoice_run
 from billing.invoice_run import InvoiceRun
 from billing.plans import import_plans
 from billing.verify import verify
-from metering import catalogue, owners, usage_files
+from metering import catalogue, owners, people, usage_files
 from metering.domain.periods import Month
 from metering.file_ingestion import ingest_file
 from metering.outcomes import IngestResult
 
 PREPARER: Final = "preparer"
 APPROVER: Final = "approver"
-"""Two roles, because whoever makes a run or an invoice does not approve it."""
+"""Two people, because whoever makes a run or an invoice does not approve it."""
 
 ACCEPTED: Final = "shown in the demo; a company would ask its provider first"
 """Why what no cause explains does not hold up the close here."""
@@ -114,10 +112,8 @@ def travel(inputs: Inputs, *, now: datetime, said: Callable[[str], None]) -> Jou
 
 
 def _set_up(inputs: Inputs, now: datetime) -> None:
-    users = get_user_model().objects
-    for name in (PREPARER, APPROVER):
-        if not users.filter(username=name).exists():
-            users.create_user(name)
+    people.add(PREPARER, ["finance"])
+    people.add(APPROVER, ["approver"])
     if catalogue.is_empty():
         catalogue.import_genai_prices(effective_at=now)
     if inputs.owners:

@@ -11,13 +11,11 @@ from decimal import Decimal
 from itertools import count
 from pathlib import Path
 
-from django.contrib.auth import get_user_model
-
 from allocation import allocation_run, reconciliation
 from allocation.bills.reading import Terms
 from allocation.models import AllocationRun
 from allocation.provider_bills import Imported, import_bill
-from metering import owners
+from metering import owners, people
 from metering.catalogue import load_book, take_over
 from metering.domain.cells import MeteredCell
 from metering.domain.periods import Month
@@ -45,9 +43,10 @@ owner:tenant,globex,cc-support,,
 _serial = count(1)
 
 
-def people() -> None:
+def staff() -> None:
+    """Three people who may approve; the analyst also makes what is approved."""
     for username in (ANALYST, CONTROLLER, AUDITOR):
-        get_user_model()._default_manager.create_user(username=username)
+        people.add(username, ["finance", "approver"] if username == ANALYST else ["approver"])
 
 
 def company(folder: Path) -> None:
@@ -55,7 +54,7 @@ def company(folder: Path) -> None:
     path = folder / "owners.csv"
     path.write_text(OWNERS)
     owners.import_file(path)
-    people()
+    staff()
     prices = {
         "input_tokens": UnitPrice(1_000_000, Decimal("2.5"), ()),
         "output_tokens": UnitPrice(1_000_000, Decimal(10), ()),

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from allocation.models import AllocationRun
+from metering import people
 
 
 def call(*arguments: str) -> str:
@@ -21,7 +22,9 @@ def call(*arguments: str) -> str:
 @pytest.mark.usefixtures("db", "usage")
 class TestCommand:
     def test_it_prints_what_each_owner_bears(self) -> None:
+        people.add("ana", ["finance"])
         out = call("allocate", "2026-10", "--as", "ana")
+        assert AllocationRun.objects.get().author == "ana"
         assert "cc-a / acme" in out
         assert "6.00 USD" in out
         assert "9.005 USD, payable 9.00" in out
@@ -44,6 +47,7 @@ class TestCommand:
             (["2026-13"], "YYYY-MM"),
             (["2026-11"], "no bill covers 2026-11"),
             (["2026-10", "--rule", "ours"], "no rule 'ours'"),
+            (["2026-10", "--as", "nobody"], "add_person nobody --role finance"),
         ],
     )
     def test_what_cannot_be_run_is_said(self, arguments: list[str], message: str) -> None:

@@ -18,7 +18,9 @@ from allocation.closed_months import MonthIsClosed, close_of, refuse_if_closed
 from allocation.models import PeriodClose, PeriodReopening, RunApproval, Statement
 from allocation.period_close import CloseRefused, NotReady
 from allocation.run_book import current_run
+from metering import people
 from metering.models import Seal
+from metering.people import NotAllowed
 from tests.allocation import october
 from tests.allocation.october import ANALYST, AUDITOR, CONTROLLER, NOW, OCTOBER
 
@@ -127,6 +129,43 @@ def test_approval_is_not_of_a_superseded_run(ready: None) -> None:
         period_close.approve(old, by=CONTROLLER, now=NOW)
 
 
+def test_approval_needs_the_role(ready: None) -> None:
+    people.add("preparer", ["finance"])
+    with pytest.raises(NotAllowed, match=r"preparer lacks .*, which approver has"):
+        period_close.approve(current_run(OCTOBER), by="preparer", now=NOW)
+    with pytest.raises(NotAllowed, match="lacks the right"):
+        period_close.close(OCTOBER, by="preparer", now=NOW)
+    period_close.approve(current_run(OCTOBER), by=CONTROLLER, now=NOW)
+    assert period_close.close(OCTOBER, by="preparer", now=NOW).closed_by == "preparer"
+
+
+@pytest.fixture
+def unnamed(db: None, tmp_path: Path) -> None:
+    """As `ready`, but nobody is named as the run's author."""
+    october.company(tmp_path)
+    october.usage_and_bill()
+    october.reconcile()
+    october.run(author="")
+
+
+def test_nobody_both_approves_and_closes_what_has_no_author(unnamed: None) -> None:
+    with pytest.raises(CloseRefused, match=r"who approves it and who closes .* are two people"):
+        period_close.close(OCTOBER, by=CONTROLLER, now=NOW)
+    period_close.approve(current_run(OCTOBER), by=CONTROLLER, now=NOW)
+    with pytest.raises(CloseRefused, match="let another than controller do one of them"):
+        period_close.close(OCTOBER, by=CONTROLLER, now=NOW)
+    closed = period_close.close(OCTOBER, by=AUDITOR, now=NOW)
+    assert (closed.prepared_by, closed.approved_by, closed.closed_by) == ("", CONTROLLER, AUDITOR)
+
+
+def test_the_database_refuses_one_person_for_a_run_without_an_author(
+    unnamed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(period_close, "_refuse_to_sign_twice", lambda *_, **__: None)
+    with pytest.raises(IntegrityError, match="close_without_an_author_is_by_another"):
+        period_close.close(OCTOBER, by=CONTROLLER, now=NOW)
+
+
 def test_the_database_refuses_approval_by_the_author(ready: None) -> None:
     run = current_run(OCTOBER)
     with pytest.raises(IntegrityError, match="by another than its author"):
@@ -163,12 +202,12 @@ def test_the_author_may_close_what_somebody_else_approved(ready: None) -> None:
     ("by", "said"),
     [
         (ANALYST, "approve_allocation 2026-10 --as USER"),
-        ("nobody", "createsuperuser --username nobody"),
+        ("nobody", "add_person nobody --role finance"),
         ("", "name one with --as USER"),
     ],
 )
 def test_who_may_not_close(ready: None, by: str, said: str) -> None:
-    with pytest.raises(CloseRefused, match=said):
+    with pytest.raises((CloseRefused, NotAllowed), match=said):
         period_close.close(OCTOBER, by=by, now=NOW)
     assert close_of(OCTOBER) is None
 
@@ -236,11 +275,13 @@ def test_unchanged_a_reopened_month_closes_on_the_same_approved_run(closed: Peri
         ("late", CONTROLLER, "another person reopens it"),
         ("  ", AUDITOR, "needs a reason"),
         ("late", "nobody", "no active user 'nobody'"),
+        ("late", "preparer", "preparer lacks the right allocation.reopen_period"),
         ("late", "", "name one with --as USER"),
     ],
 )
 def test_who_may_not_reopen(closed: PeriodClose, reason: str, by: str, said: str) -> None:
-    with pytest.raises(CloseRefused, match=said):
+    people.add("preparer", ["finance"])
+    with pytest.raises((CloseRefused, NotAllowed), match=said):
         period_close.reopen(OCTOBER, reason=reason, by=by, now=NOW)
     assert close_of(OCTOBER) == closed
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from billing.plans import PlanImport, import_plans
+from metering import people
 from metering.domain.usage import Share, UsageEvent
 from metering.ingestion import ingest
 from metering.models import Provider
@@ -72,3 +73,9 @@ def calls(*events: UsageEvent) -> None:
     Provider.objects.get_or_create(key="openai")
     outcomes = ingest(events, now=NOW)
     assert [x.outcome for x in outcomes] == ["accepted"] * len(events), outcomes
+
+
+def staff() -> None:
+    """Approvers; `schedule` is also the name of who drafts."""
+    for name in ("controller", "schedule", "another"):
+        people.add(name, ["approver"])

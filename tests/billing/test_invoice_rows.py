@@ -11,9 +11,11 @@ from django.db import Error, IntegrityError, connection, transaction
 
 from billing.approvals import NotApproved, approve
 from billing.models import Invoice, InvoiceLine, PlanVersion, Subscription
+from metering import people
+from metering.people import NotAllowed
 from tests.billing.billed import NOW, on_pro, plans
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("staff")]
 
 
 def drafted(tenant: str = "acme", month: int = 10, **terms: object) -> Invoice:
@@ -158,11 +160,14 @@ def test_approval_is_by_another_person_after_the_cycle() -> None:
     invoice = drafted()
     for by, now, message in (
         ("schedule", NOW, "another person"),
-        (" ", NOW, "the name of a person"),
         ("controller", invoice.cycle_end - timedelta(seconds=1), "approve it after that"),
     ):
         with pytest.raises(NotApproved, match=message):
             approve(invoice.pk, by=by, now=now)
+    people.add("finance", ["finance"])
+    for by, message in ((" ", "name one with --as USER"), ("finance", "which approver has")):
+        with pytest.raises(NotAllowed, match=message):
+            approve(invoice.pk, by=by, now=NOW)
     approved = approve(invoice.pk, by="controller", now=NOW)
     assert (approved.state, approved.approved_by, approved.approved_at) == (
         "approved",

@@ -21,7 +21,7 @@ from tests.billing.billed import NOW, PLANS, call, calls, on_pro, plans, share
 
 OCTOBER = Month(2026, 10)
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("staff")]
 
 
 def october(**terms: object) -> InvoiceRun:

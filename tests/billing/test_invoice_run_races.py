@@ -16,7 +16,7 @@ from billing.approvals import NotApproved, approve
 from billing.invoice_run import InvoiceRun, run
 from billing.models import Invoice
 from metering.domain.periods import Month
-from tests.billing.billed import NOW, call, calls, on_pro, plans
+from tests.billing.billed import NOW, call, calls, on_pro, plans, staff
 
 OCTOBER = Month(2026, 10)
 TENANTS = ("acme", "globex", "initech", "hooli")
@@ -24,6 +24,7 @@ TENANTS = ("acme", "globex", "initech", "hooli")
 
 @pytest.fixture
 def customers(fresh_db: str) -> None:
+    staff()
     plans(*(on_pro(tenant) for tenant in TENANTS))
     calls(*(call(tenant=tenant) for tenant in TENANTS for _ in range(3)))
 

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from billing.models import Invoice
+from metering import people
 from tests.billing.billed import NOW, PLANS, call, calls, on_pro, plans
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def november(db: None) -> Any:
     for name in ("controller", "run_invoices"):
-        get_user_model().objects.create_user(name)
+        people.add(name, ["approver"])
     with time_machine.travel(NOW, tick=False):
         yield
 

@@ -70,7 +70,7 @@ def test_the_remedy_of_a_refusal_lifts_it() -> None:
         people.acting("newcomer", roles.APPROVE_RUN)
     command = str(refused.value).rpartition("manage.py ")[2].split()
     call_command(*command, stdout=StringIO())
-    assert people.acting("newcomer", roles.APPROVE_RUN)
+    assert people.acting("newcomer", roles.APPROVE_RUN).username == "newcomer"
 
 
 @pytest.mark.django_db

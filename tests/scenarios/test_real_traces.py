@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import connection
 
 from allocation import allocation_run, period_close, statements
@@ -26,7 +25,7 @@ from billing.demo.bill_documents import CSV_COLUMNS, Line, delimited_bill, opena
 from billing.demo.billed_usage import ProviderLog
 from billing.demo.bills import usage_lines
 from billing.verify import verify
-from metering import catalogue, owners
+from metering import catalogue, owners, people
 from metering.charged_usage import charged_usage
 from metering.domain.money import settle
 from metering.domain.periods import Month
@@ -97,8 +96,7 @@ def bills(
     file = tmp_path / "owners.csv"
     file.write_text(OWNERS)
     owners.import_file(file)
-    for name in ("preparer", "approver"):
-        get_user_model().objects.create_user(name)
+    people.add("approver", ["approver"])
     result = ingest(payloads)
     assert (result.accepted, result.total) == (3000, 3000)
     openai = openai_costs_page(line for line in lines if line.provider == "openai")

@@ -18,9 +18,11 @@ from allocation.models import AllocationRun
 from allocation.rendering.run_json import allocation_value, owner_totals
 from allocation.rule_book import NoSuchRule
 from allocation.run_rows import read_allocation
+from config.roles import RUN_ALLOCATION
 from metering.domain.apportionment import InvalidWeight
 from metering.domain.money import UnknownCurrency, plain
 from metering.domain.periods import InvalidPeriod, Month
+from metering.people import NotAllowed, author
 
 REFUSALS = (
     InvalidPeriod,
@@ -31,6 +33,7 @@ REFUSALS = (
     AmountTooFine,
     InvalidWeight,
     UnknownCurrency,
+    NotAllowed,
 )
 
 
@@ -40,7 +43,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("period", metavar="PERIOD", help="a month, like 2026-10")
         parser.add_argument("--rule", help="the rule to divide by (default: standard)")
-        parser.add_argument("--as", dest="author", default="", help="who runs it")
+        parser.add_argument("--as", dest="author", default="", help="who runs it; another approves")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -48,7 +51,7 @@ class Command(BaseCommand):
             run = allocation_run.run(
                 Month.parse(options["period"]),
                 rule=options["rule"],
-                author=options["author"],
+                author=author(options["author"], RUN_ALLOCATION),
                 now=timezone.now(),
             )
         except REFUSALS as error:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from allocation import period_close
 from allocation.run_book import NothingAllocated, current_run
 from metering.domain.periods import InvalidPeriod, Month
+from metering.people import NotAllowed
 
 
 class Command(BaseCommand):
@@ -25,7 +26,7 @@ class Command(BaseCommand):
         try:
             run = current_run(Month.parse(options["period"]))
             approval = period_close.approve(run, by=options["by"] or "", now=timezone.now())
-        except (InvalidPeriod, NothingAllocated, period_close.CloseRefused) as error:
+        except (InvalidPeriod, NothingAllocated, period_close.CloseRefused, NotAllowed) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             answer = {

@@ -12,6 +12,7 @@ from allocation import period_close
 from allocation.closed_months import MonthIsClosed, refuse_if_closed
 from allocation.domain.readiness import QUESTIONS, Readiness
 from metering.domain.periods import InvalidPeriod, Month
+from metering.people import NotAllowed
 
 
 class Command(BaseCommand):
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         except period_close.NotReady as error:
             self._answer(error.readiness, as_json=options["json"])
             raise CommandError(str(error)) from error
-        except (InvalidPeriod, MonthIsClosed, period_close.CloseRefused) as error:
+        except (InvalidPeriod, MonthIsClosed, period_close.CloseRefused, NotAllowed) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(period_close.close_value(close)))

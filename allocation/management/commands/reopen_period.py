@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from allocation import period_close
 from metering.domain.periods import InvalidPeriod, Month
+from metering.people import NotAllowed
 
 
 class Command(BaseCommand):
@@ -27,7 +28,7 @@ class Command(BaseCommand):
             reopening = period_close.reopen(
                 month, reason=options["reason"], by=options["by"] or "", now=timezone.now()
             )
-        except (InvalidPeriod, period_close.CloseRefused) as error:
+        except (InvalidPeriod, period_close.CloseRefused, NotAllowed) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             answer = {

@@ -12,10 +12,13 @@ from django.utils import timezone
 from billing.approvals import NotApproved, approve_run
 from billing.invoice_run import run
 from billing.run_report import as_json, as_text
+from config.roles import DRAFT_INVOICES
 from metering.domain.periods import InvalidPeriod, Month
+from metering.people import NotAllowed, author
 
 AUTHOR: Final = "run_invoices"
-"""The author of what the command drafts: a program, so any person may approve it."""
+"""The author of what the command drafts where no person is named, or where the person named is
+the one who approves: a program, which approves nothing."""
 
 
 class Command(BaseCommand):
@@ -26,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", help="this customer only")
         parser.add_argument("--dry-run", action="store_true", help="store nothing")
         parser.add_argument("--approve", action="store_true", help="approve the drafts")
-        parser.add_argument("--as", dest="person", default="", help="who approves them")
+        parser.add_argument("--as", dest="person", default="", help="who drafts; approves")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -39,7 +42,7 @@ class Command(BaseCommand):
         now = timezone.now()
         result = run(
             month,
-            author=AUTHOR,
+            author=_author(options),
             now=now,
             dry_run=options["dry_run"],
             tenant=options["tenant"],
@@ -47,7 +50,7 @@ class Command(BaseCommand):
         try:
             if options["approve"]:
                 result = approve_run(result, by=options["person"], now=now)
-        except NotApproved as error:
+        except (NotApproved, NotAllowed) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(as_json(result)))
@@ -57,3 +60,12 @@ class Command(BaseCommand):
         if not result.complete:
             missing = ", ".join(sorted({x.tenant for x in result.not_invoiced}))
             raise CommandError(f"not every cycle has its invoice: {missing}; see above")
+
+
+def _author(options: dict[str, Any]) -> str:
+    if options["approve"]:
+        return AUTHOR
+    try:
+        return author(options["person"], DRAFT_INVOICES) or AUTHOR
+    except NotAllowed as error:
+        raise CommandError(str(error)) from error
