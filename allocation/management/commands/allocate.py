@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from allocation import allocation_run
@@ -22,6 +22,7 @@ from config.roles import RUN_ALLOCATION
 from metering.domain.apportionment import InvalidWeight
 from metering.domain.money import UnknownCurrency, plain
 from metering.domain.periods import InvalidPeriod, Month
+from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed, author
 
 REFUSALS = (
@@ -37,7 +38,7 @@ REFUSALS = (
 )
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Divides the month's provider bills over cost centres and tenants, exactly."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

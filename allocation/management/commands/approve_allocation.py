@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from allocation import period_close
 from allocation.run_book import NothingAllocated, current_run
 from metering.domain.periods import InvalidPeriod, Month
+from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Approves a month's allocation run; by a person other than its author."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from allocation import period_close
 from allocation.closed_months import MonthIsClosed, refuse_if_closed
 from allocation.domain.readiness import QUESTIONS, Readiness
 from metering.domain.periods import InvalidPeriod, Month
+from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Closes a month, or says what is missing and how to mend it."
 
     def add_arguments(self, parser: CommandParser) -> None:

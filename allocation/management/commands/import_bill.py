@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from allocation.bill_checks import BillRefused, Confirmed
@@ -15,9 +15,10 @@ from allocation.bills.formats import FORMATS
 from allocation.bills.reading import Terms, currency_code
 from allocation.provider_bills import Imported, StoredBill, import_bill
 from metering.domain.money import UnknownCurrency, plain
+from metering.management.answering import AnsweringCommand
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Takes in a provider's bill: keeps the file as it is, reads its lines, checks its unit."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

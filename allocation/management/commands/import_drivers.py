@@ -7,13 +7,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from allocation.drivers import COLUMNS, read_driver_file, store_drivers
+from metering.management.answering import AnsweringCommand
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = f"Takes in a CSV of dated drivers with the columns {', '.join(COLUMNS)}."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -7,13 +7,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from allocation.rule_book import read_rule_file, store_rule
+from metering.management.answering import AnsweringCommand
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Takes in an allocation rule (TOML; allocation/standard_rule.toml explains the format)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from allocation.closed_months import MonthIsClosed
@@ -24,6 +24,7 @@ from allocation.reconciliation import (
 )
 from metering.domain.money import plain
 from metering.domain.periods import InvalidPeriod, Month
+from metering.management.answering import AnsweringCommand
 
 REFUSALS: Final = (InvalidPeriod, NothingToReconcile, CannotCompare, MonthIsClosed)
 
@@ -34,7 +35,7 @@ _WORDS: Final = {
 }
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Explains the difference between a month's provider bills and its metered cost."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from allocation import period_close
 from metering.domain.periods import InvalidPeriod, Month
+from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Reopens a closed month: for a reason, by a person other than the one who closed it."
 
     def add_arguments(self, parser: CommandParser) -> None:

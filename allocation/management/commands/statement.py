@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from allocation import statements
 from allocation.domain.statements import Statement, Subject
@@ -15,12 +15,13 @@ from allocation.rendering.statement_html import statement_html
 from allocation.rendering.statement_json import statement_value
 from allocation.run_book import NothingAllocated, RunBook, current_run, open_book
 from metering.domain.periods import InvalidPeriod, Month
+from metering.management.answering import AnsweringCommand
 
 FORMATS: Final = ("json", "csv", "html")
 LATER_FORMATS: Final = ("xlsx", "pdf")
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Prints a month's statement of a cost centre, a tenant or (neither named) the company."
 
     def add_arguments(self, parser: CommandParser) -> None:

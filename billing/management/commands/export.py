@@ -9,14 +9,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from billing import evidence_export
 from metering.domain.periods import InvalidPeriod, Month, Period
+from metering.management.answering import AnsweringCommand
 from metering.usage_export import usage_lines
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = (
         "Write a month's events as stored (usage), or the events under statements and invoice"
         " lines (evidence), one JSON object a line."

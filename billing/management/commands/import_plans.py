@@ -8,12 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from billing.plans import InvalidPlanFile, PlanConflict, import_plans
+from metering.management.answering import AnsweringCommand
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Import plans and subscriptions from a TOML file; the same file twice is harmless."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from billing.approvals import NotApproved, approve_run
@@ -14,6 +14,7 @@ from billing.invoice_run import run
 from billing.run_report import as_json, as_text
 from config.roles import DRAFT_INVOICES
 from metering.domain.periods import InvalidPeriod, Month
+from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed, author
 
 AUTHOR: Final = "run_invoices"
@@ -21,7 +22,7 @@ AUTHOR: Final = "run_invoices"
 the one who approves: a program, which approves nothing."""
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Draft the invoices of the billing cycles that end in PERIOD; repeating it is harmless."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

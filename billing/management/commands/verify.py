@@ -7,13 +7,14 @@ from argparse import ArgumentParser
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from billing.verify import verify
 from metering.domain.periods import InvalidPeriod, Month
+from metering.management.answering import AnsweringCommand
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Recompute a month from its raw events and name whatever does not hold."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

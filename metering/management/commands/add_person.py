@@ -6,13 +6,14 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from config.roles import ROLES
 from metering import people
+from metering.management.answering import AnsweringCommand
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Adds a person with roles, or gives more roles to a person. " + "; ".join(
         f"{role.name}: {role.purpose}" for role in ROLES.values()
     )

@@ -6,12 +6,11 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from metering.management.answering import AnsweringCommand
 from metering.rollups import fold
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = (
         "Fold what imports appended to the rollups. Changes no reading; keeps them quick. One "
         "runner at a time: beside another it folds nothing."

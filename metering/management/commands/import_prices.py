@@ -7,17 +7,18 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from metering import catalogue
 from metering.domain.price_matching import InvalidClause
 from metering.domain.prices import InvalidPrice
+from metering.management.answering import AnsweringCommand
 
 _FORM: Final = "write it like 2026-11-01T00:00:00Z"
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = "Import the prices of the installed genai-prices package; harmless to repeat."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -9,18 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from metering.file_ingestion import WorkerDied, ingest_file
+from metering.management.answering import AnsweringCommand
 from metering.outcomes import IngestResult, Outcome
 from metering.usage_files import FORMATS, UnreadableFile, UsageFile, open_usage
 
 SHOWN: Final = 10
 
 
-class Command(BaseCommand):
+class Command(AnsweringCommand):
     help = (
         "Import usage events from a file: JSON Lines (native or Opsmeter), CSV or Parquet, "
         "plain or gzipped. Each event counts once, however often the file is imported. Exits "
