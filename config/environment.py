@@ -105,6 +105,9 @@ class Environment:
     embeds_redis: bool
     ledger_horizon_days: int
     """LEDGER_HORIZON_DAYS: events older than this go to the late queue. Default 400."""
+    work_lease_seconds: int
+    """WORK_LEASE_SECONDS: how long a worker has a part of the work to itself; then another may
+    take it over. Longer than a task may run (300). Default 360."""
     company_currency: str
     """COMPANY_CURRENCY: what margins and budgets are reported in. Default USD."""
     company_time_zone: str
@@ -136,6 +139,7 @@ VARIABLES: Final = (
     "APPORTION_VAR",
     "APPORTION_DATABASE",
     "LEDGER_HORIZON_DAYS",
+    "WORK_LEASE_SECONDS",
     "COMPANY_CURRENCY",
     "COMPANY_TIME_ZONE",
     "STRIPE_API_KEY",
@@ -196,6 +200,7 @@ def read(variables: Mapping[str, str] | None = None) -> Environment:
         embeds_postgres=embedded,
         embeds_redis=not redis_url,
         ledger_horizon_days=_positive(env, "LEDGER_HORIZON_DAYS", 400),
+        work_lease_seconds=_positive(env, "WORK_LEASE_SECONDS", 360),
         company_currency=env.str("COMPANY_CURRENCY", default="USD").upper(),
         company_time_zone=_zone(env.str("COMPANY_TIME_ZONE", default="UTC")),
         stripe_api_key=env.str("STRIPE_API_KEY", default="").strip(),

@@ -8,7 +8,7 @@ rounded by is a line of its own, which nobody bears.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Final, TypeAlias
 
@@ -38,13 +38,15 @@ from allocation.domain.pools import (
     DriverQuery,
     Gathered,
     PooledAmount,
+    Source,
     query_of,
 )
+from allocation.domain.portions import Portion, portions, providers
 from allocation.domain.rules import BILL_ROUNDING, NO_POOL, NOBODY, Measure, ToOwner, Weighted
 from allocation.domain.weighted import divide_by_weight
 from metering.domain.apportionment import NothingToApportionOver, round_to_total
 from metering.domain.cells import UNALLOCATED, Cell, Owner
-from metering.domain.money import EXACT, from_units, minor_digits, settle
+from metering.domain.money import EXACT, from_units, minor_digits, settle, to_units
 
 Readings: TypeAlias = Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]]
 
@@ -62,40 +64,60 @@ def divide(gathered: Gathered, readings: Readings) -> Allocation:
 
     Raises `NotConserved` should any bill not add up, exactly, in any of its parts.
     """
+    divided = [divide_portion(portion, readings) for portion in portions(gathered)]
+    return assemble(gathered.scales, gathered.sources, providers(gathered), divided)
+
+
+def divide_portion(portion: Portion, readings: Readings) -> list[AllocatedLine]:
+    """Who bears what of a portion; `readings` answers what its own pools ask."""
     lines: list[AllocatedLine] = []
-    owned: dict[BillKey, defaultdict[Owner, int]] = {
-        bill: defaultdict(int) for bill in gathered.scales
-    }
-    providers: dict[BillKey, str] = {}
-    for amount in gathered.direct:
+    for amount in portion.direct:
         shares = divide_directly(amount.units, amount.basis)
-        _enter(owned[amount.bill], shares)
-        lines += _direct_lines(amount, shares, gathered.scales[amount.bill])
-        providers.setdefault(amount.bill, amount.cell.provider)
-    for pooled in gathered.pooled:
-        providers.setdefault(pooled.bill, pooled.provider)
+        lines += _direct_lines(amount, shares, portion.scale)
+    for pooled in portion.pooled:
         if not pooled.units:
             continue  # a charge of nothing, or one that was credited in full: nothing to bear
         strategy, shares = divide_pool(pooled, readings)
-        _enter(owned[pooled.bill], shares)
-        lines += _pool_lines(pooled, strategy, shares, gathered.scales[pooled.bill])
+        lines += _pool_lines(pooled, strategy, shares, portion.scale)
+    return lines
+
+
+def assemble(
+    scales: Mapping[BillKey, int],
+    sources: Iterable[Source],
+    providers: Mapping[BillKey, str],
+    divided: Iterable[Sequence[AllocatedLine]],
+) -> Allocation:
+    """The lines of all portions, in the portions' order, made whole: money, once per bill and
+    owner, and each bill's own rounding.
+
+    Raises `NotConserved` should any bill's lines not add up to what its sources come to.
+    """
+    lines = [line for part in divided for line in part]
+    owned: dict[BillKey, defaultdict[Owner, int]] = {bill: defaultdict(int) for bill in scales}
+    for line in lines:
+        bill = BillKey(line.bill_id, line.currency)
+        owner = Owner(line.cost_centre, line.tenant)
+        owned[bill][owner] += to_units(line.amount, scales[bill])
     billed: defaultdict[BillKey, int] = defaultdict(int)
-    for source in gathered.sources:
+    sources = tuple(sources)
+    for source in sources:
         billed[source.bill] += source.units
     bills: list[BillTotal] = []
     settlements: list[OwnerSettlement] = []
-    for bill, scale in gathered.scales.items():
+    for bill, scale in scales.items():
         total = _bill_total(bill, providers[bill], billed[bill], scale)
         bills.append(total)
         lines += _rounding_line(total)
         settlements += settle_owners(total, owned[bill])
-    sources = [
-        SourceLine(*s.bill, s.line_no, s.pool, from_units(s.units, gathered.scales[s.bill]))
-        for s in gathered.sources
-    ]
     return Allocation(
         tuple(sorted(bills)),
-        tuple(sorted(sources)),
+        tuple(
+            sorted(
+                SourceLine(*s.bill, s.line_no, s.pool, from_units(s.units, scales[s.bill]))
+                for s in sources
+            )
+        ),
         tuple(sorted(lines, key=line_order)),
         tuple(sorted(settlements)),
     )
@@ -151,11 +173,6 @@ def _divide_by(
         return WEIGHTED, divide_by_weight(amount.units, measure.driver, counted, measure.weights)
     by_owner = {owner: value for (owner, _), value in counted.items()}
     return ACTIVITY_BASED, divide_by_activity(amount.units, measure.driver, by_owner)
-
-
-def _enter(owned: defaultdict[Owner, int], shares: Iterable[CostShare]) -> None:
-    for share in shares:
-        owned[share.owner] += share.units
 
 
 def _direct_lines(

@@ -19,6 +19,7 @@ from metering.models.owners import (
 )
 from metering.models.prices import PriceListImport, PriceRow
 from metering.models.seals import Seal, SealBucket
+from metering.models.work import ScheduleFiring, WorkPart, WorkRun
 
 __all__ = [
     "ApiKey",
@@ -27,6 +28,7 @@ __all__ = [
     "PriceListImport",
     "PriceRow",
     "Provider",
+    "ScheduleFiring",
     "Seal",
     "SealBucket",
     "ServiceAccount",
@@ -35,4 +37,6 @@ __all__ = [
     "TenantMapping",
     "UsageEvent",
     "UserIdentity",
+    "WorkPart",
+    "WorkRun",
 ]
