@@ -1,0 +1,185 @@
+"""Calls that make something at Stripe, each with the effect of one however often it is tried.
+
+The intent is committed before the call, and the answer after it; the call itself is outside of any
+transaction. Who finds a call that was sent and not answered looks first whether its effect is
+there, and else sends the same parameters with the same idempotency key. A key whose answer is kept
+as a failure is given up for the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic_ns
+from typing import Any, Final, NamedTuple
+
+from django.db import transaction
+from django.db.models import Q
+
+from billing.models import StripePush, StripeRequest
+from billing.stripe_gateway import (
+    Purpose,
+    StripeFailed,
+    StripeGateway,
+    StripeRefused,
+    StripeUnavailable,
+)
+
+LEASE: Final = timedelta(minutes=10)
+"""Longer than any one call with its repetitions; renewed by each step."""
+
+_TRIES: Final = 3
+_State = StripeRequest.State
+
+
+class LeaseLost(RuntimeError):
+    """Another has taken the push over."""
+
+
+class Clock:
+    """The time of a piece of work that began at `begun_at`: that, and what has passed since."""
+
+    def __init__(self, begun_at: datetime) -> None:
+        self._begun_at = begun_at
+        self._origin = monotonic_ns()
+
+    def now(self) -> datetime:
+        return self._begun_at + timedelta(microseconds=(monotonic_ns() - self._origin) // 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One push, held by who has its latest fence."""
+
+    push_id: int
+    fence: int
+    clock: Clock
+
+    @classmethod
+    def take(cls, push_id: int, clock: Clock) -> Lease | None:
+        """The push for oneself, or nothing while another works on it. Commits by itself."""
+        now = clock.now()
+        with transaction.atomic(durable=True):
+            push = StripePush.objects.select_for_update().get(pk=push_id)
+            if push.state == StripePush.State.FINALIZED:
+                return None
+            if push.lease_until is not None and push.lease_until > now:
+                return None
+            push.fence += 1
+            push.lease_until = now + LEASE
+            push.save(update_fields=["fence", "lease_until"])
+            return cls(push_id, push.fence, clock)
+
+    def hold(self) -> None:
+        """Renew it in the caller's transaction. Raises `LeaseLost`."""
+        held = StripePush.objects.filter(pk=self.push_id, fence=self.fence)
+        if not held.update(lease_until=self.clock.now() + LEASE):
+            raise LeaseLost(f"another process has taken push {self.push_id} over")
+
+    def give_back(self) -> None:
+        held = StripePush.objects.filter(
+            ~Q(state=StripePush.State.FINALIZED), pk=self.push_id, fence=self.fence
+        )
+        held.update(lease_until=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One thing to be made. `stem` is its idempotency key but for the number of the try;
+    `look_first` is set where it may be there although nothing of it is known here."""
+
+    invoice_id: int
+    purpose: Purpose
+    stem: str
+    params: dict[str, Any]
+    look_first: bool = False
+
+
+class Made(NamedTuple):
+    """The id of what was asked for, and whether this call was the one that made it."""
+
+    id: str
+    new: bool
+
+
+def perform(
+    ask: Ask, *, gateway: StripeGateway, lease: Lease, find: Callable[[StripeRequest], str | None]
+) -> Made:
+    """Have it made once. `find` looks for what an earlier try may have made.
+
+    Raises `StripeUnavailable`, `StripeRefused`, `StripeNotConfigured`, `LeaseLost`.
+    """
+    for _ in range(_TRIES):
+        request = _intend(ask, lease)
+        if request.state == _State.CONFIRMED:
+            return Made(request.object_id, new=False)
+        if ask.look_first or request.state == _State.SENT or request.attempt > 1:
+            found = find(request)
+            if found is not None:
+                return Made(_confirm(request, found, "", lease), new=False)
+        _mark_sent(request, lease)
+        try:
+            answer = gateway.send(ask.purpose, request.params, request.key)
+        except StripeFailed as failed:
+            _fail(request, failed, lease)
+        except StripeRefused as refused:
+            _fail(request, refused, lease)
+            raise
+        else:
+            return Made(_confirm(request, answer.id, answer.request_id, lease), new=True)
+    raise StripeUnavailable(f"Stripe failed {_TRIES} times to make the {ask.purpose}; try later")
+
+
+def _intend(ask: Ask, lease: Lease) -> StripeRequest:
+    """The row of the try that is under way, or else of the next one, with its parameters."""
+    with transaction.atomic(durable=True):
+        lease.hold()
+        last = StripeRequest.objects.filter(stem=ask.stem).order_by("attempt").last()
+        if last is not None and last.state != _State.FAILED:
+            return last
+        attempt = 1 if last is None else last.attempt + 1
+        request, _ = StripeRequest.objects.get_or_create(
+            stem=ask.stem,
+            attempt=attempt,
+            defaults={
+                "invoice_id": ask.invoice_id,
+                "purpose": ask.purpose,
+                "key": f"{ask.stem}-{attempt}",
+                "params": ask.params,
+                "intended_at": lease.clock.now(),
+            },
+        )
+        return request
+
+
+def _mark_sent(request: StripeRequest, lease: Lease) -> None:
+    if request.state == _State.SENT:
+        return
+    with transaction.atomic(durable=True):
+        lease.hold()
+        StripeRequest.objects.filter(pk=request.pk, state=_State.INTENDED).update(
+            state=_State.SENT, sent_at=lease.clock.now()
+        )
+
+
+def _confirm(request: StripeRequest, object_id: str, request_id: str, lease: Lease) -> str:
+    with transaction.atomic(durable=True):
+        lease.hold()
+        row = StripeRequest.objects.select_for_update().get(pk=request.pk)
+        if row.state == _State.CONFIRMED:
+            return row.object_id
+        row.state = _State.CONFIRMED
+        row.object_id = object_id
+        row.request_id = request_id
+        row.answered_at = lease.clock.now()
+        row.save(update_fields=["state", "object_id", "request_id", "answered_at"])
+        return object_id
+
+
+def _fail(request: StripeRequest, error: Exception, lease: Lease) -> None:
+    with transaction.atomic(durable=True):
+        lease.hold()
+        StripeRequest.objects.filter(pk=request.pk, state=_State.SENT).update(
+            state=_State.FAILED, problem=str(error), answered_at=lease.clock.now()
+        )
