@@ -13,7 +13,7 @@ from metering.domain.money import plain
 from metering.domain.periods import Period
 from metering.domain.usage import COUNTS
 from metering.events import current
-from metering.findings import Finding, rows
+from metering.findings import LIMIT, Finding, rows
 from metering.rollups import CELL, USAGE, USER, Rollup
 
 _AS_ROLLED: Final = {
@@ -59,16 +59,14 @@ def _usage(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
           ON d.event_key = o.event_key AND d.position = o.position
         CROSS JOIN LATERAL (SELECT o.position = json_array_length(e.shares) AS last) place
         WHERE e.shares IS NOT NULL"""
-    for at, centre, tenant, model, tag, *cell in rows(
-        f"WITH raw ({by}, {sums}) AS ("
-        f"SELECT {by}, {_summed(USAGE)} FROM ({raw}) r ({by}, {sums}) GROUP BY {by}),"
-        f" rolled AS (SELECT {by}, {_summed(USAGE)} FROM {USAGE.relation()} cells"
-        " WHERE bucket_at >= %(period_start)s AND bucket_at < %(period_end)s"
-        f" GROUP BY {by})"
-        " SELECT to_char(bucket_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), cost_centre, tenant,"
-        f" model, endpoint_tag, {_both(USAGE)} FROM raw FULL JOIN rolled USING ({by})"
-        f" WHERE {_unequal(USAGE)} ORDER BY 1, 2, 3, 4, 5",
-        parameters,
+    for at, centre, tenant, model, tag, *cell in _differing(
+        USAGE,
+        by=USAGE.key,
+        raw=f"SELECT * FROM ({raw}) r ({by}, {sums})",
+        where="bucket_at >= %(period_start)s AND bucket_at < %(period_end)s",
+        shown="to_char(bucket_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), cost_centre, tenant,"
+        " model, endpoint_tag",
+        parameters=parameters,
     ):
         yield Finding(
             "usage rollup",
@@ -109,20 +107,40 @@ def _divided(events: str) -> str:
     )
 
 
-def _summed(rollup: Rollup) -> str:
-    return ", ".join(f"sum({name}) AS {name}" for name in rollup.sums)
+def _differing(
+    rollup: Rollup,
+    *,
+    by: Sequence[str],
+    raw: str,
+    where: str,
+    shown: str,
+    parameters: dict[str, Any],
+) -> Iterator[tuple[Any, ...]]:
+    """The cells by these keys whose sums differ: what is shown of them, all sums of the raw
+    rows, all sums of the rollup's.
 
-
-def _both(rollup: Rollup) -> str:
-    return ", ".join(f"{side}.{name}" for side in ("raw", "rolled") for name in rollup.sums)
-
-
-def _unequal(rollup: Rollup) -> str:
-    raw, rolled = (
-        ", ".join(f"coalesce({side}.{name}, 0)" for name in rollup.sums)
-        for side in ("raw", "rolled")
+    Both sides are added up at once, the rollup's below zero, so that what agrees comes to nothing;
+    only of the first few cells that do not are the two sides told apart.
+    """
+    keys = ", ".join(by)
+    less = ", ".join(f"-{name} AS {name}" for name in rollup.sums)
+    both = (
+        f"SELECT {keys}, {', '.join(rollup.sums)}, true AS is_raw FROM ({raw}) raw"
+        f" UNION ALL SELECT {keys}, {less}, false FROM {rollup.relation()} cells WHERE {where}"
     )
-    return f"({raw}) <> ({rolled})"
+    unequal = " OR ".join(f"sum({name}) <> 0" for name in rollup.sums)
+    sides = ", ".join(
+        f"{sign}sum({name}) FILTER (WHERE {side})"
+        for sign, side in (("", "is_raw"), ("-", "NOT is_raw"))
+        for name in rollup.sums
+    )
+    return rows(
+        f"WITH differing AS MATERIALIZED (SELECT {keys} FROM ({both}) net GROUP BY {keys}"
+        f" HAVING {unequal} ORDER BY {keys} LIMIT {LIMIT})"
+        f" SELECT {shown}, {sides} FROM ({both}) told JOIN differing USING ({keys})"
+        f" GROUP BY {keys} ORDER BY {keys}",
+        parameters,
+    )
 
 
 def _said(rollup: Rollup, cell: Sequence[Decimal | int | None]) -> str:
@@ -174,14 +192,12 @@ _CLASSES: Final = f"""
 
 def _cells(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
     """Bill cells against the classes of the raw events, whoever owns them."""
-    by = ", ".join(name for name in CELL.key if name not in ("tenant", "cost_centre"))
     cell = (
         "(e.occurred_at AT TIME ZONE 'UTC')::date AS day, e.provider, e.provider_project,"
         " coalesce(e.model_executed, e.model) AS model, token_class,"
         " CASE WHEN e.batch THEN 'batch' ELSE e.service_tier END AS tier"
     )
-    for day, provider, model, token_class, *sums in rows(
-        f"WITH raw AS (SELECT {by}, {_summed(CELL)} FROM ("
+    raw = (
         f"SELECT {cell}, e.pricing, e.currency, 1 AS events, quantity, priced.cost FROM {events} e,"
         " json_array_elements(e.lines) line, LATERAL (SELECT line ->> 0 AS token_class,"
         " (line ->> 1)::numeric AS quantity, (line ->> 3)::numeric AS cost) priced"
@@ -192,12 +208,14 @@ def _cells(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
         "  AND served_from <> 'caller_cache' OFFSET 0) e,"
         f" LATERAL ({_CLASSES}) used (token_class, quantity) WHERE quantity <> 0 AND NOT EXISTS"
         " (SELECT FROM json_array_elements(e.lines) line WHERE line ->> 0 = token_class)"
-        f") r GROUP BY {by}),"
-        f" rolled AS (SELECT {by}, {_summed(CELL)}"
-        f" FROM {CELL.relation()} cells WHERE {_DAYS} GROUP BY {by})"
-        f" SELECT day, provider, model, token_class, {_both(CELL)}"
-        f" FROM raw FULL JOIN rolled USING ({by}) WHERE {_unequal(CELL)} ORDER BY 1, 2, 3, 4",
-        parameters,
+    )
+    for day, provider, model, token_class, *sums in _differing(
+        CELL,
+        by=[name for name in CELL.key if name not in ("tenant", "cost_centre")],
+        raw=raw,
+        where=_DAYS,
+        shown="day, provider, model, token_class",
+        parameters=parameters,
     ):
         yield Finding("cell rollup", f"{day} {provider} {model} {token_class}", _said(CELL, sums))
 
@@ -227,17 +245,18 @@ def _cells_of_owners(parameters: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _users(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
-    by = ", ".join(USER.key)
-    for day, centre, user, *sums in rows(
-        f"WITH raw AS (SELECT {by}, {_summed(USER)} FROM (SELECT"
-        " (occurred_at AT TIME ZONE 'UTC')::date"
-        " AS day, tenant, cost_centre, user_pseudonym, user_kind, 1 AS events,"
+    raw = (
+        "SELECT (occurred_at AT TIME ZONE 'UTC')::date AS day, tenant, cost_centre, user_pseudonym,"
+        " user_kind, 1 AS events,"
         " coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0) AS tokens,"
-        f" coalesce(cost, 0) AS cost FROM {events} e WHERE user_pseudonym IS NOT NULL) r"
-        f" GROUP BY {by}), rolled AS (SELECT {by}, {_summed(USER)} FROM {USER.relation()} u"
-        f" WHERE {_DAYS} GROUP BY {by})"
-        f" SELECT day, cost_centre, user_pseudonym, {_both(USER)}"
-        f" FROM raw FULL JOIN rolled USING ({by}) WHERE {_unequal(USER)} ORDER BY 1, 2, 3",
-        parameters,
+        f" coalesce(cost, 0) AS cost FROM {events} e WHERE user_pseudonym IS NOT NULL"
+    )
+    for day, centre, user, *sums in _differing(
+        USER,
+        by=USER.key,
+        raw=raw,
+        where=_DAYS,
+        shown="day, cost_centre, user_pseudonym",
+        parameters=parameters,
     ):
         yield Finding("user rollup", f"{day} {centre} user {user}", _said(USER, sums))
