@@ -17,6 +17,7 @@ import msgspec
 
 from billing.domain.charges import Charged, UsageLine, Use, left_out_by
 from billing.domain.plans import Plan
+from billing.models import InvoiceLine
 from metering.domain.periods import Period
 from metering.evidence import Selection, evidence_under
 
@@ -95,6 +96,16 @@ def selections_of(
         )
         for tags, models in sorted(models_by_tags.items())
     )
+
+
+def stored_selections(line: InvoiceLine) -> list[Selection]:
+    """What a stored line says its events are, as they were when its invoice was drafted."""
+    return [
+        msgspec.structs.replace(
+            msgspec.convert(stored, Selection), received_by=line.invoice.created_at
+        )
+        for stored in line.evidence_selections
+    ]
 
 
 def _tags(uses: Iterable[Use]) -> Mapping[str, set[str]]:

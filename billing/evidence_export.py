@@ -6,9 +6,8 @@ import heapq
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from allocation.models import Statement as IssuedStatement
+from billing.evidence import stored_selections
 from billing.models import InvoiceLine
 from metering.domain.digests import canonical_json
 from metering.domain.periods import Month
@@ -66,12 +65,6 @@ def _of_statement(statement: IssuedStatement, month: Month) -> Iterator[bytes]:
 
 
 def _of_line(line: InvoiceLine) -> Iterator[bytes]:
-    selections = [
-        msgspec.structs.replace(
-            msgspec.convert(stored, Selection), received_by=line.invoice.created_at
-        )
-        for stored in line.evidence_selections
-    ]
     head = {
         "invoiceLine": line.pk,
         "invoice": line.invoice_id,
@@ -80,7 +73,7 @@ def _of_line(line: InvoiceLine) -> Iterator[bytes]:
         "count": line.evidence_count,
         "digest": line.evidence_digest,
     }
-    yield from _listed(head, selections)
+    yield from _listed(head, stored_selections(line))
 
 
 def _listed(head: dict[str, Any], selections: list[Selection]) -> Iterator[bytes]:

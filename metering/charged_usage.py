@@ -27,7 +27,7 @@ class UsageLine(NamedTuple):
     events: int
 
 
-_LEAVES: Final = (
+LEAVES: Final = (
     (
         "input",
         """sum(input_tokens - cached_input_tokens - cache_write_tokens
@@ -42,6 +42,8 @@ _LEAVES: Final = (
     ("output_audio", "sum(audio_output_tokens)"),
     ("output_image", "sum(image_output_tokens)"),
 )
+"""The disjoint classes of token, each as a sum over the usage rollup's inclusive counts."""
+
 _LINE_KEY: Final = "model, endpoint_tag, environment, data_mode, status, served_from"
 
 
@@ -56,7 +58,7 @@ def charged_usages(tenants: Collection[str], period: Period) -> dict[str, list[U
     (`NotOnABucket`); tools and other units are read from the raw events, for all tenants in one
     pass."""
     start, end = on_buckets(period)
-    leaves = ", ".join(sql for _, sql in _LEAVES)
+    leaves = ", ".join(sql for _, sql in LEAVES)
     lines: dict[str, list[UsageLine]] = {tenant: [] for tenant in tenants}
     with connection.cursor() as cursor:
         cursor.execute(
@@ -72,7 +74,7 @@ def charged_usages(tenants: Collection[str], period: Period) -> dict[str, list[U
                 lines[tenant].append(UsageLine(*key, "requests", Decimal(events), int(events)))
             lines[tenant] += [
                 UsageLine(*key, name, Decimal(quantity), int(events))
-                for (name, _), quantity in zip(_LEAVES, quantities, strict=True)
+                for (name, _), quantity in zip(LEAVES, quantities, strict=True)
                 if quantity
             ]
     for tenant, line in _charged_units(list(lines), period):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -133,10 +133,20 @@ def _edges(selections: Iterable[Selection]) -> list[datetime]:
 
 def event_keys(selection: Selection) -> Iterator[tuple[UUID, bytes]]:
     """The selected events' keys and seal digests, sorted by key, streamed."""
-    edges = _edges([selection])
-    for proof, _, owner, sharers, call in _candidates([selection], edges):
-        owners = _owners(owner, sharers)
-        if any(_meets(*_traits(one, call, edges), selection) for one in owners):
+    return keys_under([selection])
+
+
+def keys_under(
+    line: Sequence[Selection], after: UUID | None = None
+) -> Generator[tuple[UUID, bytes], None, None]:
+    """Keys and seal digests of all events that any of a line's selections (of one period) names,
+    sorted by key, streamed; `after` a key, those that follow it."""
+    if not line:
+        return
+    edges = _edges(line)
+    for proof, _, owner, sharers, call in _candidates(line, edges, after):
+        traits = [_traits(one, call, edges) for one in _owners(owner, sharers)]
+        if any(_meets(*one, selection) for one in traits for selection in line):
             yield UUID(bytes=proof[:16]), proof[16:]
 
 
@@ -239,12 +249,17 @@ def _named(model: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
-def _candidates(selections: Sequence[Selection], edges: Sequence[datetime]) -> Iterator[_Selected]:
-    """The events between the first and the last edge that the selections'
-    owners own or share in, by key."""
+def _candidates(
+    selections: Sequence[Selection], edges: Sequence[datetime], after: UUID | None = None
+) -> Iterator[_Selected]:
+    """The events between the first and the last edge that the selections' owners own or share in,
+    by key, from the one that follows `after` on."""
     events, parameters = current(Period(edges[0], edges[-1]), selections[0].received_by)
     parameters["edges"] = list(edges)
     conditions = ["true"]
+    if after is not None:
+        conditions.append("event_key > %(after)s")
+        parameters["after"] = after
     for column, wanted in (
         ("tenant", {s.tenant for s in selections}),
         ("cost_centre", {s.cost_centre for s in selections}),

@@ -223,6 +223,12 @@ def tenants() -> list[TenantFacts]:
     return [TenantFacts(*row) for row in rows]
 
 
+def tenant_facts(key: str) -> TenantFacts | None:
+    """One tenant; `None` for a key that is not registered."""
+    row = Tenant.objects.filter(key=key).values_list("key", "name", "time_zone").first()
+    return None if row is None else TenantFacts(*row)
+
+
 def cost_centres() -> list[CostCentreFacts]:
     rows = CostCentre.objects.order_by("code").values_list(
         "code", "name", "responsible", "team", "mode"

@@ -26,7 +26,20 @@ class NegativeUsage(ValueError):
     """What was used adds up to less than nothing; the readings are wrong, so nothing is charged."""
 
 
-class UsageLine(Protocol):
+class Standing(Protocol):
+    """What decides whether a plan charges a call at all."""
+
+    @property
+    def environment(self) -> str: ...
+    @property
+    def data_mode(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def served_from(self) -> str: ...
+
+
+class UsageLine(Standing, Protocol):
     """A reading of one customer's usage, of one class of token or one unit.
 
     `model` is the requested one. The unit `requests` counts the calls themselves. A reading may
@@ -37,14 +50,6 @@ class UsageLine(Protocol):
     def model(self) -> str: ...
     @property
     def endpoint_tag(self) -> str: ...
-    @property
-    def environment(self) -> str: ...
-    @property
-    def data_mode(self) -> str: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def served_from(self) -> str: ...
     @property
     def token_class(self) -> str: ...
     @property
@@ -170,7 +175,7 @@ def overage(price: Price, quantity: Decimal) -> tuple[Decimal, int, Decimal]:
             assert_never(price)
 
 
-def left_out_by(line: UsageLine, scope: Scope) -> Reason | None:
+def left_out_by(line: Standing, scope: Scope) -> Reason | None:
     """What in the scope leaves the usage out, if anything does."""
     if line.data_mode not in scope.data_modes:
         return "data_mode"

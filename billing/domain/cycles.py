@@ -121,3 +121,18 @@ def cycles_ending_in(month: Month, term: Term) -> tuple[Cycle, ...]:
         if first < after and month.first_day() <= after - timedelta(days=1) <= month.last_day():
             found.append(Cycle(first, after, term.zone, (end - start).days))
     return tuple(found)
+
+
+def cycle_on(day: date, term: Term) -> Cycle | None:
+    """The term's cycle that the day (of the customer's clock) belongs to; `None` if the term does
+    not cover it."""
+    month = Month(day.year, day.month)
+    return next(
+        (
+            cycle
+            for ending in (month, month.next())
+            for cycle in cycles_ending_in(ending, term)
+            if cycle.first_day <= day < cycle.end_day
+        ),
+        None,
+    )
