@@ -117,7 +117,26 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Apportion",
     "VERSION": "1",
+    "DESCRIPTION": (
+        "Usage, cost and charges of language models. Amounts and quantities that may have decimals"
+        " are strings, `*_minor` are whole minor units of the currency; instants are UTC, spans"
+        " half-open. Errors are `application/problem+json` with a stable `type`."
+    ),
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "metering.api.schema.add_usage",
+    ],
+    "TAGS": [
+        {"name": "ingest", "description": "Programs report usage: keys of scope ingest."},
+        {"name": "portal", "description": "One tenant reads its own: keys of scope portal."},
+        {
+            "name": "finance",
+            "description": "The company's books, to read: keys of scope finance, or people with"
+            " the right. Approving is for people, never for keys.",
+        },
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
