@@ -8,7 +8,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 SOURCES := config metering allocation billing tests manage.py
 
-.PHONY: help demo test test-outside check bench lock clean install-base install-dev install-outside
+.PHONY: help demo serve test test-outside check bench lock clean \
+  install-base install-dev install-outside
 
 help: ## the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -18,11 +19,15 @@ demo: install-base ## a month of usage from ingest to invoice (USAGE=file BILL=f
 	  $(if $(BILL),--bill '$(BILL)') $(if $(PROVIDER),--provider '$(PROVIDER)') \
 	  $(if $(MAP),--map $(MAP))
 
+serve: install-base ## web, worker and scheduler on localhost, with a login (PORT=8000)
+	@exec $(PYTHON) -m config.serve --port '$(or $(PORT),8000)'
+
 test: install-dev ## the test suite
 	@$(PYTHON) -m pytest -n 2 -q -m "not outside"
 
 test-outside: install-outside ## the tests that need the outside's own software
-	@$(PYTHON) -m pytest -q -m outside || { code=$$?; [ $$code -eq 5 ] && echo "no such tests"; }
+	@requirements/browser.sh
+	@$(PYTHON) -m pytest -q -m outside
 
 check: install-dev ## format, lint, types, import rules, migrations
 	@.venv/bin/ruff format --check --quiet . && echo "format      ok"

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 
-def stable_secret(path: Path) -> str:
+def stable_secret(path: Path, random_bytes: int = 48) -> str:
     """The secret in the file, which is created (readable by its owner only) if it is missing.
 
     Whoever comes first decides: two processes that start at once end with the same secret, and
@@ -20,7 +20,7 @@ def stable_secret(path: Path) -> str:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-") as draft:
-        draft.write(secrets.token_urlsafe(48))
+        draft.write(secrets.token_urlsafe(random_bytes))
         draft.flush()
         os.fsync(draft.fileno())
         with suppress(FileExistsError):  # another process was first: its secret is the one
