@@ -21,6 +21,7 @@ from allocation.domain.rules import (
 )
 from allocation.models import Rule, RuleVersion
 from metering.domain.periods import Month
+from metering.input_files import text_of
 
 STANDARD: Final = "standard"
 """The rule's name where none is asked for. Stored on first use, as the release at that time had
@@ -43,11 +44,12 @@ class StoredRule(NamedTuple):
 
 
 def read_rule_file(path: Path) -> DatedRule:
-    """A rule file (TOML) as a value. Raises `InvalidRule` naming the file and the place."""
+    """A rule file (TOML) as a value. Raises `InvalidRule` naming the file and the place, or
+    `UnreadableInput`."""
+    text = text_of(path)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-        return read_rule(document)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return read_rule(tomllib.loads(text, parse_float=Decimal))
+    except tomllib.TOMLDecodeError as error:
         raise InvalidRule(f"{path.name} is no TOML file: {error}") from error
     except InvalidRule as error:
         raise InvalidRule(f"{path.name}: {error}") from error

@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from io import StringIO
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,7 @@ from django.db import IntegrityError, transaction
 
 from metering.domain.attribution import Dated, DatedTargets, OwnerBook, SourceDefaults
 from metering.domain.identity import lookup_hash
+from metering.input_files import text_of
 from metering.models import (
     CostCentre,
     OwnerMapping,
@@ -127,20 +129,19 @@ def pseudonym_of(identifier: str, namespace: bytes = b"user") -> uuid.UUID:
 def import_file(path: Path) -> ImportedOwners:
     """Store the file's owners and mappings, all or none; a row that is there already is left.
 
-    Raises `OwnersFileError` naming the line and what to mend.
+    Raises `OwnersFileError` naming the line and what to mend, or `UnreadableInput`.
     """
+    text = text_of(path)
     try:
-        return _import(path)
-    except UnicodeDecodeError as error:
-        raise OwnersFileError(f"{path.name} is not UTF-8 ({error}); save it as UTF-8") from error
+        return _import(path, text)
     except csv.Error as error:
         raise OwnersFileError(f"{path.name} is no CSV that can be read: {error}") from error
 
 
-def _import(path: Path) -> ImportedOwners:
+def _import(path: Path, text: str) -> ImportedOwners:
     added = rows = 0
-    with path.open(encoding="utf-8-sig", newline="") as file, transaction.atomic():
-        reader = csv.DictReader(file)
+    with transaction.atomic():
+        reader = csv.DictReader(StringIO(text, newline=""))
         missing = {"kind", "key", "target"} - set(reader.fieldnames or ())
         if missing:
             raise OwnersFileError(

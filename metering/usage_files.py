@@ -16,6 +16,7 @@ import msgspec
 
 from metering.domain.usage import Rejection, UsageEvent
 from metering.formats import native, opsmeter, tabular
+from metering.input_files import UnreadableInput, regular_size
 from metering.usage_lines import TextFile, UnreadableText
 from metering.usage_tables import CsvTable, ParquetTable, Table, UnreadableTable
 
@@ -121,21 +122,30 @@ def open_usage(
     text: TextFile | None = None
     try:
         if format == "parquet":
+            size = regular_size(path)
             units, by_columns, ignored = opened(ParquetTable(path))
-            return UsageFile(format, units, by_columns, path.stat().st_size, ignored=ignored)
+            return UsageFile(format, units, by_columns, size, ignored=ignored)
         text = TextFile(path)
         if format == "csv":
             units, by_columns, ignored = opened(CsvTable(text))
             return UsageFile(format, units, by_columns, text.size, text.position, ignored)
         units = _elements(text) if text.head.startswith(b"[") else _lines(text)
         return UsageFile(format, units, parser, text.size, text.position)
-    except (UnreadableText, UnreadableTable, tabular.UnfitColumns, OSError) as error:
+    except (
+        UnreadableInput,
+        UnreadableText,
+        UnreadableTable,
+        tabular.UnfitColumns,
+        OSError,
+    ) as error:
         if text is not None:
             text.close()
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> UnreadableFile:
+    if isinstance(error, UnreadableInput):  # names the path itself
+        return UnreadableFile(str(error))
     if isinstance(error, OSError):
         return UnreadableFile(f"{path} cannot be read: {error.strerror or error}")
     return UnreadableFile(f"{path}: {error}")
@@ -144,11 +154,12 @@ def _unreadable(path: Path, error: Exception) -> UnreadableFile:
 def guess_format(path: Path) -> Format:
     """The format that the file's content, or else its name, shows; raises `UnreadableFile`."""
     try:
+        regular_size(path)
         with path.open("rb") as raw:
             if raw.read(len(_PARQUET)) == _PARQUET:
                 return "parquet"
         text = TextFile(path)
-    except (UnreadableText, OSError) as error:
+    except (UnreadableInput, UnreadableText, OSError) as error:
         raise _unreadable(path, error) from error
     text.close()
     name = path.name.lower().removesuffix(".gz")

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from metering.domain.usage import Rejection
+from metering.input_files import regular_size
 
 MAX_LINE: Final = 1 << 20
 """Bytes of one line; a longer one is no event but a file without line ends."""
+MAX_SKIPPED: Final = 10 << 20
+"""How far the end of such a line is looked for; whatever goes on for longer is no file of lines."""
 BLOCK: Final = 1 << 18
 BOM: Final = b"\xef\xbb\xbf"
 
@@ -36,13 +39,15 @@ class TextFile:
     """An open file of lines. `.gz` is recognised by content, a byte order mark is left out."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `UnreadableText`, or the `OSError` of opening it."""
-        self.size = path.stat().st_size
+        """Raises `UnreadableText`, `UnreadableInput`, or the `OSError` of opening it."""
+        self.size = regular_size(path)
         self._raw = path.open("rb")
         self._stream: BufferedReader | gzip.GzipFile = self._raw
         try:
             if self._raw.read(2) == _GZIP:
                 self._stream = gzip.GzipFile(fileobj=self._raw)
+            elif self.size:
+                _refuse_misnamed(path)
             self._raw.seek(0)
             self.head = self._look_ahead()
         except BaseException:
@@ -87,10 +92,11 @@ class TextFile:
 
     def lines(self) -> Iterator[Line]:
         """The lines in order. Too long a line is a rejection in its place; a gzip that ends early
-        or is damaged is a rejection at the end, after all lines before it."""
+        or is damaged, and a line without any end, are a rejection at the end, after all lines
+        before it."""
         number = 0
         rest = b""
-        overlong = False
+        overlong, skipped = False, 0
         try:
             while block := self._stream.read1(BLOCK):
                 pieces = (rest + block).split(b"\n")
@@ -98,9 +104,13 @@ class TextFile:
                 for piece in pieces:
                     number += 1
                     yield _line(number, piece, overlong=overlong)
-                    overlong = False
+                    overlong, skipped = False, 0
                 if len(rest) > MAX_LINE:
+                    skipped += len(rest)
                     rest, overlong = b"", True
+                    if skipped > MAX_SKIPPED:
+                        yield Line(number + 1, _endless(number + 1))
+                        return
         except _DAMAGED as error:
             yield Line(number + 1, _cut_off(number + 1, error))
             return
@@ -108,6 +118,14 @@ class TextFile:
             self.close()
         if rest or overlong:
             yield _line(number + 1, rest, overlong=overlong)
+
+
+def _refuse_misnamed(path: Path) -> None:
+    if path.suffix.lower() == ".gz":
+        raise UnreadableText(
+            "the name ends in .gz, but the content is not gzip; transfer the file again, or name "
+            "it for what it is"
+        )
 
 
 def _line(number: int, piece: bytes, *, overlong: bool) -> Line:
@@ -123,6 +141,15 @@ def _line(number: int, piece: bytes, *, overlong: bool) -> Line:
     if number == 1:
         piece = piece.removeprefix(BOM)
     return Line(number, piece)
+
+
+def _endless(number: int) -> Rejection:
+    return Rejection(
+        place=f"line {number}",
+        reason="no_line_end",
+        message=f"the line has no end within {MAX_SKIPPED >> 20} MiB, so reading stops here; the "
+        "lines before it were read. Is this a file of lines? Write one event a line",
+    )
 
 
 def _cut_off(number: int, error: Exception) -> Rejection:

@@ -28,18 +28,14 @@ def test_every_command_that_answers_in_json_refuses_in_json(name: str) -> None:
     ("arguments", "kind", "said"),
     [
         (("reconcile", "2026-13"), "InvalidPeriod", "2026-13"),
-        (("import_owners", "/nowhere/owners.csv"), "FileNotFoundError", "/nowhere/owners.csv"),
+        (("import_owners", "/nowhere/owners.csv"), "UnreadableInput", "/nowhere/owners.csv"),
         (("import_usage", "x", "--map", "model"), "CommandError", "--map model"),
-        (("reconcile",), "CommandError", "PERIOD"),
     ],
 )
 def test_a_refusal_is_one_object(arguments: tuple[str, ...], kind: str, said: str) -> None:
     out = StringIO()
     with pytest.raises(CommandError) as refused:
         call_command(*arguments, "--json", stdout=out)
-    if said == "PERIOD":  # `call_command` refuses the arguments before there is a command
-        assert "PERIOD" in str(refused.value)
-        return
     answer = json.loads(out.getvalue())
     assert answer == {"error": {"type": kind, "message": str(refused.value)}}
     assert said in answer["error"]["message"]
@@ -64,7 +60,7 @@ def test_wrong_arguments_are_refused_in_json_too(
 
 
 class _Verdict(AnsweringCommand):
-    def handle(self, *_: Any, **options: Any) -> None:
+    def handle(self, *_: Any, **__: Any) -> None:
         self.stdout.write(json.dumps({"holds": False}))
         raise CommandError("it does not hold")
 

@@ -15,6 +15,7 @@ from allocation.bills.formats import FORMATS
 from allocation.bills.reading import Terms, currency_code
 from allocation.provider_bills import Imported, StoredBill, import_bill
 from metering.domain.money import UnknownCurrency, plain
+from metering.input_files import UnreadableInput, content_of
 from metering.management.answering import AnsweringCommand
 
 
@@ -66,7 +67,7 @@ class Command(AnsweringCommand):
         path = Path(options["file"])
         try:
             imported = import_bill(
-                path.read_bytes(),
+                content_of(path),
                 Terms(
                     provider=options["provider"],
                     account=options["account"],
@@ -84,8 +85,8 @@ class Command(AnsweringCommand):
             )
         except (BillRefused, UnknownCurrency) as error:
             raise CommandError(f"{path.name} was not taken in.\n{error}") from error
-        except OSError as error:
-            raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+        except UnreadableInput as error:
+            raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(_value(imported)))
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from allocation.drivers import COLUMNS, read_driver_file, store_drivers
+from metering.input_files import UnreadableInput, text_of
 from metering.management.answering import AnsweringCommand
 
 
@@ -25,12 +27,12 @@ class Command(AnsweringCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
-            with path.open(encoding="utf-8-sig", newline="") as text:
-                imported = store_drivers(
-                    read_driver_file(text), author=options["author"], now=timezone.now()
-                )
-        except OSError as error:
-            raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+            text = StringIO(text_of(path), newline="")
+            imported = store_drivers(
+                read_driver_file(text), author=options["author"], now=timezone.now()
+            )
+        except UnreadableInput as error:
+            raise CommandError(str(error)) from error
         except ValueError as error:
             raise CommandError(f"{path}: {error}") from error
         if options["json"]:

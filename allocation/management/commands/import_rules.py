@@ -27,7 +27,7 @@ class Command(AnsweringCommand):
             stored = store_rule(
                 read_rule_file(options["file"]), author=options["author"], now=timezone.now()
             )
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             raise CommandError(str(error)) from error
         version = stored.version
         if options["json"]:

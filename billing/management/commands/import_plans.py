@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from billing.plans import InvalidPlanFile, PlanConflict, import_plans
+from metering.input_files import UnreadableInput, content_of
 from metering.management.answering import AnsweringCommand
 
 
@@ -24,9 +25,9 @@ class Command(AnsweringCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
-            imported = import_plans(path.read_bytes())
-        except OSError as error:
-            raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+            imported = import_plans(content_of(path))
+        except UnreadableInput as error:
+            raise CommandError(str(error)) from error
         except (InvalidPlanFile, PlanConflict) as error:
             raise CommandError(f"{path}: {error}") from error
         if options["json"]:

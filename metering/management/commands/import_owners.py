@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from metering import owners
+from metering.input_files import UnreadableInput
 from metering.management.answering import AnsweringCommand
 
 
@@ -23,9 +24,7 @@ class Command(AnsweringCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             imported = owners.import_file(options["file"])
-        except OSError as error:
-            raise CommandError(f"{options['file']} cannot be read: {error.strerror}") from error
-        except owners.OwnersFileError as error:
+        except (UnreadableInput, owners.OwnersFileError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps({"rows": imported.rows, "added": imported.added}))
