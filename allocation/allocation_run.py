@@ -12,8 +12,10 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from allocation.closed_months import refuse_if_closed
+from allocation.domain.allocations import Allocation
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.division import divide
 from allocation.domain.matching import match
@@ -53,6 +55,18 @@ class RunInputs(NamedTuple):
     readings: dict[DriverQuery, dict[tuple[Owner, str], Decimal]]
     digest: str
 
+    @property
+    def identity(self) -> RunIdentity:
+        return RunIdentity(self.version, self.usage, self.digest)
+
+
+class RunIdentity(NamedTuple):
+    """What tells a run's inputs from any others."""
+
+    version: RuleVersion
+    usage: str
+    digest: str
+
 
 def run(month: Month, *, rule: str | None, author: str, now: datetime) -> AllocationRun:
     """The month's run by the rule (`standard` if none is named), from the inputs as they are now.
@@ -64,12 +78,36 @@ def run(month: Month, *, rule: str | None, author: str, now: datetime) -> Alloca
     """
     with transaction.atomic():
         lock_month(month)
-        current = AllocationRun.objects.filter(month=str(month)).exclude(state="superseded").first()
         inputs = read_inputs(month, rule, now=now)
-        if current is not None and current.inputs_digest == inputs.digest:
-            return current
+        found = run_of(month, inputs.digest)
+        if found is not None:
+            return found
         refuse_if_closed(month)
-        return _store(month, inputs, current, author=author, now=now)
+        allocation = divide(inputs.gathered, inputs.readings)
+        return store(month, inputs.identity, allocation, author=author, now=now)
+
+
+def run_of(month: Month, inputs_digest: str) -> AllocationRun | None:
+    """The month's run that counts, if it was made from these inputs."""
+    return _counting(month).filter(inputs_digest=inputs_digest).first()
+
+
+def rule_in_use(month: Month) -> str | None:
+    """The rule of the month's run that counts, else of the month before; `None`: neither has one.
+
+    For who makes a run again without having been told by which rule.
+    """
+    for earlier in (month, month.previous()):
+        found = _counting(earlier).select_related("rule_version").first()
+        if found is not None:
+            return str(found.rule_version.rule_id)
+    return None
+
+
+def _counting(month: Month) -> QuerySet[AllocationRun]:
+    return AllocationRun.objects.filter(month=str(month)).exclude(
+        state=AllocationRun.State.SUPERSEDED
+    )
 
 
 def read_inputs(month: Month, rule: str | None, *, now: datetime) -> RunInputs:
@@ -93,9 +131,21 @@ def digest_now(run: AllocationRun, *, usage: str, now: datetime) -> str:
     Raises `NoBills`, `NoSuchRule` or `InvalidRule`.
     """
     month = Month.parse(run.month)
+    return digest_by(month, run.rule_version.rule_id, _queries(run), usage=usage, now=now)
+
+
+def digest_by(
+    month: Month,
+    rule: str | None,
+    queries: Iterable[DriverQuery],
+    *,
+    usage: str,
+    now: datetime,
+) -> str:
+    """The same for inputs whose driver queries are known."""
     lines = _billed(month)
-    version = rule_for(month, run.rule_version.rule_id, now=now)
-    readings = {query: reading(month, query) for query in _queries(run)}
+    version = rule_for(month, rule, now=now)
+    readings = {query: reading(month, query) for query in queries}
     return _inputs_digest(month, usage, lines, version, readings)
 
 
@@ -154,18 +204,14 @@ def _driver_digests(
     ]
 
 
-def _store(
-    month: Month,
-    inputs: RunInputs,
-    current: AllocationRun | None,
-    *,
-    author: str,
-    now: datetime,
+def store(
+    month: Month, identity: RunIdentity, allocation: Allocation, *, author: str, now: datetime
 ) -> AllocationRun:
-    allocation = divide(inputs.gathered, inputs.readings)
-    if current is not None:
-        current.state = AllocationRun.State.SUPERSEDED
-        current.save(update_fields=["state"])
+    """Store the month's run in the place of the one that counted until now.
+
+    The month is locked, and open.
+    """
+    _counting(month).update(state=AllocationRun.State.SUPERSEDED)
     last = AllocationRun.objects.filter(month=str(month)).order_by("-number").first()
     run_id = _next_run_id()
     write_rows(run_id, allocation)
@@ -174,9 +220,9 @@ def _store(
         month=str(month),
         number=1 if last is None else last.number + 1,
         author=author,
-        rule_version=inputs.version,
-        usage_digest=inputs.usage,
-        inputs_digest=inputs.digest,
+        rule_version=identity.version,
+        usage_digest=identity.usage,
+        inputs_digest=identity.digest,
         outputs_digest=outputs_digest(allocation),
         created_at=now,
     )

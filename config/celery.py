@@ -1,13 +1,55 @@
-"""The Celery application: carries hints over Redis; what is to be done stands in PostgreSQL."""
+"""The Celery application: carries hints over Redis; what is to be done stands in PostgreSQL.
+
+A task is acknowledged when it is done, so a worker that dies loses no message; one that comes
+twice finds its part done or leased (`metering.work`).
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+from typing import Final
 
 from celery import Celery
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+TIME_LIMIT_SECONDS: Final = 300
+"""No task runs longer; a part's lease (`WORK_LEASE_SECONDS`) must be longer than this."""
+VISIBILITY_SECONDS: Final = 1800
+"""After so long Redis delivers a message again that nobody has acknowledged."""
+
 app = Celery("apportion")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    task_default_queue=f"apportion.{settings.DATABASES['default']['NAME']}",
+    task_serializer="json",
+    accept_content=["json"],
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_time_limit=TIME_LIMIT_SECONDS,
+    task_soft_time_limit=TIME_LIMIT_SECONDS - 20,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    broker_transport_options={"visibility_timeout": VISIBILITY_SECONDS},
+    broker_connection_retry_on_startup=True,
+    beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
+    enable_utc=True,
+)
 app.autodiscover_tasks()
+
+
+def worker_command(*, concurrency: int = 2) -> list[str]:
+    """The command line of a worker, for a supervisor; the environment decides on what."""
+    return [*_CELERY, "worker", "--loglevel", "INFO", "--concurrency", str(concurrency)]
+
+
+def scheduler_command() -> list[str]:
+    """The command line of a scheduler. Two of them do no harm."""
+    return [*_CELERY, "beat", "--loglevel", "INFO", "--pidfile="]
+
+
+_CELERY: Final = [sys.executable, "-m", "celery", "--app", "config.celery"]
