@@ -36,6 +36,8 @@ check: install-dev ## format, lint, types, import rules, migrations
 	@.venv/bin/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
 	@rm -f .import_linter.log && echo "imports     ok"
 	@$(PYTHON) manage.py makemigrations --check --dry-run && echo "migrations  ok"
+	@$(PYTHON) -m tests.lint_migrations > .roll-out.log 2>&1 || { cat .roll-out.log; exit 1; }
+	@rm -f .roll-out.log && echo "roll-out    ok"
 
 bench: install-dev ## the benchmarks (ONLY=prefix, SCALE=1)
 	@ONLY='$(ONLY)' SCALE='$(SCALE)' $(PYTHON) -m tests.benchmarks
