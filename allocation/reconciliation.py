@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from allocation.closed_months import refuse_if_closed
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.matching import match
-from allocation.domain.variances import CAUSES, Cause, Evidence
+from allocation.domain.variances import CAUSES, Cause, Evidence, total
 from allocation.domain.waterfall import MixedCurrencies, Waterfall, waterfall
 from allocation.models import (
     Reconciliation,
@@ -136,12 +136,48 @@ def explain(
     return tuple(results)
 
 
-def results_of(reconciliation: Reconciliation) -> tuple[ProviderResult, ...]:
-    """What is stored of a reconciliation."""
+class CurrencyTotal(NamedTuple):
+    """The billed providers of one currency together."""
+
+    currency: str
+    metered: Decimal
+    matched: Decimal
+    bill: Decimal
+    steps: tuple[tuple[Cause, Decimal], ...]
+
+
+def totals_of(results: Sequence[ProviderResult]) -> list[CurrencyTotal]:
+    """The billed providers together, by currency; nothing is converted."""
+    by_currency: dict[str, list[ProviderResult]] = defaultdict(list)
+    for result in results:
+        if result.bill is not None:
+            by_currency[result.currency].append(result)
+    totals = []
+    for currency, of_currency in sorted(by_currency.items()):
+        causes: dict[Cause, list[Decimal]] = defaultdict(list)
+        for result in of_currency:
+            for cause, amount in result.steps:
+                causes[cause].append(amount)
+        totals.append(
+            CurrencyTotal(
+                currency,
+                total(r.metered for r in of_currency),
+                total(r.matched for r in of_currency),
+                total(r.bill for r in of_currency if r.bill is not None),
+                tuple((cause, total(amounts)) for cause, amounts in causes.items()),
+            )
+        )
+    return totals
+
+
+def results_of(
+    reconciliation: Reconciliation, *, with_evidence: bool = True
+) -> tuple[ProviderResult, ...]:
+    """What is stored of a reconciliation; its evidence is long, and may be left out."""
     results = []
     for row in reconciliation.results.order_by("provider", "currency"):
         steps = row.steps.order_by("position").values_list("cause", "amount")
-        evidence = row.evidence.order_by("number").values_list(*EvidenceRow._fields)
+        evidence = row.evidence.order_by("number") if with_evidence else row.evidence.none()
         results.append(
             ProviderResult(
                 provider=row.provider,
@@ -153,7 +189,9 @@ def results_of(reconciliation: Reconciliation) -> tuple[ProviderResult, ...]:
                 rounding_mean=row.rounding_mean,
                 unexplained_owner=row.unexplained_owner,
                 steps=tuple((cast("Cause", cause), amount) for cause, amount in steps),
-                evidence=tuple(_evidence_row(values) for values in evidence),
+                evidence=tuple(
+                    _evidence_row(values) for values in evidence.values_list(*EvidenceRow._fields)
+                ),
             )
         )
     return tuple(results)

@@ -6,4 +6,5 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/portal/", include("billing.portal.urls")),
+    path("api/v1/finance/", include("billing.api.urls")),
 ]

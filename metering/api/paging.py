@@ -7,7 +7,6 @@ where to go on and nothing about who may read: every query names its tenant or i
 
 from __future__ import annotations
 
-import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -23,6 +22,8 @@ from metering.api.values import Text
 MOST: Final = 1_000
 USUAL: Final = 100
 _LONGEST_CURSOR: Final = 2_000
+
+_NO_CURSOR: Final = {"cursor": ["this is no cursor of these pages; send `next` of the page before"]}
 
 _P = TypeVar("_P")
 _M = TypeVar("_M", bound=Model)
@@ -67,11 +68,12 @@ def position_of(cursor: str | None, kind: type[_P]) -> _P | None:
         return None
     try:
         content = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        return msgspec.json.decode(content, type=kind)
-    except (ValueError, UnicodeError, binascii.Error, msgspec.MsgspecError) as error:
-        raise ValidationError(
-            {"cursor": ["this is no cursor of these pages; send `next` of the page before"]}
-        ) from error
+        position = msgspec.json.decode(content, type=kind)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise ValidationError(_NO_CURSOR) from error
+    if b"\\u0000" in content:  # no text of ours has one, and the database takes none
+        raise ValidationError(_NO_CURSOR)
+    return position
 
 
 def paged(found: Sequence[Any], limit: int, position: Callable[[Any], Any]) -> Page:
@@ -82,10 +84,15 @@ def paged(found: Sequence[Any], limit: int, position: Callable[[Any], Any]) -> P
 
 
 def page_of_rows(
-    rows: QuerySet[_M], asked: dict[str, Any], *, by: str, downwards: bool = False
+    rows: QuerySet[_M],
+    asked: dict[str, Any],
+    *,
+    by: str = "id",
+    kind: type[int] | type[str] = int,
+    downwards: bool = False,
 ) -> Page:
-    """A page of rows in the order of one whole-number column that tells them apart."""
-    after = position_of(asked.get("cursor"), int)
+    """A page of rows in the order of one column (of that kind) that tells them apart."""
+    after = position_of(asked.get("cursor"), kind)
     if after is not None:
         rows = rows.filter(Q(**{f"{by}__{'lt' if downwards else 'gt'}": after}))
     found = list(rows.order_by(f"-{by}" if downwards else by)[: asked["limit"] + 1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -21,6 +20,7 @@ from allocation.reconciliation import (
     ProviderResult,
     reconcile,
     results_of,
+    totals_of,
 )
 from metering.domain.money import plain
 from metering.domain.periods import InvalidPeriod, Month
@@ -72,27 +72,16 @@ def _value(reconciliation: Reconciliation, results: Sequence[ProviderResult]) ->
 
 
 def _totals(results: Sequence[ProviderResult]) -> list[dict[str, Any]]:
-    """The billed providers together, by currency; nothing is converted."""
-    by_currency: dict[str, list[ProviderResult]] = defaultdict(list)
-    for result in results:
-        if result.bill is not None:
-            by_currency[result.currency].append(result)
-    totals = []
-    for currency, of_currency in sorted(by_currency.items()):
-        causes: dict[str, Decimal] = defaultdict(Decimal)
-        for result in of_currency:
-            for cause, amount in result.steps:
-                causes[cause] += amount
-        totals.append(
-            {
-                "currency": currency,
-                "metered": plain(sum((r.metered for r in of_currency), Decimal(0))),
-                "matched": plain(sum((r.matched for r in of_currency), Decimal(0))),
-                "bill": plain(sum((r.bill or Decimal(0) for r in of_currency), Decimal(0))),
-                "steps": {cause: plain(amount) for cause, amount in causes.items()},
-            }
-        )
-    return totals
+    return [
+        {
+            "currency": total.currency,
+            "metered": plain(total.metered),
+            "matched": plain(total.matched),
+            "bill": plain(total.bill),
+            "steps": {cause: plain(amount) for cause, amount in total.steps},
+        }
+        for total in totals_of(results)
+    ]
 
 
 def _provider_value(result: ProviderResult) -> dict[str, Any]:
