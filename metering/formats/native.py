@@ -30,10 +30,10 @@ from metering.domain.usage import (
 )
 from metering.formats.malformed import UNDECODABLE, refuse
 from metering.formats.problems import (
-    CONTROL,
     MAX_SHARES,
     Problem,
     contradiction,
+    name_problem,
     shares_problem,
     units_problem,
 )
@@ -62,7 +62,8 @@ class NativeShare(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class NativeEvent(
     UsageEvent, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """The wire's names and limits. A field that is null or empty text is taken as absent.
+    """The wire's names and limits. A field that is null or empty text is taken as absent; blank
+    text is refused, because a name that nobody can see was hardly meant.
 
     The three fields that a sender cannot set have names that no sender uses, and are overwritten.
     """
@@ -155,10 +156,10 @@ def parse(
         try:
             event = _decode(payload)
         except msgspec.ValidationError:
-            event = _decode(_without_absent(payload))
+            event = _decode(without_absent(payload))
     except UNDECODABLE as error:
         return refuse(payload, error, place=place)
-    problem = control_character(event, payload)
+    problem = unreadable_name(event, payload)
     problem = problem or finish(event, source=source, received_at=received_at)
     return event if problem is None else rejection(event, problem, place=place)
 
@@ -205,10 +206,6 @@ def finish(
         shares = tuple(_share(share) for share in event.shares)
         _set(event, "shares", shares)
         problem = problem or shares_problem(shares, event)
-    if event.model.isspace() or event.provider.isspace() or event.external_request_id.isspace():
-        problem = problem or Problem(
-            "empty_field", "externalRequestId, provider and model cannot be blank"
-        )
     _become(event, UsageEvent)
     return problem
 
@@ -235,27 +232,31 @@ def _settle_time(event: UsageEvent, received_at: datetime) -> Problem | None:
     return None
 
 
-def control_character(event: UsageEvent, payload: bytes) -> Problem | None:
-    """Names hold no control characters; nothing holds NUL, which PostgreSQL cannot store.
+def unreadable_name(event: UsageEvent, payload: bytes) -> Problem | None:
+    """Names are neither blank nor hold what cannot be seen; nothing holds NUL, which PostgreSQL
+    cannot store.
 
-    JSON holds a control character only as an escape, so most payloads need no walk.
+    All but blanks and DEL is an escape or not ASCII in JSON, so most payloads need no walk.
     """
-    if b"\\" not in payload:
+    if (
+        payload.isascii()
+        and b"\\" not in payload
+        and b'" ' not in payload
+        and b"\x7f" not in payload
+    ):
         return None
     if b"\\u0000" in payload:
         return Problem("control_character", "the event holds NUL (\\u0000); remove it")
     texts = [(name, getattr(event, name)) for name in _TEXTS]
     texts += [("tags", key) for key in event.tags]
     for name, value in texts:
-        if value is not None and CONTROL.search(value):
-            return Problem(
-                "control_character",
-                f"{_WIRE.get(name, name)}: {value!r:.80} holds a control character; remove it",
-            )
+        problem = None if value is None else name_problem(_WIRE.get(name, name), value)
+        if problem is not None:
+            return problem
     return None
 
 
-def _without_absent(payload: bytes) -> bytes:
+def without_absent(payload: bytes) -> bytes:
     """The payload without fields that are null or empty text: those are absent. They are rare
     enough to pay for themselves only, by a second look at what did not decode."""
     try:

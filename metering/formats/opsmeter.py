@@ -1,8 +1,9 @@
 """Opsmeter's ingest payload: one JSON object → `UsageEvent` or `Rejection`.
 
-It has no time (the time of receipt counts), no cached and no reasoning tokens. `tenantId` is an
-extension of ours; its own SDK puts the tenant and the provider's request id into `metadata`.
-Fields that we do not know are let pass, as its clients expect of the original.
+It has no cached and no reasoning tokens. `tenantId` and `occurredAt` are extensions of ours; its
+own SDK puts the tenant and the provider's request id into `metadata`, and sends no time (then the
+time of receipt counts). Fields that we do not know are let pass, as its clients expect of the
+original.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from metering.formats.native import (
     Count,
     Name,
     NativeEvent,
-    control_character,
     finish,
     rejection,
+    unreadable_name,
+    without_absent,
 )
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -41,6 +43,7 @@ class OpsmeterPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     external_request_id: Name
     provider: Name
     model: Name
+    occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
     prompt_version: Text | None = None
     endpoint_tag: Text | None = None
     input_tokens: Count | None = None
@@ -68,7 +71,10 @@ def parse(
     *inconsistent*: its client swallows errors, so a refusal would lose the usage unseen.
     """
     try:
-        sent = _decode(payload)
+        try:
+            sent = _decode(payload)
+        except msgspec.ValidationError:
+            sent = _decode(without_absent(payload))
     except UNDECODABLE as error:
         return refuse(payload, error, place=place)
     known = sent.metadata or Metadata()
@@ -77,6 +83,7 @@ def parse(
         external_request_id=sent.external_request_id,
         provider=sent.provider,
         model=sent.model,
+        occurred_at=sent.occurred_at,
         provider_request_id=known.provider_request_id or None,
         input_tokens=sent.input_tokens,
         output_tokens=sent.output_tokens,
@@ -91,7 +98,7 @@ def parse(
         environment=sent.environment or "prod",
     )
     quality: UsageQuality = "reported" if _adds_up(sent) else "inconsistent"
-    problem = control_character(event, payload)
+    problem = unreadable_name(event, payload)
     problem = problem or finish(event, source=source, received_at=received_at, quality=quality)
     return event if problem is None else rejection(event, problem, place=place)
 

@@ -16,8 +16,12 @@ UNIT_DECIMALS: Final = 18
 MAX_SHARES: Final = 1000
 
 _UNIT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
-CONTROL: Final = re.compile(r"[\x00-\x1f]")
-"""The characters that JSON has to escape."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_INVISIBLE: Final = re.compile(
+    "[\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]"
+)
+"""Characters of no width and marks of writing direction (Unicode's Default_Ignorable and Bidi
+controls, as far as they have no place in a name): with them, two names that differ look alike."""
 
 
 class Problem(NamedTuple):
@@ -139,13 +143,34 @@ def units_problem(units: Mapping[str, Decimal]) -> Problem | None:
     return None
 
 
+def name_problem(field: str, name: str) -> Problem | None:
+    """Names hold nothing that cannot be seen, and something that can."""
+    if _CONTROL.search(name):
+        return Problem(
+            "control_character", f"{field}: {name!r:.80} holds a control character; remove it"
+        )
+    found = _INVISIBLE.search(name)
+    if found is not None:
+        return Problem(
+            "invisible_character",
+            f"{field}: {name!a:.80} holds U+{ord(found[0]):04X}, which cannot be seen; remove it",
+        )
+    if name.isspace():
+        return Problem("empty_field", f"{field} is blank; name it, or leave the field out")
+    return None
+
+
 def shares_problem(shares: Iterable[Share], c: Counted) -> Problem | None:
     """Each tenant has one share, and together they hold no more than the call did."""
     seen: set[str] = set()
     into = out = 0
     for share in shares:
-        if not share.tenant_id.strip() or CONTROL.search(share.tenant_id):
-            return Problem("share_tenant", "shares: every share needs the tenantId of its tenant")
+        if name_problem("tenantId", share.tenant_id):
+            return Problem(
+                "share_tenant",
+                f"shares: {share.tenant_id!a:.80} is no tenantId (blank, or with characters "
+                "that cannot be seen); every share needs that of its tenant",
+            )
         if share.tenant_id in seen:
             return Problem(
                 "share_tenant_repeated",

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,45 @@ def test_the_documented_payload() -> None:
         prompt_version="summary_v3",
         latency_ms=820,
     )
+
+
+def test_a_time_that_is_given_is_the_events() -> None:
+    event = parse({**DOCUMENTED, "occurredAt": "2026-10-03T14:00:00+02:00"})
+    assert isinstance(event, UsageEvent)
+    assert (event.occurred_at, event.time_reported) == (datetime(2026, 10, 3, 12, tzinfo=UTC), True)
+    for absent in (None, ""):
+        assert parse({**DOCUMENTED, "occurredAt": absent}) == parse(DOCUMENTED)
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        ("yesterday", "invalid_time"),
+        ("2026-10-03T12:00:00", "time_without_zone"),
+        (1790000000, "wrong_type"),
+        ("2027-01-01T00:00:00Z", "future_time"),
+        ("1970-01-21T00:00:00Z", "past_time"),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(at: object, reason: str) -> None:
+    rejection = parse({**DOCUMENTED, "occurredAt": at})
+    assert isinstance(rejection, Rejection)
+    assert (rejection.reason, rejection.key) == (reason, "ext_123abc")
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        ({"tenantId": "  "}, "empty_field"),
+        ({"metadata": {"tenantId": " "}}, "empty_field"),
+        ({"userId": "u\u202e1"}, "invisible_character"),
+        ({"metadata": {"tenantId": "ac\u200bme"}}, "invisible_character"),
+    ],
+)
+def test_names_that_cannot_be_seen_are_refused(sent: dict[str, Any], reason: str) -> None:
+    rejection = parse({**DOCUMENTED, **sent})
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == reason
 
 
 def test_what_the_sdk_knows_beside_the_payload() -> None:

@@ -156,6 +156,10 @@ def test_what_the_native_event_refuses_is_refused_here() -> None:
     rejection = parse({"userId": "a\x00b"})
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "control_character"
+    for cell, reason in ((" ", "empty_field"), ("ac\u2066me", "invisible_character")):
+        rejection = parse({"tenantId": cell})
+        assert isinstance(rejection, Rejection)
+        assert rejection.reason == reason
 
 
 cells = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals()
