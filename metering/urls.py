@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from metering.api.finance_cost_centres import CostCentresView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/finance/cost-centres", CostCentresView.as_view(), name="finance-cost-centres"),
+]
