@@ -58,14 +58,14 @@ def main(arguments: list[str]) -> int:
 
 def programs(port: int) -> tuple[Program, ...]:
     """What production runs, each once."""
-    python = sys.executable
-    celery = (python, "-m", "celery", "--app", "config.celery:app", "--quiet")
-    granian = (python, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "4")
+    from config.celery import scheduler_command, worker_command  # they need the settings
+
+    granian = (sys.executable, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "4")
     place = ("--host", HOST, "--port", str(port))
     return (
         Program("web", (*granian, *place, "config.wsgi:application")),
-        Program("worker", (*celery, "worker", "--concurrency", "2", "--loglevel", "INFO")),
-        Program("beat", (*celery, "beat", "--pidfile", "", "--loglevel", "INFO")),
+        Program("worker", tuple(worker_command())),
+        Program("beat", tuple(scheduler_command())),
     )
 
 
