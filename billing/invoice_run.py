@@ -8,7 +8,7 @@ that its snapshot is out of date, and charges that cycle again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -41,6 +41,7 @@ __all__ = [
     "recompute_all",
     "run",
     "stored_lines",
+    "tenants_due",
 ]
 
 INVOICE_LOCK: Final = 0x494E5643
@@ -56,21 +57,29 @@ _RACES: Final = (
 
 
 def run(
-    month: Month, *, author: str, now: datetime, dry_run: bool = False, tenant: str | None = None
+    month: Month,
+    *,
+    author: str,
+    now: datetime,
+    dry_run: bool = False,
+    tenant: str | None = None,
+    may_store: Callable[[], None] = lambda: None,
 ) -> InvoiceRun:
     """Draft the invoices of the cycles that end in the month, by each customer's clock.
 
     A cycle that has not ended at `now` gets a draft too, as a preview: later usage replaces it,
-    and it cannot be approved yet. `tenant` limits the run to one customer.
+    and it cannot be approved yet. `tenant` limits the run to one customer. `may_store` is called
+    first in each transaction that stores something, and ends the run by raising.
     """
     due = [
         (subscription, cycle)
         for subscription in _subscriptions(month, tenant)
         for cycle in cycles_ending_in(month, subscription.term)
     ]
-    outcomes = [_conclude(x, author=author, now=now, dry_run=dry_run) for x in _charged(due)]
+    terms = _Terms(author, now, dry_run, may_store)
+    outcomes = [_conclude(x, terms) for x in _charged(due)]
     outcomes += [
-        _withdraw(invoice, now=now, dry_run=dry_run)
+        _withdraw(invoice, terms)
         for invoice in _drafts(month, tenant)
         if not any(
             subscription.tenant == invoice.tenant and cycle.overlaps(invoice.period)
@@ -78,6 +87,12 @@ def run(
         )
     ]
     return InvoiceRun(month, dry_run, tuple(outcomes), not_billed(month, tenant))
+
+
+def tenants_due(month: Month) -> tuple[str, ...]:
+    """Whom a run of the month would draft or withdraw an invoice for, if anything."""
+    rows: list[Subscription | Invoice] = [*_subscriptions(month, None), *_drafts(month, None)]
+    return tuple(sorted({row.tenant for row in rows}))
 
 
 def lock_tenant(tenant: str) -> None:
@@ -107,17 +122,27 @@ def _drafts(month: Month, tenant: str | None) -> list[Invoice]:
     return list(chosen.order_by("tenant", "cycle_start"))
 
 
-def _withdraw(stale: Invoice, *, now: datetime, dry_run: bool) -> Outcome:
+def _withdraw(stale: Invoice, terms: _Terms) -> Outcome:
     """Void a draft of a cycle that no subscription has any more."""
     with transaction.atomic():
+        terms.may_store()
         lock_tenant(stale.tenant)
         invoice = Invoice.objects.select_related("subscription").get(pk=stale.pk)
-        if not dry_run and invoice.state == Invoice.State.DRAFT:
-            _void(invoice, now, "no subscription has this cycle any more")
+        if not terms.dry_run and invoice.state == Invoice.State.DRAFT:
+            _void(invoice, terms.now, "no subscription has this cycle any more")
     cycle = Cycle(invoice.first_day, invoice.end_day, invoice.zone, invoice.full_days)
     return Outcome(
         invoice.tenant, invoice.subscription.plan_id, cycle, "withdrawn", invoice.pk, invoice.state
     )
+
+
+class _Terms(NamedTuple):
+    """Who runs, when, and whether anything is stored at all."""
+
+    author: str
+    now: datetime
+    dry_run: bool
+    may_store: Callable[[], None]
 
 
 class _Charged(NamedTuple):
@@ -157,21 +182,21 @@ def _charged(due: Sequence[tuple[Subscription, Cycle]]) -> list[_Charged]:
         ]
 
 
-def _conclude(charged: _Charged, *, author: str, now: datetime, dry_run: bool) -> Outcome:
+def _conclude(charged: _Charged, terms: _Terms) -> Outcome:
     """Store what was charged, or say why not; charge again where others came first. Bounded."""
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _invoice(charged, author=author, now=now, dry_run=dry_run)
+            return _invoice(charged, terms)
         except _Overtaken:
             pass
         except Error as error:
             if not isinstance(error.__cause__, _RACES):
                 raise
         (charged,) = _charged([(charged.subscription, charged.cycle)])
-    return _invoice(charged, author=author, now=now, dry_run=dry_run)
+    return _invoice(charged, terms)
 
 
-def _invoice(charged: _Charged, *, author: str, now: datetime, dry_run: bool) -> Outcome:
+def _invoice(charged: _Charged, terms: _Terms) -> Outcome:
     subscription, cycle, seen, made = charged
     if made is None:
         message = (
@@ -182,6 +207,7 @@ def _invoice(charged: _Charged, *, author: str, now: datetime, dry_run: bool) ->
     if isinstance(made, NegativeUsage):
         return told(subscription, cycle, "failed", message=str(made))
     with transaction.atomic():
+        terms.may_store()
         lock_tenant(subscription.tenant)
         standing = _standing(subscription.tenant, cycle)
         if _seen(standing) != seen:
@@ -192,11 +218,11 @@ def _invoice(charged: _Charged, *, author: str, now: datetime, dry_run: bool) ->
         if any(x.state != Invoice.State.DRAFT for x in standing):
             return refused(subscription, made, standing, same)
         status: Status = "replaced" if standing else "created"
-        if dry_run:
+        if terms.dry_run:
             return invoiced(subscription, made, status, None)
         for old in standing:
-            _void(old, now, "its usage or terms have changed; another draft replaces it")
-        invoice = store(made, subscription, author=author, now=now, replaces=same)
+            _void(old, terms.now, "its usage or terms have changed; another draft replaces it")
+        invoice = store(made, subscription, author=terms.author, now=terms.now, replaces=same)
         return invoiced(subscription, made, status, invoice)
 
 

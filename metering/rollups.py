@@ -145,27 +145,29 @@ def _copy(rollup: Rollup, deltas: Deltas) -> None:
     bulk.copy_text(f"{rollup.name}_rollup_tail", (*rollup.key, *rollup.sums), text)
 
 
-def fold() -> dict[str, int]:
-    """Fold the tails; how many tail rows went into each rollup. One runner at a time: a second
-    one returns at once, with nothing folded."""
+def fold(most: int | None = None) -> dict[str, int]:
+    """Fold the tails, or at most so many rows of each; how many went into each rollup. One runner
+    at a time: a second one returns at once, with nothing folded."""
     folded: dict[str, int] = {}
     for rollup in ROLLUPS:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_FOLD_LOCK])
             if not cursor.fetchone()[0]:
                 return folded
-            cursor.execute(_fold_sql(rollup))
+            cursor.execute(_fold_sql(rollup, bounded=most is not None), {"most": most})
             folded[rollup.name] = cursor.fetchone()[0]
     return folded
 
 
-def _fold_sql(rollup: Rollup) -> str:
+def _fold_sql(rollup: Rollup, *, bounded: bool) -> str:
+    tail = f"{rollup.name}_rollup_tail"
+    some = f" WHERE ctid = ANY(ARRAY(SELECT ctid FROM {tail} LIMIT %(most)s))" if bounded else ""
     key = ", ".join(rollup.key)
     columns = f"{key}, {', '.join(rollup.sums)}"
     added = ", ".join(f"{c} = {rollup.name}_rollup.{c} + excluded.{c}" for c in rollup.sums)
     sums = ", ".join(f"sum({c})" for c in rollup.sums)
     return (
-        f"WITH moved AS (DELETE FROM {rollup.name}_rollup_tail RETURNING *),"
+        f"WITH moved AS (DELETE FROM {tail}{some} RETURNING *),"
         f" folded AS (INSERT INTO {rollup.name}_rollup ({columns})"
         f"  SELECT {key}, {sums} FROM moved GROUP BY {key} ORDER BY {key}"
         f"  ON CONFLICT ({key}) DO UPDATE SET {added})"

@@ -15,6 +15,7 @@ from django.db import connections
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
+from config.celery import app as celery
 from config.embedded import valkey
 from tests.databases import ROOT, TestDatabases, pointed_at
 
@@ -23,6 +24,12 @@ hypothesis_settings.register_profile(
     "ci", max_examples=200, deadline=None, derandomize=True, print_blob=True
 )
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hints_stay_here(django_test_environment: None) -> None:
+    """Celery's messages stay in this process; a test that starts a worker gives it a broker."""
+    celery.conf["broker_url"] = "memory://"
 
 
 @pytest.fixture(scope="session")

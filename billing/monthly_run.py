@@ -1,0 +1,99 @@
+"""A month as one run of work: reconcile, allocate, wait for people to close it, draft invoices.
+
+It prepares, and never approves: what it makes waits for people, and so does the run itself. What
+is done in which order stands here; how, in `allocation.month_steps` and `billing.invoice_run`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from django.db import transaction
+
+from allocation.month_steps import STEPS
+from billing import invoice_run
+from billing.invoice_run import InvoiceRun
+from metering import schedules, work, work_status
+from metering.domain.periods import Month
+from metering.flows import Flow, Leased, Part, Step, register
+from metering.schedules import SCHEDULE
+from metering.work import Started
+from metering.work_status import RunStatus
+
+KIND: Final = "month"
+
+
+def start(
+    month: Month,
+    *,
+    author: str = SCHEDULE,
+    now: datetime,
+    rule: str | None = None,
+    as_of: datetime | None = None,
+) -> Started:
+    """Start the month's run, join the one at work, or begin one anew that only waits or failed.
+
+    Without a rule, the one in use (`allocation_run.rule_in_use`). `as_of` dates what is made; by
+    default that is the clock's time.
+    """
+    return work.start(
+        KIND, str(month), author=author, now=now, arguments={"rule": rule}, as_of=as_of
+    )
+
+
+def start_on_schedule(name: str, *, now: datetime, rule: str | None = None) -> bool:
+    """Start the month before the schedule's due moment, once for each moment, unless its run is
+    done; whether this call did."""
+
+    def begin(due_at: datetime) -> Started | None:
+        month = Month.of(due_at).previous()
+        standing = monthly_run_status(month)
+        if standing is not None and standing.state == "done":
+            return None
+        return start(month, now=now, rule=rule)
+
+    return schedules.answer(name, now=now, begin=begin)
+
+
+def monthly_run_status(month: Month) -> RunStatus | None:
+    """Where the month's newest run stands; `None`: it was never started."""
+    return work_status.latest(KIND, str(month))
+
+
+def find_customers(leased: Leased) -> None:
+    """Open a part for each customer who may be due an invoice."""
+    with transaction.atomic():
+        due = invoice_run.tenants_due(Month.parse(leased.subject))
+        work.complete(leased, note=f"{len(due)} customers", opens=[Part(key) for key in due])
+
+
+def draft_invoices(leased: Leased) -> None:
+    """Draft one customer's invoices.
+
+    Each is stored in a transaction of its own that holds the part; drafting again what is stored
+    finds it, so a worker that dies between an invoice and the part's end does no harm.
+    """
+    result = invoice_run.run(
+        Month.parse(leased.subject),
+        author=leased.author,
+        now=leased.now,
+        tenant=leased.part,
+        may_store=partial(work.hold, leased),
+    )
+    with transaction.atomic():
+        work.complete(leased, note=_told(result))
+
+
+def _told(result: InvoiceRun) -> str:
+    counted = Counter(outcome.status for outcome in result.outcomes)
+    messages = [outcome.message for outcome in result.outcomes if outcome.message]
+    numbers = ", ".join(f"{status} {count}" for status, count in sorted(counted.items()))
+    return "; ".join([numbers or "nothing to draft", *messages])
+
+
+FLOW: Final = register(
+    Flow(KIND, (*STEPS, Step("customers", find_customers), Step("invoices", draft_invoices)))
+)
