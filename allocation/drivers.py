@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Final, NamedTuple, TextIO
@@ -18,7 +18,9 @@ from allocation.models import DriverValue
 from metering.domain.cells import Owner
 from metering.domain.money import EXACT, plain
 from metering.domain.periods import Month
+from metering.domain.spelling import meant
 from metering.readings import driver_reading
+from metering.registered import cost_centres
 
 COLUMNS: Final = ("driver", "cost_centre", "tenant", "value", "valid_from", "valid_to")
 LARGEST: Final = Decimal(10) ** 15
@@ -105,9 +107,10 @@ def store_drivers(
 
     What is known already is left alone; a value that comes again with an (earlier) end is ended,
     or withdrawn, if it ends on the day it starts. Raises `InvalidDrivers` naming the line of a
-    value that overlaps another of the same owner.
+    value that overlaps another of the same owner, or is of a cost centre that nobody registered.
     """
     added = ended = unchanged = 0
+    registered = cost_centres()
     with transaction.atomic():
         _lock_drivers()
         for line, new in values:
@@ -124,6 +127,7 @@ def store_drivers(
             elif new.valid_to == new.valid_from:
                 raise InvalidDrivers(f"line {line}: there is no such value to withdraw")
             else:
+                _refuse_unregistered(line, new.cost_centre, registered)
                 _refuse_overlap(line, new, same)
                 DriverValue.objects.create(**new._asdict(), author=author, created_at=now)
                 added += 1
@@ -132,6 +136,14 @@ def store_drivers(
 
 def _ends_earlier(new: DatedValue, known: DriverValue) -> bool:
     return new.valid_to is not None and (known.valid_to is None or new.valid_to < known.valid_to)
+
+
+def _refuse_unregistered(line: int, centre: str, registered: Collection[str]) -> None:
+    if centre not in registered:
+        raise InvalidDrivers(
+            f"line {line}: no cost centre {centre!r} is registered; import it first "
+            f"(manage.py import_owners FILE){meant(centre, registered)}"
+        )
 
 
 def _refuse_overlap(line: int, new: DatedValue, same: Iterable[DriverValue]) -> None:

@@ -28,6 +28,7 @@ from metering.domain.attribution import OwnerBook
 from metering.domain.identity import identify
 from metering.domain.keys import event_key
 from metering.domain.price_book import PriceBook
+from metering.domain.spelling import meant
 from metering.domain.usage import COUNTS, Rejection, UsageEvent
 from metering.event_rows import (
     COLUMNS,
@@ -110,8 +111,9 @@ def _unknown_provider(event: UsageEvent, known: frozenset[str]) -> Rejection:
     return Rejection(
         place=event.external_request_id,
         reason="unknown_provider",
-        message=f"provider {event.provider!r} is not known; known are"
-        f" {', '.join(sorted(known))}; register a server of your own as a provider",
+        message=f"provider {event.provider!r} is not known; register a server of your own as a"
+        f" provider{meant(event.provider, known)}",
+        key=event.event_id or event.external_request_id,
     )
 
 

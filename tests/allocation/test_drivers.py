@@ -21,13 +21,22 @@ from allocation.drivers import (
     store_drivers,
 )
 from allocation.models import DriverValue
+from metering import owners
 from metering.domain.cells import Owner
 from metering.domain.periods import Month
 
-pytestmark = pytest.mark.usefixtures("db")
+pytestmark = pytest.mark.usefixtures("cost_centres")
 
 HEADER = "driver,cost_centre,tenant,value,valid_from,valid_to\n"
 OCTOBER = Month(2026, 10)
+
+
+@pytest.fixture
+def cost_centres(db: None, tmp_path: Path) -> None:
+    path = tmp_path / "owners.csv"
+    rows = (f"cost_centre,cc-{letter},Centre {letter},ana\n" for letter in "abcde")
+    path.write_text("kind,key,target,responsible\n" + "".join(rows))
+    owners.import_file(path)
 
 
 def take_in(*rows: str) -> ImportedDrivers:
@@ -93,6 +102,8 @@ def test_an_open_value_is_ended_and_may_be_withdrawn() -> None:
         (["seats,cc-a,,1,2026-03-01,2026-02-01"], "line 2: valid_to 2026-02-01 is before"),
         (["seats,cc-a,,1,2026-03-01,2026-03-01"], "line 2: there is no such value to withdraw"),
         (["seats,,,1,2026-03-01,"], "line 2: driver and cost_centre"),
+        (["seats,cc-a,,1,2026-03-01,", "seats,cc-x,,1,2026-03-01,"],
+         r"line 3: no cost centre 'cc-x' is registered; import it first .*did you mean cc-"),
         (["seats,cc-a"], "line 2: as many fields"),
         (["seats,cc-a,,1,2026-03-01,,surplus"], "line 2: as many fields"),
     ],

@@ -88,7 +88,8 @@ def test_a_rejection_says_what_and_how_to_mend_it() -> None:
     )
     assert unknown.reason == "unknown_provider"
     assert "'opnai'" in (unknown.message or "")
-    assert "openai" in (unknown.message or "")
+    assert (unknown.message or "").endswith("; did you mean openai?")
+    assert unknown.key == "b"
     assert late.reason == "late"
     assert "LEDGER_HORIZON_DAYS" in (late.message or "")
 
