@@ -52,7 +52,7 @@ FIELDS: Final[tuple[str, ...]] = (
 
 _T = TypeVar("_T")
 _REQUIRED: Final = ("day", "amount")
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].+)?")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].+)?", re.ASCII)
 _UNIT: Final = re.compile(r"[a-z][a-z0-9_]*")
 _KINDS: Final[Mapping[str, LineKind]] = {**{k: k for k in LINE_KINDS}, "purchase": "fee"}
 

@@ -20,8 +20,8 @@ MAX_FAULTS: Final = 20
 MAX_DECIMALS: Final = 30
 MAX_MAGNITUDE: Final = 18
 
-_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
-_GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:[ ,.' _]\d{3})+(?:[.,]\d+)?|[+-]?\d+,\d+")
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:[ ,.' _]\d{3})+(?:[.,]\d+)?|[+-]?\d+,\d+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

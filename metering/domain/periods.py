@@ -12,7 +12,7 @@ BUCKET = timedelta(minutes=15)
 """Grain of the rollups. Every zone in use is offset from UTC by a multiple of 15 minutes, so a
 cycle that starts at midnight anywhere falls on a bucket's edge."""
 
-_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 
 
 class InvalidPeriod(ValueError):

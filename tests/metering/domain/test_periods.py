@@ -10,7 +10,19 @@ from metering.domain.periods import BUCKET, InvalidPeriod, Month, Period, bucket
 MONTHS = st.builds(Month, st.integers(1990, 2100), st.integers(1, 12))
 
 
-@pytest.mark.parametrize("text", ["2026-13", "2026-00", "2026-1", "October 2026", "", "2026-10-01"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-13",
+        "2026-00",
+        "2026-1",
+        "October 2026",
+        "",
+        "2026-10-01",
+        "\uff12\uff10\uff12\uff16-10",
+        "2026-1\u0660",
+    ],
+)
 def test_what_is_no_month_is_refused_with_the_form_wanted(text: str) -> None:
     with pytest.raises(InvalidPeriod, match="YYYY-MM"):
         Month.parse(text)
@@ -38,11 +50,16 @@ def test_a_month_in_kathmandu_starts_on_a_bucket() -> None:
     assert bucket_of(start) == start
 
 
-@pytest.mark.parametrize("zone", sorted(z for z in available_timezones() if z.count("/") == 1))
-def test_midnight_is_on_a_bucket_everywhere(zone: str) -> None:
-    midnight = datetime(2026, 10, 1, tzinfo=ZoneInfo(zone))
-    assert midnight.utcoffset() is not None
-    assert bucket_of(midnight) == midnight
+def test_midnight_is_on_a_bucket_everywhere() -> None:
+    zones = [zone for zone in available_timezones() if zone.count("/") == 1]
+    assert len(zones) > 300
+    off = [
+        zone
+        for zone in zones
+        for midnight in [datetime(2026, 10, 1, tzinfo=ZoneInfo(zone))]
+        if bucket_of(midnight) != midnight
+    ]
+    assert off == []
 
 
 def test_an_empty_or_zoneless_period_cannot_be_built() -> None:
