@@ -32,10 +32,13 @@ from billing.drafts import (
 from billing.models import Invoice, PlanVersion, Subscription
 from billing.outcomes import InvoiceRun, Outcome, Status, invoiced, refused, told
 from metering.domain.periods import Month
+from metering.domain.spelling import meant
+from metering.registered import tenants
 
 __all__ = [
     "InvoiceRun",
     "Outcome",
+    "UnknownTenant",
     "lock_tenant",
     "recompute",
     "recompute_all",
@@ -56,6 +59,10 @@ _RACES: Final = (
 )
 
 
+class UnknownTenant(ValueError):
+    """The run was to be for a tenant that is not there; the message names it."""
+
+
 def run(
     month: Month,
     *,
@@ -68,9 +75,12 @@ def run(
     """Draft the invoices of the cycles that end in the month, by each customer's clock.
 
     A cycle that has not ended at `now` gets a draft too, as a preview: later usage replaces it,
-    and it cannot be approved yet. `tenant` limits the run to one customer. `may_store` is called
+    and it cannot be approved yet. `tenant` limits the run to one customer; raises `UnknownTenant`
+    for one that has no subscription and that metering has never heard of. `may_store` is called
     first in each transaction that stores something, and ends the run by raising.
     """
+    if tenant is not None:
+        _refuse_unknown(tenant)
     due = [
         (subscription, cycle)
         for subscription in _subscriptions(month, tenant)
@@ -93,6 +103,18 @@ def tenants_due(month: Month) -> tuple[str, ...]:
     """Whom a run of the month would draft or withdraw an invoice for, if anything."""
     rows: list[Subscription | Invoice] = [*_subscriptions(month, None), *_drafts(month, None)]
     return tuple(sorted({row.tenant for row in rows}))
+
+
+def _refuse_unknown(tenant: str) -> None:
+    if Subscription.objects.filter(tenant=tenant).exists():
+        return
+    known = tenants()
+    if tenant not in known:
+        known |= set(Subscription.objects.values_list("tenant", flat=True))
+        raise UnknownTenant(
+            f"there is no tenant {tenant!r}: it has neither usage nor a subscription"
+            f"{meant(tenant, known)}"
+        )
 
 
 def lock_tenant(tenant: str) -> None:

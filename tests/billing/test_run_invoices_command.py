@@ -124,6 +124,15 @@ def test_a_cycle_without_an_invoice_fails_the_command_after_the_others_are_made(
     assert [x.tenant for x in Invoice.objects.all()] == ["globex"]
 
 
+def test_a_tenant_that_is_not_there_is_refused_by_name() -> None:
+    plans(on_pro("acme"))
+    with pytest.raises(CommandError, match=r"no tenant 'amce'.*did you mean acme\?"):
+        run_invoices("--tenant", "amce")
+    with pytest.raises(CommandError, match=r"no tenant 'nope': it has neither .* subscription$"):
+        run_invoices("--tenant", "nope")
+    assert not Invoice.objects.exists()
+
+
 def test_a_month_that_is_none_is_refused() -> None:
     with pytest.raises(CommandError, match="write the month as YYYY-MM"):
         call_command("run_invoices", "October")

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from billing.approvals import NotApproved, approve_run
-from billing.invoice_run import run
+from billing.invoice_run import UnknownTenant, run
 from billing.run_report import as_json, as_text
 from config.roles import DRAFT_INVOICES
 from metering.domain.periods import InvalidPeriod, Month
@@ -41,17 +41,18 @@ class Command(AnsweringCommand):
         if options["approve"] and (options["dry_run"] or not options["person"].strip()):
             raise CommandError("--approve needs --as USER, a person, and no --dry-run")
         now = timezone.now()
-        result = run(
-            month,
-            author=_author(options),
-            now=now,
-            dry_run=options["dry_run"],
-            tenant=options["tenant"],
-        )
+        drafted_by = _author(options)
         try:
+            result = run(
+                month,
+                author=drafted_by,
+                now=now,
+                dry_run=options["dry_run"],
+                tenant=options["tenant"],
+            )
             if options["approve"]:
                 result = approve_run(result, by=options["person"], now=now)
-        except (NotApproved, NotAllowed) as error:
+        except (NotApproved, NotAllowed, UnknownTenant) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(as_json(result)))
