@@ -26,7 +26,12 @@ class Command(AnsweringCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", choices=["usage", "evidence"])
         parser.add_argument("period", help="the month, as 2026-10")
-        parser.add_argument("--out", type=Path, required=True, help="the file to write")
+        parser.add_argument(
+            "--out",
+            type=Path,
+            required=True,
+            help="the file to write; its folder is made if need be",
+        )
         parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first UTC day")
         parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day")
         parser.add_argument("--invoice-line", type=int, help="evidence of this line only")
@@ -38,7 +43,6 @@ class Command(AnsweringCommand):
         try:
             month = Month.parse(options["period"])
             lines = _lines(month, options)
-            out.parent.mkdir(parents=True, exist_ok=True)
             written = _write(out, lines)
         except (InvalidPeriod, evidence_export.NoSuchLine, OSError) as error:
             raise CommandError(str(error)) from error
@@ -68,7 +72,13 @@ def _days(month: Month, first: date | None, last: date | None) -> Period:
 
 
 def _write(out: Path, lines: Iterator[bytes]) -> int:
-    """Write all lines or leave no file: a broken export must not pass for a whole one."""
+    """Write all lines or leave no file: a broken export must not pass for a whole one.
+
+    Folders that are missing on the way are made, so that a schedule can name one for each month.
+    """
+    if out.is_dir():
+        raise IsADirectoryError(f"{out} is a folder; name a file in it")
+    out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".part")
     written = 0
     try:
