@@ -11,4 +11,7 @@ from config.garbage import collect_rarely
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     collect_rarely()
-    execute_from_command_line(sys.argv)
+    from config import history  # once the settings are named
+
+    with history.of_command(sys.argv):
+        execute_from_command_line(sys.argv)

@@ -53,7 +53,7 @@ _MONTH: Final = (
         "metering",
         "view",
         "tenant costcentre source provider serviceaccount ownermapping tenantmapping"
-        " pricelistimport pricerow seal sealbucket usageevent",
+        " pricelistimport pricerow seal sealbucket usageevent workrun workpart schedulefiring",
     )
     | _on(
         "allocation",
@@ -63,7 +63,12 @@ _MONTH: Final = (
         " allocationrun allocationbill allocationsource allocationline allocationsettlement"
         " statement runapproval periodclose periodreopening",
     )
-    | _on("billing", "view", "plan planversion subscription invoice invoiceline invoicelinepart")
+    | _on(
+        "billing",
+        "view",
+        "plan planversion subscription invoice invoiceline invoicelinepart invoicestanding"
+        " stripecustomer stripepush striperequest stripefinding stripeevent stripeeventoutcome",
+    )
 )
 """All of a month, to look at."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pghistory import ContextJSONField, ObjForeignKey
+
 from config.environment import Https, read
 from config.logs import logging_settings
 
@@ -43,6 +45,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.history.HistoryMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -106,6 +109,11 @@ LEDGER_HORIZON_DAYS = ENVIRONMENT.ledger_horizon_days
 COMPANY_CURRENCY = ENVIRONMENT.company_currency
 COMPANY_TIME_ZONE = ENVIRONMENT.company_time_zone
 DEFAULT_CURRENCY = COMPANY_CURRENCY
+
+PGHISTORY_CONTEXT_FIELD = ContextJSONField()
+PGHISTORY_OBJ_FIELD = ObjForeignKey(related_name="history")
+PGHISTORY_MIDDLEWARE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+PGHISTORY_ADMIN_MODEL = "pghistory.MiddlewareEvents"
 
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "metering.api.problems.handle",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pghistory
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
@@ -25,7 +26,8 @@ class UnknownRole(ValueError):
 
 
 def acting(username: str, permission: str) -> User:
-    """The active user of this name, if they have the permission (`app.codename`).
+    """The active user of this name, if they have the permission (`app.codename`). From then on
+    they stand in the history of what is changed.
 
     Raises `NotAllowed` for no name, a name that no active user has, and a missing right.
     """
@@ -43,6 +45,7 @@ def acting(username: str, permission: str) -> User:
         raise NotAllowed(
             f"{username} lacks the right {permission}, which {roles} has; give it with: {giving}"
         )
+    pghistory.context(user=user.pk, by=user.username)
     return user
 
 

@@ -11,10 +11,14 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
+import pgtrigger
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, register
 from django.core.checks import Warning as CheckWarning
 from django.db import connections
+from pghistory.models import Event
+from pghistory.trigger import Event as Recording
 from psycopg import sql
 
 APPEND_ONLY: Final = (
@@ -36,6 +40,25 @@ TAILS: Final = ("usage_rollup_tail", "cell_rollup_tail", "user_rollup_tail")
 
 READ_ONLY: Final = ("django_migrations",)
 """Tables that only the migrator writes."""
+
+
+def histories() -> frozenset[str]:
+    """Tables that only their triggers write, with the migrator's right: nobody forges a history."""
+    return frozenset(
+        model._meta.db_table  # noqa: SLF001 - Django's public name for it
+        for model in apps.get_models()
+        if issubclass(model, Event)
+    )
+
+
+def recorders() -> frozenset[str]:
+    """The functions of the triggers that write histories."""
+    return frozenset(
+        trigger.get_pgid(model)
+        for model, trigger in pgtrigger.registered()
+        if isinstance(trigger, Recording)
+    )
+
 
 _TABLES: Final = """
     SELECT relname, relispartition FROM pg_class
@@ -78,7 +101,9 @@ def allowed_on(table: str) -> str:
         return "SELECT, INSERT, UPDATE"
     if table in TAILS:
         return "SELECT, INSERT, DELETE"
-    return "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"
+    if table in READ_ONLY or table in histories():
+        return "SELECT"
+    return "SELECT, INSERT, UPDATE, DELETE"
 
 
 def grant(alias: str = "migrator") -> bool:
@@ -134,8 +159,15 @@ def _statements(cursor: Any, role: sql.Identifier) -> Iterable[sql.Composed]:
     for (sequence,) in _rows(cursor, _SEQUENCES):
         name = sql.Identifier(sequence)
         yield sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(name, role)
+    recording = {f"{name}()" for name in recorders()}
     for (signature,) in _rows(cursor, _ROUTINES):
-        yield sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(sql.SQL(signature), role)
+        routine = sql.SQL(signature)
+        if signature in recording:
+            # else a trigger of one's own, on a table of one's own, could call it
+            yield sql.SQL("REVOKE ALL ON ROUTINE {} FROM PUBLIC, {}").format(routine, role)
+            yield sql.SQL("ALTER ROUTINE {} SECURITY DEFINER").format(routine)
+        else:
+            yield sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(routine, role)
 
 
 def _schema(cursor: Any) -> sql.Identifier:

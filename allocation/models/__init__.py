@@ -1,5 +1,6 @@
 """Allocation's rows, one file a noun."""
 
+from allocation.models import history  # noqa: F401 (says what is recorded)
 from allocation.models.bills import (
     BillDocument,
     BillReplacement,

@@ -1,5 +1,6 @@
 """The rows of billing."""
 
+from billing.models import history  # noqa: F401 (says what is recorded)
 from billing.models.invoice_lines import InvoiceLine, InvoiceLinePart
 from billing.models.invoices import Invoice
 from billing.models.plans import Plan, PlanVersion, Subscription

@@ -5,6 +5,7 @@ read by SQL; of them only the events have a model, to be listed by. Migration `0
 them out.
 """
 
+from metering.models import history  # noqa: F401 (says what is recorded)
 from metering.models.api_keys import ApiKey
 from metering.models.events import UsageEvent
 from metering.models.owners import (
