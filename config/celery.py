@@ -20,7 +20,7 @@ TIME_LIMIT_SECONDS: Final = 300
 VISIBILITY_SECONDS: Final = 1800
 """After so long Redis delivers a message again that nobody has acknowledged."""
 
-app = Celery("apportion")
+app = Celery("apportion", task_cls="config.history:RecordedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     task_default_queue=f"apportion.{settings.DATABASES['default']['NAME']}",
