@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 from django.conf import settings
+from django.db import OperationalError as DjangoOperationalError
 from django.db import connection, transaction
 from psycopg import errors
 
@@ -43,6 +44,8 @@ from metering.pseudonyms import Pseudonyms
 from metering.rollups import append_deltas
 
 ATTEMPTS: Final = 4
+DATABASE_DOWN: Final = (errors.OperationalError, DjangoOperationalError)
+"""What a batch raises when the database is not there, or asked for one retry too many."""
 _INPUT: Final = COUNTS.index("input_tokens")
 _OUTPUT: Final = COUNTS.index("output_tokens")
 
@@ -60,6 +63,20 @@ class Books:
     def load(cls) -> Books:
         return cls(
             owners=owners.load_book(),
+            prices=catalogue.load_book(),
+            hash_key=settings.IDENTITY_HASH_KEY.encode(),
+            horizon=timedelta(days=settings.LEDGER_HORIZON_DAYS),
+        )
+
+    @classmethod
+    def current(cls) -> Books:
+        """As `load`, from memory if nothing was changed since; for one request among many.
+
+        Asks the database for the books' versions each time, so whatever was committed before the
+        call is in them.
+        """
+        return cls(
+            owners=owners.current_book(),
             prices=catalogue.load_book(),
             hash_key=settings.IDENTITY_HASH_KEY.encode(),
             horizon=timedelta(days=settings.LEDGER_HORIZON_DAYS),
@@ -124,7 +141,7 @@ def ingest(
     books: Books | None = None,
 ) -> list[Outcome]:
     """Take in one batch, in one transaction; one outcome per item, in the order of the items."""
-    books = books or Books.load()
+    books = books or Books.current()
     accepted, others = _store(prepare_batch(items, books, now), Pseudonyms(), books, now)
     outcomes = [
         *(Outcome(index=index, outcome="accepted", key=key) for key, index in accepted.items()),

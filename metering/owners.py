@@ -24,10 +24,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from metering.domain.attribution import Dated, DatedTargets, OwnerBook, SourceDefaults
 from metering.domain.identity import lookup_hash
@@ -85,6 +86,31 @@ def load_book() -> OwnerBook:
         },
         providers=frozenset(Provider.objects.values_list("key", flat=True)),
     )
+
+
+_books: dict[str, tuple[str, OwnerBook]] = {}
+_CHANGED_BY: Final = "SELECT changed_by::text FROM owner_book_version"
+
+
+def current_book() -> OwnerBook:
+    """As `load_book`: one small query while nobody has changed owners or mappings since the last
+    call in this process, all of them when somebody has.
+
+    The version is read before the book, so a change in between is met again by the next call.
+    Inside a transaction, which may have changed the book itself, nothing is remembered.
+    """
+    if connection.in_atomic_block:
+        return load_book()
+    with connection.cursor() as cursor:
+        cursor.execute(_CHANGED_BY)
+        version = str(cursor.fetchone()[0])
+    place = str(connection.settings_dict["NAME"])
+    remembered = _books.get(place)
+    if remembered is not None and remembered[0] == version:
+        return remembered[1]
+    book = load_book()
+    _books[place] = (version, book)
+    return book
 
 
 _FIELDS = ("kind", "key", "valid_from", "valid_to")

@@ -37,7 +37,12 @@ class Server:
 
 def child_environment(database: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment for a child (a server, a worker) that works on `database`."""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "HTTPS": "off",
+        "LOG_FORMAT": "plain",
+    }
     if settings.ENVIRONMENT.embeds_postgres:
         environment["APPORTION_DATABASE"] = database
     else:

@@ -55,6 +55,18 @@ def method_not_allowed(request: HttpRequest, *allowed: str) -> HttpResponse:
     return response
 
 
+def unavailable() -> HttpResponse:
+    """The database does not answer, or asked for one retry too many. Nothing was stored."""
+    response = problem(
+        503,
+        "unavailable",
+        "Not available at the moment",
+        "nothing was stored; send it again in a moment: what was stored before is a duplicate",
+    )
+    response["Retry-After"] = "1"
+    return response
+
+
 def handle(
     error: Exception,
     context: Mapping[str, Any],  # noqa: ARG001 - the framework's

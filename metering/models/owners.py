@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
@@ -18,6 +19,28 @@ class _InstantRange(Func):
 
 def validity() -> _InstantRange:
     return _InstantRange(F("valid_from"), F("valid_to"), RangeBoundary())
+
+
+def changes_the_book(
+    operation: pgtrigger.Operation = pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+) -> pgtrigger.Trigger:
+    """Notes that owners or mappings were changed, so that nobody works from an older snapshot.
+
+    The one row of `owner_book_version` holds the transaction that changed the book last: it is
+    written to once a transaction, and whoever changes the book meanwhile waits, so that no change
+    can become visible without its version.
+    """
+    return pgtrigger.Trigger(
+        name="owner_book_changes",
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=operation,
+        func="""
+            UPDATE owner_book_version SET changed_by = pg_current_xact_id()
+            WHERE changed_by <> pg_current_xact_id();
+            RETURN NULL;
+        """,
+    )
 
 
 class Tenant(models.Model):
@@ -50,6 +73,7 @@ class CostCentre(models.Model):
 
     class Meta:
         db_table = "cost_centre"
+        triggers = [changes_the_book()]
         constraints = [
             models.CheckConstraint(
                 condition=~Q(responsible=""), name="cost_centre_has_a_responsible_person"
@@ -78,6 +102,7 @@ class Source(models.Model):
 
     class Meta:
         db_table = "source"
+        triggers = [changes_the_book()]
 
     def __str__(self) -> str:
         return self.key
@@ -91,6 +116,7 @@ class Provider(models.Model):
 
     class Meta:
         db_table = "provider"
+        triggers = [changes_the_book()]
 
     def __str__(self) -> str:
         return self.name or self.key
@@ -108,6 +134,7 @@ class UserIdentity(models.Model):
 
     class Meta:
         db_table = "user_identity"
+        triggers = [changes_the_book(pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return str(self.pseudonym)
@@ -121,6 +148,7 @@ class ServiceAccount(models.Model):
 
     class Meta:
         db_table = "service_account"
+        triggers = [changes_the_book()]
 
     def __str__(self) -> str:
         return self.name
@@ -154,6 +182,7 @@ class OwnerMapping(_DatedMapping):
 
     class Meta:
         db_table = "owner_mapping"
+        triggers = [changes_the_book()]
         constraints = [
             ExclusionConstraint(
                 name="one_cost_centre_at_a_time",
@@ -180,6 +209,7 @@ class TenantMapping(_DatedMapping):
 
     class Meta:
         db_table = "tenant_mapping"
+        triggers = [changes_the_book()]
         constraints = [
             ExclusionConstraint(
                 name="one_tenant_at_a_time",

@@ -1,0 +1,163 @@
+"""`POST /api/v1/usage`: native events in; what became of each of them out.
+
+The answer is 200 whenever the body could be taken apart, even if every event in it was rejected:
+the counts and outcomes say what became of each. A status of 4xx or 5xx means that nothing of the
+body was stored, and that it may be sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from metering.api.authentication import key_of
+from metering.api.bodies import BodyRefused, read_body
+from metering.api.problems import key_refused, method_not_allowed, problem, unavailable
+from metering.api_keys import KeyFacts, KeyRefused
+from metering.domain.tenancy import within_tenant
+from metering.domain.usage import Rejection, UsageEvent
+from metering.formats import native
+from metering.formats.batches import Layout, Placed, UnreadableBatch, take_apart
+from metering.ingestion import DATABASE_DOWN, Books, Intake, ingest
+from metering.outcomes import IngestResult, Outcome
+
+MAX_EVENTS: Final = 10_000
+SCOPE: Final = "ingest"
+
+_LAYOUTS: Final[dict[str, Layout | None]] = {
+    "": None,
+    "application/octet-stream": None,
+    "text/plain": None,
+    "application/json": None,
+    "application/x-ndjson": "lines",
+    "application/ndjson": "lines",
+    "application/jsonl": "lines",
+    "application/x-jsonlines": "lines",
+}
+
+
+class AnsweredOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One event's outcome on the wire; `index` counts from 0 in the order of sending."""
+
+    index: int
+    key: str | None
+    outcome: str
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    message: str | msgspec.UnsetType = msgspec.UNSET
+    place: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    accepted: int
+    duplicates: int
+    conflicts: int
+    amended: int
+    rejected: int
+    outcomes: list[AnsweredOutcome]
+
+
+_encode: Final = msgspec.json.Encoder().encode
+Parser = Callable[..., UsageEvent | Rejection]
+
+
+@csrf_exempt
+def receive(request: HttpRequest) -> HttpResponse:
+    """Authenticate, take the body apart, take its events in, answer."""
+    if request.method != "POST":
+        return method_not_allowed(request, "POST")
+    try:
+        key = key_of(request, SCOPE)
+        layout = _layout(request)
+        placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
+        items = parse_all(placed, native.parse, key, now := datetime.now(UTC))
+        books = Books.current()
+        if request.GET.get("outcomes") == "all":
+            outcomes = ingest(items, now=now, books=books)
+            return _answer(_counted(0, outcomes), outcomes, placed)
+        accepted, others = Intake(books, now).take(items)
+        return _answer(_counted(accepted, others), others, placed)
+    except KeyRefused as refused:
+        return key_refused(refused)
+    except BodyRefused as refused:
+        return problem(refused.status, refused.type, "The body was refused", refused.detail)
+    except UnreadableBatch as error:
+        return _unreadable(error)
+    except DATABASE_DOWN:
+        return unavailable()
+
+
+def _layout(request: HttpRequest) -> Layout | None:
+    kind = (request.content_type or "").lower()
+    charset = (request.content_params or {}).get("charset", "utf-8").lower()
+    if kind not in _LAYOUTS or charset not in ("utf-8", "utf8", "us-ascii"):
+        raise BodyRefused(
+            415,
+            "unsupported-media-type",
+            f"{request.headers.get('Content-Type', '')!r:.80} is not understood; send"
+            " application/json, or application/x-ndjson for one event a line, in UTF-8",
+        )
+    return _LAYOUTS[kind]
+
+
+def parse_all(
+    placed: Sequence[Placed], parse: Parser, key: KeyFacts, now: datetime
+) -> list[UsageEvent | Rejection]:
+    """Each event as sent with this key: of its source, and of its tenant if it has one."""
+    assert key.source is not None, "a key that sends has a source"
+    source, tenant = key.source, key.tenant
+    items = [
+        parse(bytes(content), place=place, source=source, received_at=now)
+        for place, content in placed
+    ]
+    return items if tenant is None else [within_tenant(item, tenant) for item in items]
+
+
+def _counted(accepted: int, outcomes: Sequence[Outcome]) -> IngestResult:
+    result = IngestResult(accepted=accepted)
+    for outcome in outcomes:
+        result.count(outcome)
+    return result
+
+
+def _answer(
+    counts: IngestResult, outcomes: Sequence[Outcome], placed: Sequence[Placed]
+) -> HttpResponse:
+    answer = Answer(
+        accepted=counts.accepted,
+        duplicates=counts.duplicates,
+        conflicts=counts.conflicts,
+        amended=counts.amended,
+        rejected=counts.rejected,
+        outcomes=[answered(outcome, placed[outcome.index].place) for outcome in outcomes],
+    )
+    return HttpResponse(_encode(answer), content_type="application/json")
+
+
+def answered(outcome: Outcome, place: str) -> AnsweredOutcome:
+    """The outcome as the wire says it; what is not simply there says where it stands."""
+    if outcome.reason is None:
+        return AnsweredOutcome(index=outcome.index, key=outcome.key, outcome=outcome.outcome)
+    return AnsweredOutcome(
+        index=outcome.index,
+        key=outcome.key,
+        outcome=outcome.outcome,
+        reason=outcome.reason,
+        message=outcome.message or msgspec.UNSET,
+        place=place,
+    )
+
+
+def _unreadable(error: UnreadableBatch) -> HttpResponse:
+    if error.too_many:
+        return problem(413, "too-many-events", "Too many events", str(error), limit=MAX_EVENTS)
+    place = {
+        name: value
+        for name, value in (("line", error.line), ("byte", error.byte))
+        if value is not None
+    }
+    return problem(400, "malformed-json", "The body cannot be read", str(error), **place)
