@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final, Literal
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from billing.domain.stripe_amounts import Unrepresentable
 from billing.domain.stripe_invoice import (
@@ -181,6 +181,15 @@ class _Push:
                     )
                 ],
             )
+        try:
+            self._finalize_here(held, at)
+        except IntegrityError as clash:
+            raise PushRefused(
+                f"Stripe numbered {held.id} {held.number}, which is another invoice's number here",
+                stripe_invoice=held.id,
+            ) from clash
+
+    def _finalize_here(self, held: RemoteInvoice, at: datetime) -> None:
         now = self._lease.clock.now()
         with transaction.atomic(durable=True):
             self._lease.hold()

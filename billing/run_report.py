@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from billing.domain.charges import Uncharged
 from billing.drafts import LineContent, line_ids
 from billing.invoice_run import InvoiceRun, Outcome
+from billing.push import PushOutcome
 from metering.domain.money import from_minor, minor_digits, plain
 
 
@@ -55,6 +56,29 @@ def as_text(result: InvoiceRun) -> Iterator[str]:
     verb = "would come" if result.dry_run else "come"
     totals = ", ".join(f"{c} {_money(m, c)}" for c, m in result.totals_minor().items()) or "nothing"
     yield f"{result.month}: {len(result.outcomes)} invoices {verb} to {totals}"
+
+
+def pushes_as_json(outcomes: Sequence[PushOutcome]) -> list[dict[str, Any]]:
+    return [
+        {
+            "invoice": x.invoice_id,
+            "tenant": x.tenant,
+            "status": x.status,
+            "stripe_invoice": x.stripe_invoice,
+            "number": x.number,
+            "message": x.message,
+        }
+        for x in outcomes
+    ]
+
+
+def pushes_as_text(outcomes: Sequence[PushOutcome]) -> Iterator[str]:
+    """A line for each invoice that was to be pushed."""
+    for x in outcomes:
+        told = " ".join(filter(None, (x.stripe_invoice, x.number, x.message)))
+        yield f"Stripe: #{x.invoice_id} {x.tenant} {x.status} {told}".rstrip()
+    if not outcomes:
+        yield "Stripe: no invoice of this run is approved, so nothing is pushed"
 
 
 def _invoice(outcome: Outcome, ids: list[int]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""`manage.py run_invoices PERIOD`: draft the invoices of the cycles that end in a month."""
+"""`manage.py run_invoices PERIOD`: draft, approve and push the invoices of the cycles that end in
+a month."""
 
 from __future__ import annotations
 
@@ -11,11 +12,12 @@ from django.utils import timezone
 
 from billing.approvals import NotApproved, approve_run
 from billing.invoice_run import UnknownTenant, run
-from billing.run_report import as_json, as_text
-from config.roles import DRAFT_INVOICES
+from billing.run_report import as_json, as_text, pushes_as_json, pushes_as_text
+from billing.stripe_gateway import StripeGateway, StripeNotConfigured
+from config.roles import DRAFT_INVOICES, PUSH_INVOICE
 from metering.domain.periods import InvalidPeriod, Month
 from metering.management.answering import AnsweringCommand
-from metering.people import NotAllowed, author
+from metering.people import NotAllowed, acting, author
 
 AUTHOR: Final = "run_invoices"
 """The author of what the command drafts where no person is named, or where the person named is
@@ -30,6 +32,7 @@ class Command(AnsweringCommand):
         parser.add_argument("--tenant", help="this customer only")
         parser.add_argument("--dry-run", action="store_true", help="store nothing")
         parser.add_argument("--approve", action="store_true", help="approve the drafts")
+        parser.add_argument("--push", action="store_true", help="push what is approved to Stripe")
         parser.add_argument("--as", dest="person", default="", help="who drafts; approves")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -54,14 +57,45 @@ class Command(AnsweringCommand):
                 result = approve_run(result, by=options["person"], now=now)
         except (NotApproved, NotAllowed, UnknownTenant) as error:
             raise CommandError(str(error)) from error
-        if options["json"]:
-            self.stdout.write(json.dumps(as_json(result)))
-        else:
-            for line in as_text(result):
-                self.stdout.write(line)
+        pushed = list(push_all(_approved(result), now=now)) if options["push"] else None
+        self._print(result, pushed, as_object=options["json"])
         if not result.complete:
             missing = ", ".join(sorted({x.tenant for x in result.not_invoiced}))
             raise CommandError(f"not every cycle has its invoice: {missing}; see above")
+        if left := sorted({x.tenant for x in pushed or () if not x.done}):
+            raise CommandError(f"not every invoice is at Stripe: {', '.join(left)}; see above")
+
+    def _print(
+        self, result: InvoiceRun, pushed: list[PushOutcome] | None, *, as_object: bool
+    ) -> None:
+        if as_object:
+            more = {} if pushed is None else {"pushed": pushes_as_json(pushed)}
+            self.stdout.write(json.dumps(as_json(result) | more))
+            return
+        for line in as_text(result):
+            self.stdout.write(line)
+        for line in pushes_as_text(pushed) if pushed is not None else ():
+            self.stdout.write(line)
+
+
+def _refuse_push(options: dict[str, Any]) -> None:
+    """Before anything is drafted: a push that cannot be, or that this person may not do."""
+    if options["dry_run"]:
+        raise CommandError("--push goes with no --dry-run")
+    try:
+        StripeGateway.of_settings()
+        if options["person"].strip():
+            acting(options["person"], PUSH_INVOICE)
+    except (StripeNotConfigured, NotAllowed) as error:
+        raise CommandError(str(error)) from error
+
+
+def _approved(result: InvoiceRun) -> list[int]:
+    return [
+        x.invoice_id
+        for x in result.outcomes
+        if x.invoice_id is not None and x.state in ("approved", "finalized")
+    ]
 
 
 def _author(options: dict[str, Any]) -> str:
