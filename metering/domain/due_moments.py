@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-_DAYS_BACK: Final = 366 * 8 + 3
-"""29 February is missed for eight years around 1900 and 2100; what is not due in that is never."""
+_DAYS_BACK: Final = 366 * 41
+"""A 29 February on a certain weekday may be 40 years back; what is not due in that is never."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
