@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from metering import catalogue, rollup_verification, seals
+from metering import catalogue, rollup_verification, seals, share_verification
 from metering.domain.periods import Month, Period
 from metering.event_rows import SEALED, VALUED
 from metering.events import current
@@ -46,6 +46,7 @@ def checks(month: Month) -> tuple[Callable[[], Iterator[Finding]], ...]:
         lambda: _seals(month),
         lambda: _digests(period),
         lambda: _lines(period),
+        lambda: share_verification.check(period),
         lambda: _price_rows(period),
         lambda: _ledger(period),
     )
@@ -128,13 +129,6 @@ def _lines(period: Period) -> Iterator[Finding]:
         parameters,
     ):
         yield Finding("cost lines", f"event {key}", f"its lines sum to {total}, its cost is {cost}")
-    for key, cost, total in rows(
-        "SELECT e.event_key, e.cost, sum(s.cost) FROM"
-        f" {events} e JOIN event_share s ON s.event_key = e.event_key AND s.revision = e.revision"
-        " WHERE e.cost IS NOT NULL GROUP BY 1, 2 HAVING sum(s.cost) <> e.cost ORDER BY 1",
-        parameters,
-    ):
-        yield Finding("shares", f"event {key}", f"its shares sum to {total}, its cost is {cost}")
 
 
 def _price_rows(period: Period) -> Iterator[Finding]:

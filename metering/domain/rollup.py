@@ -55,11 +55,11 @@ USER_SUMS: Final = ("events", "tokens", "cost")
 SHARE_SCALE: Final = 18
 """A shared call's cost is divided in units of 10^-18, finer than any price per token."""
 
-_INPUT_SIDE: Final = frozenset(
+INPUT_SIDE: Final = frozenset(
     {"input", "cache_read", "cache_write", "cache_write_1h", "input_audio", "cache_audio_read"}
     | {"input_image", "cache_image_read"}
 )
-_OUTPUT_SIDE: Final = frozenset({"output", "output_audio", "output_image"})
+OUTPUT_SIDE: Final = frozenset({"output", "output_audio", "output_image"})
 
 
 ClassCost = tuple[str, int | Decimal, Decimal | None]
@@ -137,9 +137,9 @@ class _Contribution(NamedTuple):
         return self.by_output if output else self.by_input
 
     def to_class(self, name: str) -> list[int]:
-        if name in _INPUT_SIDE:
+        if name in INPUT_SIDE:
             return self.by_input
-        if name in _OUTPUT_SIDE:
+        if name in OUTPUT_SIDE:
             return self.by_output
         return [a + b for a, b in zip(self.by_input, self.by_output, strict=True)]
 

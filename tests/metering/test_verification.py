@@ -81,9 +81,45 @@ def test_a_tampered_rollup_is_named(
     assert found["cell rollup"].startswith("2026-10-03 openai gpt-4o-mini")
 
 
-def test_a_tampered_share_is_named(sealed_month: str, owner_connection: psycopg.Connection) -> None:
-    owner_connection.execute("UPDATE event_share SET cost = cost + 1 WHERE position = 0")
-    assert {f.check for f in check_month(OCTOBER)} == {"shares", "usage rollup"}
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("cost = cost + 0.000001", "cost 0.0000"),
+        ("cost = NULL", "cost"),
+        ("tenant = 'else'", "tenant else"),
+        ("input_tokens = input_tokens + 1", "101 input"),
+        ("output_tokens = output_tokens - 1", "49 output"),
+        ("position = 7", "no row"),
+    ],
+)
+def test_a_tampered_share_is_named(
+    sealed_month: str, owner_connection: psycopg.Connection, change: str, said: str
+) -> None:
+    tampered = owner_connection.execute(
+        f"UPDATE event_share SET {change} WHERE position = 0 RETURNING event_key"
+    ).fetchone()
+    assert tampered is not None
+    found = [f for f in check_month(OCTOBER) if f.check == "shares"]
+    assert found[0].where == f"event {tampered[0]} share 0"
+    assert said in found[0].what
+
+
+def test_shares_of_a_very_large_call_hold(fresh_db: str) -> None:
+    thirds = tuple(
+        Share(tenant_id=f"t{i}", input_tokens=333_333_331 + i, output_tokens=i) for i in range(3)
+    )
+    ingest([call("big", input_tokens=999_999_999, output_tokens=7, shares=thirds)], now=NOW)
+    assert list(check_month(OCTOBER)) == []
+
+
+def test_cost_moved_between_shares_is_named_at_both(
+    sealed_month: str, owner_connection: psycopg.Connection
+) -> None:
+    owner_connection.execute(
+        "UPDATE event_share SET cost = cost + CASE position WHEN 0 THEN 1e-12 ELSE -1e-12 END"
+    )
+    found = [f.where.split(" ", 2)[2] for f in check_month(OCTOBER) if f.check == "shares"]
+    assert found == ["share 0", "share 1"]
 
 
 @pytest.mark.parametrize(
