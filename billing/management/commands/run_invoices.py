@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from datetime import datetime
 from typing import Any, Final
 
 from django.core.management.base import CommandError
 from django.utils import timezone
 
 from billing.approvals import NotApproved, approve_run
-from billing.invoice_run import UnknownTenant, run
+from billing.invoice_run import InvoiceRun, UnknownTenant, run
+from billing.push import PushOutcome, push_all
 from billing.run_report import as_json, as_text, pushes_as_json, pushes_as_text
 from billing.stripe_gateway import StripeGateway, StripeNotConfigured
 from config.roles import DRAFT_INVOICES, PUSH_INVOICE
@@ -43,6 +45,7 @@ class Command(AnsweringCommand):
             raise CommandError(str(error)) from error
         if options["approve"] and (options["dry_run"] or not options["person"].strip()):
             raise CommandError("--approve needs --as USER, a person, and no --dry-run")
+        _refuse_push(options)
         now = timezone.now()
         drafted_by = _author(options)
         try:
@@ -57,7 +60,7 @@ class Command(AnsweringCommand):
                 result = approve_run(result, by=options["person"], now=now)
         except (NotApproved, NotAllowed, UnknownTenant) as error:
             raise CommandError(str(error)) from error
-        pushed = list(push_all(_approved(result), now=now)) if options["push"] else None
+        pushed = _pushed(result, now) if options["push"] else None
         self._print(result, pushed, as_object=options["json"])
         if not result.complete:
             missing = ", ".join(sorted({x.tenant for x in result.not_invoiced}))
@@ -80,6 +83,8 @@ class Command(AnsweringCommand):
 
 def _refuse_push(options: dict[str, Any]) -> None:
     """Before anything is drafted: a push that cannot be, or that this person may not do."""
+    if not options["push"]:
+        return
     if options["dry_run"]:
         raise CommandError("--push goes with no --dry-run")
     try:
@@ -90,12 +95,12 @@ def _refuse_push(options: dict[str, Any]) -> None:
         raise CommandError(str(error)) from error
 
 
-def _approved(result: InvoiceRun) -> list[int]:
-    return [
-        x.invoice_id
-        for x in result.outcomes
-        if x.invoice_id is not None and x.state in ("approved", "finalized")
-    ]
+def _pushed(result: InvoiceRun, now: datetime) -> list[PushOutcome]:
+    standing = [x.invoice_id for x in result.outcomes if x.state in ("approved", "finalized")]
+    try:
+        return list(push_all(filter(None, standing), now=now))
+    except StripeNotConfigured as refused:
+        raise CommandError(str(refused)) from refused
 
 
 def _author(options: dict[str, Any]) -> str:

@@ -160,9 +160,7 @@ class Api:
             "POST /v1/invoices/{id}/finalize": lambda: books.finalize(id, given),
             "POST /v1/invoices/{id}/pay": lambda: books.pay(id),
             "POST /v1/invoices/{id}/void": lambda: books.void(id),
-            "POST /v1/invoices/{id}/mark_uncollectible": lambda: books.mark_uncollectible(
-                id, given
-            ),
+            "POST /v1/invoices/{id}/mark_uncollectible": lambda: books.mark_uncollectible(id),
             "POST /v1/invoiceitems": lambda: books.create_item(given),
             "GET /v1/invoiceitems": lambda: books.list_items(given),
             "POST /v1/invoiceitems/{id}": lambda: books.change_item(id, given),
