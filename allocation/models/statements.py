@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from allocation.models.periods import OF_ITS_RUN, open_month_only, permanent
+from metering.domain.money import from_minor
 from metering.fields import ExactField
 
 
@@ -69,4 +70,4 @@ class Statement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.cost_centre}: {self.amount_minor} {self.currency}"
+        return f"{self.cost_centre}: {from_minor(self.amount_minor, self.currency)} {self.currency}"

@@ -1,0 +1,134 @@
+"""Prices: dated rows, and the lists they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from metering.admin.bases import ReadOnlyAdmin, shown
+from metering.admin.figures import NOTHING, digest, exact, figure, instant, link, listing, number
+from metering.admin.tables import Section, figures, text
+from metering.domain.prices import Conditions, UnitPrice
+from metering.models import PriceListImport, PriceRow
+
+
+def conditions_in_words(content: Mapping[str, Any]) -> str:
+    """When the price bears: `standard`, or what must hold of the call."""
+    on = Conditions.from_json(content)
+    said = [f"{key.replace('_', ' ')} = {value}" for key, value in on.when.items()]
+    if on.window is not None:
+        said.append(f"{on.window.start:%H:%M} to {on.window.end:%H:%M} UTC")
+    return ", ".join(said) or "standard"
+
+
+@admin.register(PriceRow)
+class PriceRowAdmin(ReadOnlyAdmin):
+    list_display = ("model_id", "provider", "when", "input_figure", "output_figure", "valid")
+    list_filter = ("provider", "book", "currency")
+    search_fields = ("model_id", "provider")
+    ordering = ("provider", "model_id", "rank", "valid_from")
+    fields = (
+        ("provider", "model_id"),
+        ("when", "valid"),
+        ("book", "opened"),
+        ("currency", "content"),
+    )
+    readonly_fields = ("when", "valid", "opened", "content")
+
+    def sections(self, request: HttpRequest, row: PriceRow) -> Sequence[Section]:  # noqa: ARG002
+        prices = {name: UnitPrice.from_json(said) for name, said in row.unit_prices.items()}
+        return [
+            Section(
+                "Prices",
+                [*text("unit"), *figures("price", "per"), *text("above a threshold")],
+                [
+                    (
+                        name.replace("_", " "),
+                        exact(price.base, row.currency, extra=12),
+                        figure(price.per),
+                        format_html_join(
+                            "; ",
+                            "{} above {} input tokens",
+                            ((number(tier.price), number(tier.start)) for tier in price.tiers),
+                        )
+                        or NOTHING,
+                    )
+                    for name, price in prices.items()
+                ],
+                note="A row with a condition states only what differs from the standard price.",
+            )
+        ]
+
+    @shown("bears on", order="rank")
+    def when(self, row: PriceRow) -> str:
+        return conditions_in_words(row.conditions)
+
+    @shown("input, per million")
+    def input_figure(self, row: PriceRow) -> SafeString:
+        return _per_million(row, "input_tokens")
+
+    @shown("output, per million")
+    def output_figure(self, row: PriceRow) -> SafeString:
+        return _per_million(row, "output_tokens")
+
+    @shown("valid", order="valid_from")
+    def valid(self, row: PriceRow) -> SafeString | str:
+        if row.valid_from is not None and row.valid_from == row.valid_to:
+            return "taken back before it began"
+        start, end = instant(row.valid_from), instant(row.valid_to)
+        match row.valid_from, row.valid_to:
+            case None, None:
+                return "always"
+            case None, _:
+                return format_html("until {}", end)
+            case _, None:
+                return format_html("since {}", start)
+            case _:
+                return format_html("{} to {}", start, end)
+
+    @shown("from the list")
+    def opened(self, row: PriceRow) -> SafeString | str:
+        return link("metering_pricelistimport", row.opened_by_id, row.opened_by)
+
+    @shown("digest")
+    def content(self, row: PriceRow) -> SafeString:
+        return digest(row.content_digest)
+
+
+def _per_million(row: PriceRow, unit: str) -> SafeString:
+    said = row.unit_prices.get(unit)
+    if said is None:
+        return NOTHING
+    price = UnitPrice.from_json(said)
+    return exact(price.base * Decimal(1_000_000) / price.per, row.currency)
+
+
+@admin.register(PriceListImport)
+class PriceListImportAdmin(ReadOnlyAdmin):
+    list_display = ("source", "book", "effective", "imported", "rows")
+    list_filter = ("book",)
+    ordering = ("-effective_at",)
+    fields = (("source", "book"), ("effective", "imported"), ("content", "rows"))
+    readonly_fields = ("effective", "imported", "content", "rows")
+
+    @shown("takes effect", order="effective_at")
+    def effective(self, row: PriceListImport) -> SafeString:
+        return instant(row.effective_at)
+
+    @shown("imported", order="imported_at")
+    def imported(self, row: PriceListImport) -> SafeString:
+        return instant(row.imported_at)
+
+    @shown("digest")
+    def content(self, row: PriceListImport) -> SafeString:
+        return digest(row.digest)
+
+    @shown("prices")
+    def rows(self, row: PriceListImport) -> SafeString:
+        return listing("metering_pricerow", "the prices it opened", opened_by__id__exact=row.pk)
