@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pghistory import ContextJSONField, ObjForeignKey
 
+from config import admin_site
 from config.environment import Https, read
 from config.logs import logging_settings
 
@@ -18,6 +19,7 @@ ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -62,6 +64,10 @@ TEMPLATES = [
         },
     }
 ]
+UNFOLD = admin_site.UNFOLD
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
 STATIC_URL = "static/"
 STATIC_ROOT = ENVIRONMENT.static_root
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
