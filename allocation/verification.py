@@ -6,7 +6,7 @@ again, the digests are taken again from the rows, the division is made again fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from itertools import zip_longest
@@ -16,6 +16,13 @@ from django.db.models import Sum
 from allocation.allocation_run import read_inputs
 from allocation.bill_checks import BillRefused, sum_of
 from allocation.closed_months import close_of
+from allocation.domain.allocations import (
+    AllocatedLine,
+    Allocation,
+    BillTotal,
+    OwnerSettlement,
+    SourceLine,
+)
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.division import divide
 from allocation.domain.rules import InvalidRule
@@ -31,6 +38,8 @@ from metering.domain.money import from_minor, plain, settle
 from metering.domain.periods import Month
 from metering.findings import Finding
 from metering.verification import unsealed_books
+
+_RunRow = BillTotal | SourceLine | AllocatedLine | OwnerSettlement
 
 
 def check_month(month: Month) -> Iterator[Finding]:
@@ -122,17 +131,50 @@ def _run(run: AllocationRun, month: Month) -> Iterator[Finding]:
             yield Finding("run digest", where, "its rows are not those it was stored with")
         return
     again = divide(inputs.gathered, inputs.readings)
-    for kind, was, now in zip(stored._fields, again, stored, strict=True):
-        for number, (expected, found) in enumerate(zip_longest(was, now)):
+    for kind, was, now in _by_kind(again, stored):
+        for number, (expected, found) in enumerate(zip_longest(was, now), start=1):
             if expected != found:
-                yield Finding(
-                    "allocation",
-                    f"{where}, {kind} row {number}",
-                    f"computed again {expected}, stored {found}",
-                )
+                yield Finding("allocation", f"{where}, {kind} {number}", _change(expected, found))
                 return
     if not intact:  # the same rows give the same digest, so it is not taken a second time
         yield Finding("run digest", where, "its digest is not that of its rows")
+
+
+def _by_kind(
+    again: Allocation, stored: Allocation
+) -> tuple[tuple[str, Sequence[_RunRow], Sequence[_RunRow]], ...]:
+    return (
+        ("bill", again.bills, stored.bills),
+        ("source", again.sources, stored.sources),
+        ("line", again.lines, stored.lines),
+        ("settlement", again.settlements, stored.settlements),
+    )
+
+
+def _change(expected: _RunRow | None, found: _RunRow | None) -> str:
+    """How a row differs from what is computed again, field by field; which row it is, by what
+    both say of it."""
+    if expected is None or found is None:
+        row = expected or found
+        assert row is not None, "neither side has the row"
+        said = f"{_owner_of(row)}{plain(_amount_of(row))} {row.currency} of bill {row.bill_id}"
+        return f"the row is gone: {said}" if found is None else f"no such row is computed: {said}"
+    fields = [
+        f"{name} {_text(is_now)}, computed again {_text(was)}"
+        for name, was, is_now in zip(expected._fields, expected, found, strict=True)
+        if was != is_now
+    ]
+    return f"{_owner_of(expected)}bill {expected.bill_id}: stored {'; '.join(fields)}"
+
+
+def _owner_of(row: _RunRow) -> str:
+    if isinstance(row, AllocatedLine | OwnerSettlement):
+        return f"{row.cost_centre or 'nobody'}/{row.tenant or '(no tenant)'}, "
+    return ""
+
+
+def _amount_of(row: _RunRow) -> Decimal:
+    return row.amount if isinstance(row, AllocatedLine | SourceLine) else row.exact
 
 
 def _statements(run: AllocationRun) -> Iterator[Finding]:

@@ -143,3 +143,29 @@ def test_a_tampered_row_is_named(
     findings = found(owner, table, change)
     assert check in {finding.check for finding in findings}
     assert all(f.where.startswith(where) for f in findings if f.check == check)
+
+
+def test_an_allocated_line_is_named_with_its_owner_and_what_differs(
+    owner: psycopg.Connection,
+) -> None:
+    (finding,) = found(
+        owner,
+        "allocation_line",
+        "UPDATE allocation_line SET amount = amount + 1, basis = 'else' WHERE number = 2",
+    )
+    assert finding.where == f"{RUN}, line 2"
+    assert "/acme, bill " in finding.what or "/globex, bill " in finding.what
+    assert "basis else, computed again " in finding.what
+    assert "Decimal" not in finding.what
+    assert "AllocatedLine" not in finding.what
+
+
+def test_a_settlement_that_is_gone_is_told_in_words(owner: psycopg.Connection) -> None:
+    findings = found(
+        owner,
+        "allocation_settlement",
+        "DELETE FROM allocation_settlement WHERE tenant = 'globex'",
+    )
+    (finding,) = (f for f in findings if f.check == "allocation")
+    assert finding.where.startswith(f"{RUN}, settlement ")
+    assert "(" not in finding.what.replace("(no tenant)", "")
