@@ -59,7 +59,7 @@ def readiness() -> HttpResponse:
         try:
             look()
         except NotReady as lacking:
-            logger.warning("not ready: %s: %s", lacking, lacking.__cause__)
+            logger.warning("not ready: %s (%s)", lacking, lacking.__cause__ or "no error")
             amiss[name] = str(lacking)
     if not amiss:
         return _fine("ready")

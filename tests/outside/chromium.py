@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -22,16 +24,25 @@ FLAGS = (
 
 
 def find() -> Path | None:
-    """The system's own, else the one that Playwright has installed."""
-    for name in PROGRAMS:
-        if found := shutil.which(name):
-            return Path(found)
-    if MACOS.exists():
-        return MACOS
+    """The system's own, else the one that Playwright has installed; one that runs."""
+    return next(filter(_runs, _candidates()), None)
+
+
+def _candidates() -> Iterator[Path]:
+    yield from (Path(found) for name in PROGRAMS if (found := shutil.which(name)))
+    yield MACOS
     with sync_playwright() as playwright:
         own = Path(playwright.chromium.executable_path)
-    shells = own.parents[2].glob("chromium_headless_shell-*/*/*headless*shell*")
-    return own if own.exists() else next(iter(sorted(shells)), None)
+    yield own
+    yield from own.parents[2].glob("chromium_headless_shell-*/*/*headless*shell")
+
+
+def _runs(program: Path) -> bool:
+    """Whether it is there, with the libraries that it needs."""
+    try:
+        return subprocess.run([program, "--version"], capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
