@@ -40,9 +40,10 @@ def _candidates() -> Iterator[Path]:
 def _runs(program: Path) -> bool:
     """Whether it is there, with the libraries that it needs."""
     try:
-        return subprocess.run([program, "--version"], capture_output=True).returncode == 0
+        said = subprocess.run([program, "--version"], capture_output=True, check=False)
     except OSError:
         return False
+    return said.returncode == 0
 
 
 if __name__ == "__main__":
