@@ -52,4 +52,4 @@ def scheduler_command() -> list[str]:
     return [*_CELERY, "beat", "--loglevel", "INFO", "--pidfile="]
 
 
-_CELERY: Final = [sys.executable, "-m", "celery", "--app", "config.celery"]
+_CELERY: Final = [sys.executable, "-m", "celery", "--quiet", "--app", "config.celery"]
