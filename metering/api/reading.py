@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from django.utils.cache import patch_vary_headers
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+)
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -19,6 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from metering.api import schema  # noqa: F401 - it tells the schema how keys are sent
+from metering.api.problems import CONTENT_TYPE
 from metering.api.values import Text, Whole
 from metering.domain.periods import InvalidPeriod, Month
 
@@ -39,7 +45,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     title = Text("the kind of problem, for people", "Not Found")
     status = Whole("the HTTP status again", 404)
     detail = Text("what went wrong this time, and how to mend it", "there is no invoice 7")
-    errors = serializers.DictField(  # type: ignore[assignment] - a field, not DRF's errors
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
         help_text="for parameters that are not valid: what is wrong with each, by its name",
@@ -91,11 +97,53 @@ def answer(serializer: type[serializers.Serializer[Any]], value: Any) -> Respons
     return Response(serializer(value).data)
 
 
-_PROBLEMS: Final[Mapping[int, str]] = {
-    400: "a parameter is not valid, not known here or given twice; `errors` names it",
-    401: "no API key, or one that is not known, revoked or expired",
-    403: "a key or a person without the right to read this",
-    404: "there is no such thing, or it is not for this key to see",
+class _Example(NamedTuple):
+    """A problem that a status stands for here: when it comes, and one as it is sent."""
+
+    about: str
+    type: str
+    title: str
+    detail: str
+    more: Mapping[str, Any] = {}
+
+    def response(self, status: int) -> OpenApiResponse:
+        value = {
+            "type": f"urn:apportion:problem:{self.type}",
+            "title": self.title,
+            "status": status,
+            "detail": self.detail,
+            **self.more,
+        }
+        example = OpenApiExample(self.type, value=value, media_type=CONTENT_TYPE)
+        return OpenApiResponse(ProblemSerializer, self.about, [example])
+
+
+_PROBLEMS: Final[Mapping[int, _Example]] = {
+    400: _Example(
+        "a parameter is not valid, not known here or given twice; `errors` names it",
+        "invalid",
+        "Bad Request",
+        "some of what was sent is not valid; `errors` names each field",
+        {"errors": {"limit": ["a page has at most 1000 items; ask for more with `cursor`"]}},
+    ),
+    401: _Example(
+        "no API key, or one that is not known, revoked or expired",
+        "expired-key",
+        "No access",
+        "the API key 'reports' expired at 2026-11-01T00:00:00+00:00; ask for a new one",
+    ),
+    403: _Example(
+        "a key or a person without the right to read this",
+        "wrong-scope",
+        "Not allowed with this key",
+        "the API key 'gateway' has the scope ingest; this needs a key with the scope portal",
+    ),
+    404: _Example(
+        "there is no such thing, or it is not for this key to see",
+        "not-found",
+        "Not Found",
+        "there is no invoice 7; the list of invoices has those there are",
+    ),
 }
 
 
@@ -127,8 +175,8 @@ def described(
         responses={
             200: answers,
             **{
-                (status, "application/problem+json"): OpenApiResponse(ProblemSerializer, text)
-                for status, text in _PROBLEMS.items()
+                (status, CONTENT_TYPE): example.response(status)
+                for status, example in _PROBLEMS.items()
             },
         },
     )
