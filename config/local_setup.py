@@ -67,8 +67,9 @@ def _choose() -> Chosen:
         return Chosen(name, "the ordinary one")
     return Chosen(
         DEMO,
-        f"{name} has no usage yet, and make demo has left its month "
-        f"(APPORTION_DATABASE={name} make serve for the empty one)",
+        f"{name} has no usage yet, and make demo has left its month.\n"
+        f"Commands meet it with APPORTION_DATABASE={DEMO} ./manage.py …; "
+        f"the empty one is served by APPORTION_DATABASE={name} make serve",
     )
 
 
