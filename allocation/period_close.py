@@ -20,6 +20,7 @@ from allocation.domain.readiness import QUESTIONS, Readiness
 from allocation.models import AllocationRun, PeriodClose, PeriodReopening, RunApproval
 from allocation.period_locks import lock_month
 from allocation.run_book import current_run
+from config.history import because
 from config.roles import APPROVE_RUN, CLOSE_PERIOD, REOPEN_PERIOD
 from metering import seals
 from metering.domain.periods import Month
@@ -86,9 +87,11 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
         approval = RunApproval.objects.get(run=run)
         _refuse_to_sign_twice(run, approved_by=approval.approved_by, by=by)
         statements.issue(run, now=now)
+        sealed = seals.seal(month, now=now)
         run.state = AllocationRun.State.CLOSED
         run.save(update_fields=["state"])
-        row = PeriodClose.objects.create(
+        because(accept_unexplained)
+        return PeriodClose.objects.create(
             month=str(month),
             sequence=PeriodClose.objects.filter(month=str(month)).count() + 1,
             run=run,
@@ -101,9 +104,8 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
             usage_digest=run.usage_digest,
             totals=_totals(run),
             answers=readiness_value(found)["answers"],
+            seals={seal.book: seal.root for seal in sealed},
         )
-        seals.seal(month, now=now)
-        return row
 
 
 def reopen(month: Month, *, reason: str, by: str, now: datetime) -> PeriodReopening:
@@ -119,6 +121,7 @@ def reopen(month: Month, *, reason: str, by: str, now: datetime) -> PeriodReopen
             raise CloseRefused(f"{month} is not closed, so there is nothing to reopen")
         if closed.closed_by == by:
             raise CloseRefused(f"{month} was closed by {by}; another person reopens it: --as USER")
+        because(reason)
         reopening = PeriodReopening.objects.create(
             close=closed, reason=reason.strip(), reopened_by=by, reopened_at=now
         )
@@ -161,6 +164,7 @@ def close_value(row: PeriodClose) -> dict[str, Any]:
         "usage_digest": row.usage_digest,
         "totals": row.totals,
         "answers": row.answers,
+        "seals": row.seals,
     }
 
 

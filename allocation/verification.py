@@ -37,6 +37,7 @@ from metering.domain.digests import digest_of
 from metering.domain.money import from_minor, plain, settle
 from metering.domain.periods import Month
 from metering.findings import Finding
+from metering.seal_chain import roots_missing
 from metering.verification import unsealed_books
 
 _RunRow = BillTotal | SourceLine | AllocatedLine | OwnerSettlement
@@ -223,3 +224,4 @@ def _signed(run: AllocationRun, month: Month) -> Iterator[Finding]:
         )
     for book in unsealed_books(month):
         yield Finding(f"seal of the {book} book", str(month), "the closed month has no seal")
+    yield from roots_missing(close.seals, month)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from billing import charge_seals
 from billing.invoice_run import InvoiceRun, lock_tenant
 from billing.models import Invoice
 from config.roles import APPROVE_INVOICE
@@ -26,8 +27,8 @@ def approve_run(result: InvoiceRun, *, by: str, now: datetime) -> InvoiceRun:
     acting(by, APPROVE_INVOICE)
     drafts = {x.invoice_id for x in result.outcomes if x.state == Invoice.State.DRAFT}
     with transaction.atomic():
-        for invoice_id in sorted(filter(None, drafts)):
-            approve(invoice_id, by=by, now=now)
+        approved = [_approve(pk, by=by, now=now) for pk in sorted(filter(None, drafts))]
+        charge_seals.seal(approved, now=now)
     return replace(
         result,
         outcomes=tuple(
@@ -38,29 +39,36 @@ def approve_run(result: InvoiceRun, *, by: str, now: datetime) -> InvoiceRun:
 
 
 def approve(invoice_id: int, *, by: str, now: datetime) -> Invoice:
-    """Approve a draft. Approving it again by the same person changes nothing.
+    """Approve a draft, and seal it. Approving it again by the same person changes nothing.
 
     Raises `NotApproved` for one's own draft, for a cycle that has not ended at `now`, and for an
     invoice that is no draft any more; `metering.people.NotAllowed` for a person without the right.
     """
     acting(by, APPROVE_INVOICE)
     with transaction.atomic():
-        invoice = Invoice.objects.get(pk=invoice_id)
-        lock_tenant(invoice.tenant)
-        invoice.refresh_from_db()
-        if invoice.state == Invoice.State.APPROVED and invoice.approved_by == by:
-            return invoice
-        if invoice.state != Invoice.State.DRAFT:
-            raise NotApproved(f"invoice {invoice.pk} is {invoice.state}; only a draft is approved")
-        if invoice.author == by:
-            raise NotApproved(f"{by} made invoice {invoice.pk}; another person must approve it")
-        if now < invoice.cycle_end:
-            raise NotApproved(
-                f"the cycle of invoice {invoice.pk} ends {invoice.cycle_end:%Y-%m-%d %H:%M} UTC; "
-                "approve it after that"
-            )
-        invoice.state = Invoice.State.APPROVED
-        invoice.approved_by = by
-        invoice.approved_at = now
-        invoice.save(update_fields=["state", "approved_by", "approved_at"])
-        return invoice
+        standing = Invoice.objects.get(pk=invoice_id)
+        if standing.state == Invoice.State.APPROVED and standing.approved_by == by:
+            return standing
+        approved = _approve(invoice_id, by=by, now=now)
+        charge_seals.seal([approved], now=now)
+        return approved
+
+
+def _approve(invoice_id: int, *, by: str, now: datetime) -> Invoice:
+    invoice = Invoice.objects.get(pk=invoice_id)
+    lock_tenant(invoice.tenant)
+    invoice.refresh_from_db()
+    if invoice.state != Invoice.State.DRAFT:
+        raise NotApproved(f"invoice {invoice.pk} is {invoice.state}; only a draft is approved")
+    if invoice.author == by:
+        raise NotApproved(f"{by} made invoice {invoice.pk}; another person must approve it")
+    if now < invoice.cycle_end:
+        raise NotApproved(
+            f"the cycle of invoice {invoice.pk} ends {invoice.cycle_end:%Y-%m-%d %H:%M} UTC; "
+            "approve it after that"
+        )
+    invoice.state = Invoice.State.APPROVED
+    invoice.approved_by = by
+    invoice.approved_at = now
+    invoice.save(update_fields=["state", "approved_by", "approved_at"])
+    return invoice

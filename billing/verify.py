@@ -16,6 +16,7 @@ import msgspec
 from django.db import connection, connections
 
 from allocation import verification as allocation_verification
+from billing import charge_seals
 from billing.domain.plans import plan_digest
 from billing.drafts import LineContent, recompute_all, stored_lines
 from billing.models import Invoice
@@ -41,7 +42,7 @@ CHECKS = (
     "every event has the digest it was stored with, and the ledger holds its key",
     "every cost is the sum of its lines, every shared call the sum of its shares",
     "rollups equal the raw events",
-    "seals hold and are chained",
+    "seals of all three books hold and are chained",
     "bills equal their documents",
     "the allocation, computed again, gives the same rows and adds up to the bills",
     "statements add up to the allocation",
@@ -58,6 +59,7 @@ def verify(month: Month) -> Verified:
     connection could see into, one after the other. Findings come in the order of the checks."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: _invoices(month),
+        lambda: charge_seals.check(month),
         lambda: allocation_verification.check_month(month),
         *verification.checks(month),
     )

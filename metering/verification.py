@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from metering import catalogue, rollup_verification, seals, share_verification
+from metering import catalogue, rollup_verification, seal_chain, seals, share_verification
 from metering.domain.periods import Month, Period
 from metering.event_rows import SEALED, VALUED
 from metering.events import current
@@ -43,6 +43,7 @@ def checks(month: Month) -> tuple[Callable[[], Iterator[Finding]], ...]:
     period = month.period
     return (
         lambda: rollup_verification.check(period),
+        lambda: seal_chain.check(month),
         lambda: _seals(month),
         lambda: _digests(period),
         lambda: _lines(period),

@@ -117,7 +117,8 @@ class PeriodClose(models.Model):
     `sequence` counts a month's closes from 1. `totals` lists `{currency, amount_minor}` of the
     payable bills, `answers` the four questions as they were answered. The author of the run and
     who approved it are two people; either may have closed. A run without an author was made by
-    the program: then who approved it and who closed are two people.
+    the program: then who approved it and who closed are two people. `seals` are the roots that
+    the month was sealed with, by book.
     """
 
     month = models.TextField()
@@ -134,6 +135,7 @@ class PeriodClose(models.Model):
     usage_digest = models.TextField()
     totals = models.JSONField()
     answers = models.JSONField()
+    seals = models.JSONField(default=dict)
 
     class Meta:
         db_table = "period_close"

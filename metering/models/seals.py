@@ -6,7 +6,10 @@ from django.db import models
 
 
 class Seal(models.Model):
-    """The root over one book's buckets of one month, chained to the book's seal before it."""
+    """The root over one book's buckets of one month, chained to the book's seal before it.
+
+    `sequence` counts a book's seals from 1; `events` are those beneath all the buckets.
+    """
 
     book = models.TextField()
     month = models.TextField()
@@ -27,7 +30,8 @@ class Seal(models.Model):
 
 
 class SealBucket(models.Model):
-    """What one tenant's events of one UTC hour hashed to when the month was sealed."""
+    """What one tenant's events of one UTC hour hashed to when the month was sealed; in the charge
+    book, the invoice of one tenant whose cycle ends at `hour_at` when it was approved."""
 
     seal = models.ForeignKey(Seal, on_delete=models.PROTECT, related_name="buckets")
     tenant = models.TextField()

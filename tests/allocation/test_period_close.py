@@ -221,6 +221,11 @@ def test_no_close_before_it_is_ready(ready: None) -> None:
     assert not Seal.objects.exists()
 
 
+def test_a_close_names_the_roots_that_the_month_was_sealed_with(closed: PeriodClose) -> None:
+    assert closed.seals == dict(Seal.objects.values_list("book", "root"))
+    assert closed.seals.keys() == {"usage", "cost"}
+
+
 def test_no_close_twice(closed: PeriodClose) -> None:
     with pytest.raises(CloseRefused, match="closed already: by controller on 2026-11-03"):
         period_close.close(OCTOBER, by=AUDITOR, now=NOW)

@@ -57,6 +57,8 @@ class Command(AnsweringCommand):
             f"{month} is closed by {close.closed_by}: run {close.run.number} by "
             f"{close.prepared_by}, approved by {close.approved_by}, digest {close.run_digest}"
         )
+        for book, root in sorted(close.seals.items()):
+            self.stdout.write(f"sealed in the {book} book: {root}")
 
     def _answer(self, readiness: Readiness, *, as_json: bool) -> None:
         if as_json:
