@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from allocation.models import PeriodClose
+from allocation.period_locks import share_month
 from metering.domain.periods import Month
 
 
@@ -27,3 +28,19 @@ def refuse_if_closed(month: Month) -> None:
             f"in {month.next()} or later, or have another person reopen it: "
             f'manage.py reopen_period {month} --reason "…" --as USER'
         )
+
+
+def why_usage_must_stay(month: Month) -> str | None:
+    """Why what counts in the month may not be changed; `None` while it is open.
+
+    Asked by metering inside the transaction that would change it. The month is shared until that
+    ends, so a close in progress ends first and none begins meanwhile.
+    """
+    share_month(month)
+    close = close_of(month)
+    if close is None:
+        return None
+    return (
+        f"{month} was closed by {close.closed_by} on {close.closed_at:%Y-%m-%d}; what it was"
+        " closed on stays as it is"
+    )

@@ -28,3 +28,17 @@ def lock_month(month: Month) -> None:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(%s, %s)", [MONTH_LOCK, month.year * 100 + month.month]
         )
+
+
+def share_month(month: Month) -> None:
+    """Wait for whoever holds the month alone, and let nobody hold it until the transaction ends.
+
+    For those who write into a month one row among many. Must be called inside a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("a month is shared for a transaction; open one with atomic() first")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, %s)",
+            [MONTH_LOCK, month.year * 100 + month.month],
+        )

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from django.db import connection, transaction
 
 from metering import bulk
 from metering.domain.money import EXACT
 from metering.domain.periods import BUCKET, Period, bucket_of
+from metering.domain.rating import Rating
 from metering.domain.rollup import (
     CELL_KEY,
     CELL_SUMS,
@@ -24,8 +25,9 @@ from metering.domain.rollup import (
     USER_KEY,
     USER_SUMS,
     Deltas,
+    Part,
 )
-from metering.event_rows import PreparedEvent
+from metering.domain.usage import UsageEvent
 
 _FOLD_LOCK: Final = 7_315_002
 _ZERO: Final = Decimal(0)
@@ -65,19 +67,33 @@ def on_buckets(period: Period) -> tuple[datetime, datetime]:
     return period.start, period.end
 
 
-def append_deltas(
-    events: Iterable[tuple[PreparedEvent, str | None]],
-) -> None:
-    """Append what these events add, one row per cell, inside the caller's transaction."""
+class Valued(Protocol):
+    """An event with whom it belongs to and what it should cost: prepared, or read back."""
+
+    @property
+    def event(self) -> UsageEvent: ...
+    @property
+    def rating(self) -> Rating: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def user_kind(self) -> str: ...
+    @property
+    def parts(self) -> tuple[Part, ...]: ...
+
+
+def append_deltas(events: Iterable[tuple[Valued, str | None]], *, sign: Literal[1, -1] = 1) -> None:
+    """Append what these events add (or, with sign -1, take away), one row per cell, inside the
+    caller's transaction."""
     usage, cell, user = Deltas(), Deltas(), Deltas()
-    for prepared, pseudonym in events:
-        _add(prepared, pseudonym, usage, cell, user)
+    for valued, pseudonym in events:
+        _add(valued, pseudonym, usage, cell, user)
     for rollup, deltas in ((USAGE, usage), (CELL, cell), (USER, user)):
-        _copy(rollup, deltas)
+        _copy(rollup, deltas if sign == 1 else deltas.negated())
 
 
 def _add(
-    prepared: PreparedEvent, pseudonym: str | None, usage: Deltas, cell: Deltas, user: Deltas
+    prepared: Valued, pseudonym: str | None, usage: Deltas, cell: Deltas, user: Deltas
 ) -> None:
     event, rating = prepared.event, prepared.rating
     executed = event.model_executed or event.model

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from metering.api import usage
+from metering.api import opsmeter, usage
 from metering.api.finance_cost_centres import CostCentresView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/usage", usage.receive, name="usage"),
+    path("v1/ingest/llm-request", opsmeter.llm_request, name="opsmeter-ingest"),
+    path("v1/ingest/demo", opsmeter.demo, name="opsmeter-demo"),
+    path("v1/ingest/demo-data", opsmeter.demo_data, name="opsmeter-demo-data"),
+    path("v1/ingest/test-data", opsmeter.test_data, name="opsmeter-test-data"),
+    path("v1/diagnostics/workspace-status", opsmeter.workspace_status, name="opsmeter-workspace"),
     path("api/v1/finance/cost-centres", CostCentresView.as_view(), name="finance-cost-centres"),
 ]

@@ -179,6 +179,16 @@ class Deltas:
             if value:
                 row[i] = EXACT.add(row[i], value) if isinstance(value, Decimal) else row[i] + value
 
+    def negated(self) -> Deltas:
+        """What takes these deltas back."""
+        taken = Deltas()
+        for key, sums in self._rows.items():
+            # (a minus sign would round a Decimal to the context's precision)
+            taken._rows[key] = [
+                value.copy_negate() if isinstance(value, Decimal) else -value for value in sums
+            ]
+        return taken
+
     def rows(self) -> Iterator[tuple[object, ...]]:
         for key, sums in self._rows.items():
             yield (*key, *sums)

@@ -1,0 +1,212 @@
+"""Opsmeter's ingest endpoints, so that its clients work against us by another base URL.
+
+Refusals speak Opsmeter's dialect: the fields that its clients read (`ok`, `reason`,
+`telemetryPaused`, …) beside the status. A workspace is the key's source (with a tenant's key: that
+tenant's part of it). There are no plan limits here: a limit of 0 is none, as its clients ask for
+`limit > 0` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import wraps
+from typing import Final
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from metering.api.authentication import key_of
+from metering.api.bodies import BodyRefused, read_body
+from metering.api_keys import KeyFacts, KeyRefused
+from metering.demo_calls import demo_calls
+from metering.dispositions import TryOuts, uncount
+from metering.domain.periods import Month, Period
+from metering.domain.tenancy import within_tenant
+from metering.domain.usage import DataMode, Rejection, UsageEvent
+from metering.formats import opsmeter
+from metering.ingestion import DATABASE_DOWN, Books, ingest
+from metering.outcomes import Outcome
+from metering.source_usage import source_usage
+
+MAX_BODY: Final = 1_000_000
+PLAN: Final = "self_hosted"
+CURRENCY: Final = "USD"
+"""Opsmeter reports spend in US dollars; usage that is priced in another currency is left out."""
+SCOPES: Final = ("mine", "workspace")
+
+_STATE: Final = {
+    "planTier": PLAN,
+    "telemetryPaused": False,
+    "providerCallsContinue": True,
+    "isPlanLimitReached": False,
+    "budgetWarning": False,
+    "budgetExceeded": False,
+    "planLimitRequests": 0,
+    "freeLimitRemainingRequests": 0,
+}
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+
+Speaking = Callable[[HttpRequest, KeyFacts], HttpResponse]
+
+
+def _said(status: int, **members: object) -> HttpResponse:
+    return HttpResponse(_encode(members), status=status, content_type="application/json")
+
+
+def _refusal(status: int, reason: str, message: str) -> HttpResponse:
+    return _said(status, ok=False, **_STATE, warnings=[], reason=reason, message=message)
+
+
+def _endpoint(method: str) -> Callable[[Speaking], Callable[[HttpRequest], HttpResponse]]:
+    """A view for one method and a key that ingests; what goes wrong is said in the dialect."""
+
+    def decorate(answer: Speaking) -> Callable[[HttpRequest], HttpResponse]:
+        @csrf_exempt
+        @wraps(answer)
+        def view(request: HttpRequest) -> HttpResponse:
+            if request.method != method:
+                response = _refusal(405, "method_not_allowed", f"this endpoint takes {method}")
+                response["Allow"] = method
+                return response
+            try:
+                return answer(request, key_of(request, "ingest"))
+            except KeyRefused as refused:
+                return _refusal(refused.status, refused.reason, refused.detail)
+            except BodyRefused as refused:
+                return _refusal(refused.status, refused.type.replace("-", "_"), refused.detail)
+            except DATABASE_DOWN:
+                response = _refusal(503, "unavailable", "nothing was stored; send it again")
+                response["Retry-After"] = "1"
+                return response
+
+        return view
+
+    return decorate
+
+
+@_endpoint("POST")
+def llm_request(request: HttpRequest, key: KeyFacts) -> HttpResponse:
+    """One call. A resend is answered like the first report, with a warning that says so."""
+    now = datetime.now(UTC)
+    body = read_body(request, limit=MAX_BODY)
+    item = opsmeter.parse(body, place="body", source=_source(key), received_at=now)
+    if key.tenant is not None:
+        item = within_tenant(item, key.tenant)
+    (outcome,) = ingest([item], now=now, books=Books.current())
+    if outcome.outcome == "rejected":
+        return _refusal(400, outcome.reason or "rejected", outcome.message or "")
+    if outcome.outcome == "conflict":
+        return _refusal(409, outcome.reason or "conflict", outcome.message or "")
+    return _said(200, ok=True, **_STATE, reason=None, warnings=_warnings(item, outcome))
+
+
+def _warnings(item: UsageEvent | Rejection, outcome: Outcome) -> list[str]:
+    warnings = []
+    if outcome.outcome == "duplicate":
+        warnings.append("duplicate: this call was reported before and counts once")
+    if isinstance(item, UsageEvent) and item.usage_quality == "inconsistent":
+        warnings.append("totalTokens is not inputTokens + outputTokens")
+    return warnings
+
+
+@_endpoint("POST")
+def demo(request: HttpRequest, key: KeyFacts) -> HttpResponse:  # noqa: ARG001 - the body says nothing
+    """A day of made-up calls, marked as demo data."""
+    now = datetime.now(UTC)
+    calls = demo_calls(_source(key), now=now, tenant=key.tenant)
+    outcomes = ingest(calls, now=now, books=Books.current())
+    made = sum(outcome.outcome == "accepted" for outcome in outcomes)
+    return _said(200, ok=True, inserted=made, dataMode="demo", environment="dev")
+
+
+@_endpoint("DELETE")
+def demo_data(request: HttpRequest, key: KeyFacts) -> HttpResponse:
+    """Let the workspace's demo data count no longer."""
+    return _clear(request, key, "demo")
+
+
+@_endpoint("DELETE")
+def test_data(request: HttpRequest, key: KeyFacts) -> HttpResponse:
+    """Let the workspace's test data count no longer."""
+    return _clear(request, key, "test")
+
+
+def _clear(request: HttpRequest, key: KeyFacts, data_mode: DataMode) -> HttpResponse:
+    """Both scopes are the key's own source: who of its users sent what is not known to a key."""
+    scope = request.GET.get("scope", SCOPES[0])
+    if scope not in SCOPES:
+        return _refusal(400, "invalid_scope", f"scope is {' or '.join(SCOPES)}, not {scope!r:.80}")
+    found = uncount(
+        TryOuts(_source(key), data_mode, key.tenant),
+        reason=f"{data_mode} data was deleted (scope {scope})",
+        author=f"API key {key.id}",
+        now=datetime.now(UTC),
+    )
+    kept = [
+        {"month": str(kept.month), "rows": kept.events, "reason": kept.reason}
+        for kept in found.kept
+    ]
+    if kept and not found.events:
+        return _refusal(409, "month_closed", "; ".join(kept.reason for kept in found.kept))
+    return _said(200, ok=True, deleted=found.events, dataMode=data_mode, scope=scope, retained=kept)
+
+
+@_endpoint("GET")
+def workspace_status(request: HttpRequest, key: KeyFacts) -> HttpResponse:  # noqa: ARG001 - a key is all it asks
+    """The workspace's calls and spend of the UTC day and month, beside limits that there are
+    none of."""
+    now = datetime.now(UTC)
+    month = Month.of(now).period
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    day = Period(midnight, midnight + timedelta(days=1))
+    source = _source(key)
+    of_month = source_usage(source, month, currency=CURRENCY, tenant=key.tenant)
+    of_day = source_usage(source, day, currency=CURRENCY, tenant=key.tenant)
+    state = {name: _STATE[name] for name in ("isPlanLimitReached", "telemetryPaused")}
+    return _said(
+        200,
+        workspaceId=source,
+        **state,
+        providerCallsContinue=True,
+        isBudgetWarning=False,
+        isBudgetExceeded=False,
+        severity="ok",
+        plan={
+            "planTier": PLAN,
+            "planName": "Self-hosted",
+            "currentRequestCount": of_month.requests,
+            "planRequestLimit": 0,
+            "remainingRequestCount": 0,
+            **state,
+            **_span(month),
+        },
+        budget={
+            "warningThresholdRatio": 0,
+            "daily": _budget("daily", of_day.cost, day),
+            "monthly": _budget("monthly", of_month.cost, month),
+        },
+    )
+
+
+def _budget(name: str, spend: Decimal, period: Period) -> dict[str, object]:
+    return {
+        "limitUsd": 0,
+        "currentSpendUsd": spend,
+        "utilizationRatio": 0,
+        "isWarning": False,
+        "isExceeded": False,
+        "period": name,
+        **_span(period),
+    }
+
+
+def _span(period: Period) -> dict[str, object]:
+    return {"periodStart": period.start, "periodEnd": period.end}
+
+
+def _source(key: KeyFacts) -> str:
+    assert key.source is not None, "a key that sends has a source"
+    return key.source
