@@ -13,6 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
 from metering.domain.usage import COUNTS, MAX_TOKENS
+from metering.formats.native import FIELDS
 
 USAGE: Final = "/api/v1/usage"
 
@@ -135,12 +136,17 @@ _EVENT: Final[dict[str, Any]] = {
         "promptVersion": _text("the prompt's version"),
         "tenantId": _text("the customer it was for"),
         "userId": _text("who used it; replaced by a pseudonym before it is stored"),
+        "anonId": _text("an anonymous visitor; kept as a pseudonym only"),
+        "ipHash": _text("a hash of the address; tells visitors without an id apart"),
+        "agentHash": _text("a hash of the client's name; with it"),
         "costCenter": _text("the cost centre that bears it, where the caller knows"),
         "status": _text("success or error"),
         "errorCode": _text("why it failed"),
         "latencyMs": {"type": ["integer", "null"], "minimum": 0, "description": "milliseconds"},
         "dataMode": _text("real, test or demo"),
         "environment": _text("prod, staging or dev"),
+        "traceId": _text("the trace that the call belongs to"),
+        "workflow": _text("the workflow that the call belongs to"),
         "tags": {
             "type": ["object", "null"],
             "additionalProperties": {"type": "string"},
@@ -165,6 +171,8 @@ _EVENT: Final[dict[str, Any]] = {
         "tenantId": "acme",
     },
 }
+
+assert _EVENT["properties"].keys() == FIELDS.keys(), "every field of the wire is described"
 
 _SCHEMAS: Final[dict[str, Any]] = {
     "UsageEvent": _EVENT,
@@ -207,7 +215,9 @@ _SCHEMAS: Final[dict[str, Any]] = {
                         "index": {"type": "integer", "description": "place in the batch, from 0"},
                         "key": _text("the event's key, where it has one"),
                         "outcome": _text("accepted, duplicate, conflict, …", null=False),
-                        "reason": _text("a stable code and what to change"),
+                        "reason": _text("a stable code, where it was not simply accepted"),
+                        "message": _text("what is wrong and how to mend it"),
+                        "place": _text("where in the body it stands"),
                     },
                 },
             },
@@ -229,6 +239,7 @@ _REFUSED: Final = {
     "403": "the key's scope is not ingest",
     "413": "more than 10,000 events or 10 MB; send smaller batches",
     "415": "a content type or encoding that is not spoken here",
+    "503": "the database is away and nothing was stored; send again after `Retry-After`",
 }
 
 _OPERATION: Final[dict[str, Any]] = {
