@@ -115,6 +115,12 @@ class ReadOnlyAdmin(PageAdmin):
         return False
 
 
+def leave_constraints_to_the_database(form: ModelForm) -> None:
+    """Have the form's row checked by its fields only: a constraint is told by whoever holds it,
+    in words, and not by its name beforehand."""
+    form.instance.validate_constraints = lambda exclude=None: None  # noqa: ARG005 - Django's own
+
+
 class EditableAdmin(PageAdmin):
     """Rows that people may add or change. The database judges; what it refuses is said in the
     form, with what was typed still in it. Nothing is deleted."""
@@ -143,8 +149,9 @@ class EditableAdmin(PageAdmin):
         refusal = getattr(request, _REFUSAL, None)
 
         class Judged(form):  # type: ignore[valid-type, misc]
-            def validate_constraints(self) -> None:
-                """The database says it, with all that it knows."""
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                leave_constraints_to_the_database(self)
 
             def clean(self) -> Any:
                 cleaned = super().clean()

@@ -104,7 +104,8 @@ class UsageEventAdmin(ReadOnlyAdmin):
             return queryset.filter(external_request_id=term), False
         at = occurred_at(key)
         found = self.get_queryset(request)
-        return (found.none() if at is None else found.filter(event_key=key, occurred_at=at)), False
+        found = found.none() if at is None else found.filter(event_key=key, occurred_at=at)
+        return found.order_by("event_key"), False
 
     def get_object(
         self,

@@ -16,7 +16,12 @@ from django.utils.safestring import SafeString
 
 from metering import api_keys
 from metering.admin.acts import Act, action, page, perform
-from metering.admin.bases import ModelForm, PageAdmin, shown
+from metering.admin.bases import (
+    ModelForm,
+    PageAdmin,
+    leave_constraints_to_the_database,
+    shown,
+)
 from metering.admin.figures import instant, label
 from metering.models import ApiKey
 
@@ -28,8 +33,9 @@ class KeyForm(ModelForm):
         model = ApiKey
         fields = ("name", "scope", "tenant", "source", "expires_at")
 
-    def validate_constraints(self) -> None:
-        """Said in words by `api_keys.create`."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        leave_constraints_to_the_database(self)
 
     def made(self, request: HttpRequest) -> tuple[ApiKey, str] | None:
         """The key and its secret, or nothing where the form now says what is wrong."""
