@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 
 from tests.serving import Server, serving
+
+collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
+"""`make test-outside` installs what they import; other targets leave them out."""
 
 
 @pytest.fixture
