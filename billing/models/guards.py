@@ -17,8 +17,9 @@ _SUM_HOLDS = """
     RETURN NULL;
 """
 _IS_A_DRAFT = """
-    IF (SELECT state FROM invoice WHERE id = NEW.invoice_id) IS DISTINCT FROM 'draft' THEN
-        RAISE EXCEPTION 'invoice % is no draft: no line can be added', NEW.invoice_id
+    SELECT state INTO standing FROM invoice WHERE id = {invoice} FOR SHARE;
+    IF standing IS DISTINCT FROM 'draft' THEN
+        RAISE EXCEPTION 'invoice % is no draft: no line can be added', {invoice}
             USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
@@ -79,13 +80,16 @@ def only_closing(name: str) -> list[pgtrigger.Trigger]:
     ]
 
 
-def line_of_a_draft(name: str) -> pgtrigger.Trigger:
+def line_of_a_draft(name: str, invoice: str) -> pgtrigger.Trigger:
+    """Rows that only a draft takes. `invoice` is SQL for the key of the invoice of the new row;
+    its row is shared, so that an approval under way ends first."""
     return pgtrigger.Trigger(
         name=name,
         level=pgtrigger.Row,
         when=pgtrigger.Before,
         operation=pgtrigger.Insert,
-        func=_IS_A_DRAFT,
+        declare=[("standing", "TEXT")],
+        func=_IS_A_DRAFT.format(invoice=invoice),
     )
 
 

@@ -60,7 +60,7 @@ class InvoiceLine(models.Model):
             ),
         ]
         triggers = [
-            line_of_a_draft("line_of_a_draft"),
+            line_of_a_draft("line_of_a_draft", "NEW.invoice_id"),
             *written_once("line"),
             sum_holds("line_adds_up", "invoice_id"),
         ]
@@ -87,7 +87,12 @@ class InvoiceLinePart(models.Model):
             ),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="part_quantity_above_zero"),
         ]
-        triggers = written_once("part")
+        triggers = [
+            line_of_a_draft(
+                "part_of_a_draft", "(SELECT invoice_id FROM invoice_line WHERE id = NEW.line_id)"
+            ),
+            *written_once("part"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.model} {self.endpoint_tag}".strip()
