@@ -11,6 +11,9 @@ from django.urls import reverse_lazy
 
 Item = dict[str, Any]
 
+SEE_HISTORY: Final = "pghistory.view_events"
+"""As in `config.roles`, which needs the apps and cannot be asked while settings are read."""
+
 
 def _may_view(model: str) -> Callable[[HttpRequest], bool]:
     app, name = model.split("_", 1)
@@ -83,17 +86,29 @@ NAVIGATION: Final = [
         ],
     },
     {
+        "title": "Work",
+        "items": [
+            _list("Runs by themselves", "schedule", "django_celery_beat_periodictask"),
+            _list("Work in progress", "engineering", "metering_workrun"),
+        ],
+    },
+    {
         "title": "Access",
         "items": [
             _list("People", "group", "auth_user"),
             _list("Roles", "badge", "auth_group"),
             _list("API keys", "key", "metering_apikey"),
-            _list("Schedules", "schedule", "django_celery_beat_periodictask"),
         ],
     },
     {
         "title": "Audit",
         "items": [
+            {
+                "title": "Who changed what",
+                "icon": "history",
+                "link": reverse_lazy("admin:audit"),
+                "permission": lambda request: request.user.has_perm(SEE_HISTORY),
+            },
             _list("Seals", "verified", "metering_seal"),
         ],
     },

@@ -1,7 +1,9 @@
 """The admin of usage: what was used, by whom, at which price; who may log in and what they did."""
 
 from metering.admin import (
+    audit,
     events,
+    history,
     keys,
     mappings,
     owners,
@@ -10,10 +12,13 @@ from metering.admin import (
     schedules,
     seals,
     users,
+    work,
 )
 
 __all__ = [
+    "audit",
     "events",
+    "history",
     "keys",
     "mappings",
     "owners",
@@ -22,4 +27,5 @@ __all__ = [
     "schedules",
     "seals",
     "users",
+    "work",
 ]

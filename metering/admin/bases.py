@@ -31,6 +31,9 @@ else:
 
 Shown = Callable[[Any, Any], SafeString | str]
 
+BENEATH: Final[list[Callable[[HttpRequest, Any], Section | None]]] = []
+"""What every row's page shows besides its own sections, for whoever may see it."""
+
 _REFUSAL: Final = "_refused_by_the_database"
 
 
@@ -98,7 +101,8 @@ class PageAdmin(ModelAdmin):
         context = dict(extra_context or {})
         row = self.get_object(request, object_id)
         if row is not None and self.has_view_permission(request, row):
-            context["sections"] = self.sections(request, row)
+            beneath = [found for each in BENEATH if (found := each(request, row)) is not None]
+            context["sections"] = [*self.sections(request, row), *beneath]
         return super().change_view(request, object_id, form_url, context)
 
 
