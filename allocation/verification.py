@@ -37,6 +37,7 @@ from metering.domain.digests import digest_of
 from metering.domain.money import from_minor, plain, settle
 from metering.domain.periods import Month
 from metering.findings import Finding
+from metering.history_verification import changed
 from metering.seal_chain import roots_missing
 from metering.verification import unsealed_books
 
@@ -199,6 +200,29 @@ def _statements(run: AllocationRun) -> Iterator[Finding]:
         yield Finding("statement", f"{centre} {run.month}", f"no statement of {minor} {currency}")
 
 
+def _recorded(run: AllocationRun, month: Month) -> Iterator[Finding]:
+    """Who signed what, and when, as it was recorded then."""
+    named = {"month": str(month), "run": run.pk}
+    for check, table, condition, where in (
+        ("run", "allocation_run", "t.id = %(run)s", f"allocation run {run.number} of {month}"),
+        (
+            "approval",
+            "run_approval",
+            "t.run_id = %(run)s",
+            f"allocation run {run.number} of {month}",
+        ),
+        ("close", "period_close", "t.month = %(month)s", f"close of {month}"),
+        (
+            "reopening",
+            "period_reopening",
+            "t.close_id IN (SELECT id FROM period_close WHERE month = %(month)s)",
+            f"reopening of {month}",
+        ),
+    ):
+        for change in changed(table, condition, **named):
+            yield Finding(check, where, change.what)
+
+
 def _signed(run: AllocationRun, month: Month) -> Iterator[Finding]:
     """What the second person signed is what stands, and a closed month is sealed in every book."""
     where = f"allocation run {run.number} of {month}"
@@ -208,6 +232,7 @@ def _signed(run: AllocationRun, month: Month) -> Iterator[Finding]:
             yield Finding("approval", where, "its digest is not the one that was approved")
         if approval.approved_by == run.author:
             yield Finding("approval", where, f"{run.author} made it and approved it")
+    yield from _recorded(run, month)
     close = close_of(month)
     if close is None:
         return

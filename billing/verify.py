@@ -24,6 +24,7 @@ from metering import verification
 from metering.domain.periods import Month, Period
 from metering.evidence import Selection, evidence_under, late_tenants
 from metering.findings import Finding
+from metering.history_verification import changed
 
 
 class Verified(NamedTuple):
@@ -86,31 +87,30 @@ def _invoices(month: Month) -> Iterator[Finding]:
     invoices = list(
         ending.select_related("plan_version", "subscription").order_by("tenant", "cycle_start")
     )
+    named = {invoice.pk: where_of(invoice) for invoice in invoices}
+    for change in changed("invoice", "t.id = ANY(%(ids)s)", ids=list(named)):
+        yield Finding("invoice", named[change.key], change.what)
     late: dict[tuple[Period, datetime], set[str]] = {}
     untouched: list[_Stored] = []
     overtaken: list[_Stored] = []
     for invoice in invoices:
         stored = _Stored(invoice, *stored_lines(invoice))
-        if invoice.subscription.tenant != invoice.tenant:
-            yield Finding(
-                "invoice", stored.where, f"its subscription is {invoice.subscription.tenant}'s"
-            )
-        version = invoice.plan_version
-        if plan_digest(version.terms) != version.digest:
-            yield Finding(
-                "plan", f"{version} beneath {stored.where}", "its terms are not those it began with"
-            )
-        if stored.digest != invoice.outputs_digest:
-            yield Finding("invoice", stored.where, "its lines are not those it was drafted with")
-            continue
+        yield from _terms(stored)
         drafted = Period(invoice.cycle_start, invoice.cycle_end), invoice.created_at
         if drafted not in late:
             late[drafted] = late_tenants(*drafted)
-        (overtaken if invoice.tenant in late[drafted] else untouched).append(stored)
+        if invoice.tenant not in late[drafted]:
+            untouched.append(stored)
+        elif stored.intact:
+            overtaken.append(stored)
+        else:
+            yield Finding("invoice", stored.where, "its lines are not those it was drafted with")
     again = recompute_all([stored.invoice for stored in untouched])
     for stored, (lines, digest) in zip(untouched, again, strict=True):
         if digest != stored.digest:
             yield _difference(stored, lines)
+        elif not stored.intact:
+            yield Finding("invoice", stored.where, "its digest is not that of its lines")
     yield from _evidence(overtaken)
 
 
@@ -120,10 +120,32 @@ class _Stored(NamedTuple):
     digest: str
 
     @property
+    def intact(self) -> bool:
+        return self.digest == self.invoice.outputs_digest
+
+    @property
     def where(self) -> str:
-        invoice = self.invoice
-        cycle = f"{invoice.first_day} to {invoice.end_day}"
-        return f"invoice {invoice.pk} ({invoice.tenant}, {cycle})"
+        return where_of(self.invoice)
+
+
+def where_of(invoice: Invoice) -> str:
+    """How a finding names an invoice."""
+    cycle = f"{invoice.first_day} to {invoice.end_day}"
+    return f"invoice {invoice.pk} ({invoice.tenant}, {cycle})"
+
+
+def _terms(stored: _Stored) -> Iterator[Finding]:
+    """Whose subscription an invoice stands on, and by which terms."""
+    invoice = stored.invoice
+    if invoice.subscription.tenant != invoice.tenant:
+        yield Finding(
+            "invoice", stored.where, f"its subscription is {invoice.subscription.tenant}'s"
+        )
+    version = invoice.plan_version
+    if plan_digest(version.terms) != version.digest:
+        yield Finding(
+            "plan", f"{version} beneath {stored.where}", "its terms are not those it began with"
+        )
 
 
 def _difference(stored: _Stored, again: list[LineContent]) -> Finding:
@@ -132,9 +154,16 @@ def _difference(stored: _Stored, again: list[LineContent]) -> Finding:
             return Finding(
                 "invoice",
                 f"{stored.where} line {position}",
-                f"computed again {_owed(was)}, stored {_owed(now)}",
+                f"computed again {_owed(was)}, stored {_owed(now)}{_also(was, now)}",
             )
     return Finding("invoice", stored.where, "computed again, its total or currency differs")
+
+
+def _also(was: LineContent | None, now: LineContent | None) -> str:
+    """The fields that differ beside those that say what is owed."""
+    if was is None or now is None or _owed(was) != _owed(now):
+        return ""
+    return f"; another {', '.join(name for name in was if was[name] != now.get(name))}"
 
 
 def _owed(line: LineContent | None) -> str:

@@ -157,26 +157,38 @@ def changed_rows(ids: Collection[int]) -> list[PriceRow]:
         row
         for row in PriceRow.objects.filter(id__in=ids).order_by("id")
         if (row.conditions_digest, row.content_digest)
-        != (digest_of(row.conditions), digest_of([row.unit_prices, row.currency, row.rank]))
+        != (digest_of(row.conditions), _content_digest(row))
     ]
 
 
+def _content_digest(row: PriceRow) -> str:
+    """Of all that never changes of a row, but for its conditions, which have a digest of their
+    own."""
+    return digest_of(
+        [
+            *(row.book, row.provider, row.model_id, row.unit_prices, row.currency, row.rank),
+            *(row.valid_from, row.opened_by_id),
+        ]
+    )
+
+
 def _row(book: str, price: Price, edition: PriceListImport) -> PriceRow:
-    conditions, unit_prices = price.conditions.as_json(), _unit_prices(price)
-    return PriceRow(
+    conditions = price.conditions.as_json()
+    row = PriceRow(
         book=book,
         provider=price.provider,
         model_id=price.model_id,
         conditions=conditions,
         conditions_digest=digest_of(conditions),
-        unit_prices=unit_prices,
+        unit_prices=_unit_prices(price),
         currency=price.currency,
         rank=price.rank,
-        content_digest=digest_of([unit_prices, price.currency, price.rank]),
         valid_from=price.valid_from,
         valid_to=price.valid_to,
         opened_by=edition,
     )
+    row.content_digest = _content_digest(row)
+    return row
 
 
 def _unit_prices(price: Price) -> dict[str, object]:

@@ -11,7 +11,14 @@ from typing import Any, Final
 
 from django.db import connection
 
-from metering import catalogue, rollup_verification, seal_chain, seals, share_verification
+from metering import (
+    catalogue,
+    history_verification,
+    rollup_verification,
+    seal_chain,
+    seals,
+    share_verification,
+)
 from metering.domain.periods import Month, Period
 from metering.event_rows import SEALED, VALUED
 from metering.events import current
@@ -151,8 +158,12 @@ def _price_rows(period: Period) -> Iterator[Finding]:
         yield Finding(
             "price row",
             f"price row {row.pk} ({row.provider}/{row.model_id})",
-            "its prices or conditions are not those that were taken over from the price list",
+            "its model, prices or conditions are not those that were taken from the price list",
         )
+    for change in history_verification.changed("price_row", "t.id = ANY(%(used)s)", used=[*used]):
+        yield Finding("price row", f"price row {change.key}", change.what)
+    for change in history_verification.changed("price_list_import"):
+        yield Finding("price list", f"price list import {change.key}", change.what)
 
 
 def _priced_by(

@@ -100,6 +100,24 @@ TAMPERINGS = {
         "approval",
         RUN,
     ),
+    "when it was approved": (
+        "run_approval",
+        "UPDATE run_approval SET approved_at = approved_at - interval '1 day'",
+        "approval",
+        RUN,
+    ),
+    "who closed": (
+        "period_close",
+        "UPDATE period_close SET closed_by = 'auditor'",
+        "close",
+        "close of 2026-10",
+    ),
+    "when it was closed": (
+        "period_close",
+        "UPDATE period_close SET closed_at = closed_at + interval '1 s'",
+        "close",
+        "close of 2026-10",
+    ),
     "what was closed on": (
         "period_close",
         "UPDATE period_close SET run_digest = repeat('0', 64)",
