@@ -158,7 +158,7 @@ def test_a_rollup_that_says_something_else_of_the_same_usage_is_named(
 PRICE_TAMPERINGS = {
     "its price": (
         "UPDATE price_row SET unit_prices = replace(unit_prices::text, '0.', '9.')::jsonb",
-        "are not those that were taken over",
+        "are not those that were taken from",
     ),
     "its currency": ("UPDATE price_row SET currency = 'EUR'", "are not those"),
     "its model": ("UPDATE price_row SET model_id = 'gpt-x'", "are not those"),
