@@ -30,6 +30,8 @@ STRIPE: Final = "https://api.stripe.com"
 
 Database = dict[str, Any]
 """One entry of Django's DATABASES."""
+_KEPT_OPEN: Final = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+"""A connection serves many requests: opening one costs more than storing a small batch."""
 
 
 class Https(StrEnum):
@@ -209,6 +211,14 @@ def read(variables: Mapping[str, str] | None = None) -> Environment:
     )
 
 
+def broker_url(redis_url: str) -> str:
+    """Celery's address of a Redis: it spells a socket's another way."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    socket = redis_url.removeprefix("unix://").replace("?db=", "?virtual_host=")
+    return f"redis+socket://{socket}"
+
+
 def _keys(env: environ.Env, var: Path, *, may_generate: bool) -> dict[str, str]:
     names = ("SECRET_KEY", "IDENTITY_HASH_KEY")
     missing = [name for name in names if name not in env.ENVIRON]
@@ -231,6 +241,7 @@ def _embedded(places: Places, role: str, name: str) -> Database:
         "USER": role,
         "HOST": str(places.sockets),
         "PORT": "5432",
+        **_KEPT_OPEN,
     }
 
 
@@ -244,7 +255,7 @@ def _served(name: str, url: str, other_database: str) -> Database:
     database: Database = environ.Env.db_url_config(url)
     database["HOST"] = unquote(database["HOST"])
     database["NAME"] = other_database or database["NAME"]
-    return database
+    return {**_KEPT_OPEN, **database}
 
 
 def _choice(env: environ.Env, name: str, choices: type[_Choice], default: _Choice) -> _Choice:

@@ -11,11 +11,10 @@ deadlocking; where PostgreSQL asks for a retry all the same, there are at most `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -39,13 +38,14 @@ from metering.event_rows import (
     instant_text,
     prepare,
 )
-from metering.outcomes import IngestResult, Outcome
+from metering.outcomes import Outcome
 from metering.pseudonyms import Pseudonyms
 from metering.rollups import append_deltas
 
 ATTEMPTS: Final = 4
 DATABASE_DOWN: Final = (errors.OperationalError, DjangoOperationalError)
 """What a batch raises when the database is not there, or asked for one retry too many."""
+HINTS: Final = 20
 _INPUT: Final = COUNTS.index("input_tokens")
 _OUTPUT: Final = COUNTS.index("output_tokens")
 
@@ -94,12 +94,13 @@ def prepare_batch(
     known = books.prices.known_providers() | books.owners.providers
     oldest = now - books.horizon
     received_at = instant_text(now)
+    hints: dict[str, str] = {}
     prepared: list[Prepared] = []
     for item in items:
         if isinstance(item, Rejection):
             prepared.append(item)
         elif item.provider not in known:
-            prepared.append(_unknown_provider(item, known))
+            prepared.append(_unknown_provider(item, known, hints))
         elif item.occurred_at < oldest:
             prepared.append(item)
         else:
@@ -124,12 +125,16 @@ def prepare_batch(
     return prepared
 
 
-def _unknown_provider(event: UsageEvent, known: frozenset[str]) -> Rejection:
+def _unknown_provider(event: UsageEvent, known: frozenset[str], hints: dict[str, str]) -> Rejection:
+    """With the names that may have been meant; finding them costs more than storing an event, so
+    it is done for a few names of a batch, each once."""
+    if event.provider not in hints and len(hints) < HINTS:
+        hints[event.provider] = meant(event.provider, known)
     return Rejection(
         place=event.external_request_id,
         reason="unknown_provider",
         message=f"provider {event.provider!r} is not known; register a server of your own as a"
-        f" provider{meant(event.provider, known)}",
+        f" provider{hints.get(event.provider, '')}",
         key=event.event_id or event.external_request_id,
     )
 
@@ -148,37 +153,6 @@ def ingest(
         *others,
     ]
     return sorted(outcomes, key=lambda outcome: outcome.index)
-
-
-def ingest_stream(
-    items: Iterable[UsageEvent | Rejection],
-    *,
-    now: datetime,
-    batch_size: int = 5_000,
-    on_progress: Callable[[IngestResult], None] | None = None,
-    on_outcome: Callable[[Outcome], None] | None = None,
-) -> IngestResult:
-    """Take in any number of events in batches, each committed by itself; memory stays flat.
-
-    `on_outcome` hears every outcome but `accepted`, with its index in the stream. A file comes in
-    faster through `file_ingestion`, by several processes.
-    """
-    intake = Intake(Books.load(), now)
-    result = IngestResult()
-    base = 0
-    source = iter(items)
-    while batch := list(islice(source, batch_size)):
-        accepted, others = intake.take(batch)
-        result.accepted += accepted
-        for outcome in others:
-            placed = msgspec.structs.replace(outcome, index=base + outcome.index)
-            result.count(placed)
-            if on_outcome is not None:
-                on_outcome(placed)
-        base += len(batch)
-        if on_progress is not None:
-            on_progress(result)
-    return result
 
 
 class Intake:

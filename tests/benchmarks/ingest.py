@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from django.db import connection, transaction
 
 from billing.demo.documents import write_usage
 from metering import bulk
+from metering.api_keys import create
 from metering.event_rows import COLUMNS, PreparedEvent, copy_line
 from metering.file_ingestion import BLOCK as BATCH
 from metering.file_ingestion import ingest_file
@@ -22,10 +24,14 @@ from metering.ingestion import Books, prepare_batch
 from metering.usage_files import open_usage
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
+from tests.serving import serving
 
 EVENTS: Final = 60_000
 NOW: Final = datetime(2026, 11, 2, tzinfo=UTC)
 ROUNDS: Final = 3
+HTTP_BATCH: Final = 1_000
+CONNECTIONS: Final = 8
+"""Enough that both of the server's processes have work, however it parts the connections."""
 
 
 @contextmanager
@@ -90,6 +96,37 @@ def _raw(path: Path) -> float:
                 return len(events) / seconds()
 
 
+def http() -> Iterator[Measured]:
+    """The same file in HTTP batches of `HTTP_BATCH` through granian, sent by a process of its own
+    over connections that stay open, against the same yardstick."""
+    with usage_file(EVENTS) as path:
+        rates = [_over_http(path) for _ in range(ROUNDS)]
+        raw = [_raw(path) for _ in range(ROUNDS)]
+    yield Measured(
+        "ingest.http",
+        max(rates),
+        "events/s",
+        EVENTS,
+        "stage-COPY and insert-once of the same rows",
+        max(raw),
+    )
+
+
+def _over_http(path: Path) -> float:
+    with own_database() as name, serving(name, workers=2) as server:
+        _, secret = create("bench", "ingest", source="bench", now=NOW)
+        client = [sys.executable, "-m", "tests.benchmarks.http_client", server.url, secret]
+        done = subprocess.run(
+            [*client, str(path), str(HTTP_BATCH), str(CONNECTIONS)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    found = json.loads(done.stdout)
+    assert found["accepted"] > EVENTS // 2, "the file is not what was meant to be measured"
+    return float(EVENTS / found["seconds"])
+
+
 def memory() -> Iterator[Measured]:
     """Peak memory of an import of four times as many events, against that of the fewer."""
     few, many = _peak_kib(EVENTS // 4), _peak_kib(EVENTS)
@@ -109,4 +146,8 @@ def _peak_kib(events: int) -> int:
         return int(done.stdout)
 
 
-BENCHMARKS: Final[dict[str, Benchmark]] = {"ingest.batch": batch, "ingest.memory": memory}
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    "ingest.batch": batch,
+    "ingest.http": http,
+    "ingest.memory": memory,
+}

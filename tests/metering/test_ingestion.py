@@ -8,16 +8,19 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metering import ingestion, outcomes
+from metering import file_ingestion, ingestion, outcomes
 from metering.domain.periods import Month
 from metering.domain.usage import Rejection, Share, UsageEvent
-from metering.ingestion import Books, ingest, ingest_stream
+from metering.file_ingestion import ingest_file
+from metering.ingestion import Books, ingest
 from metering.rollups import USAGE, fold
+from metering.usage_files import Unit, UnitParser, UsageFile
 from metering.verification import check_month
 from tests.metering.events import NOON, NOW, call
 
@@ -26,6 +29,22 @@ OCTOBER = Month.parse("2026-10")
 
 def kinds(items: list[Any]) -> list[str]:
     return [outcome.outcome for outcome in ingest(items, now=NOW)]
+
+
+def file_of(units: Iterator[Unit]) -> UsageFile:
+    return UsageFile("native", units, UnitParser("native", "test", NOW), size=0)
+
+
+def line(request_id: str) -> bytes:
+    return msgspec.json.encode(
+        {
+            "externalRequestId": request_id,
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "inputTokens": 1,
+            "outputTokens": 1,
+        }
+    )
 
 
 def counted() -> tuple[int, Decimal]:
@@ -177,18 +196,17 @@ def test_however_it_is_sent_the_first_of_each_key_counts_once(
 ) -> None:
     before, base = stored(), counted()[0]
     tagged = [call_again(e, before) for e in sent]
-    results = [ingest_stream(iter(tagged), now=NOW, batch_size=batch_size) for _ in range(2)]
-    assert [r.total for r in results] == [len(sent)] * 2
-    assert results[1].accepted == 0
-    assert stored() - before == counted()[0] - base == results[0].accepted
+    batches = [tagged[i : i + batch_size] for i in range(0, len(tagged), batch_size)]
+    results = [[kind for batch in batches for kind in kinds(batch)] for _ in range(2)]
+    assert [len(r) for r in results] == [len(sent)] * 2
+    assert "accepted" not in results[1]
+    assert stored() - before == counted()[0] - base == results[0].count("accepted")
     fold()
     assert list(check_month(OCTOBER)) == []
 
 
 def call_again(event: UsageEvent, salt: int) -> UsageEvent:
     """The same call under a source of its own, so that examples do not meet each other."""
-    import msgspec
-
     return msgspec.structs.replace(event, source=f"example-{salt}")
 
 
@@ -241,20 +259,21 @@ def test_a_batch_that_is_cut_off_has_not_happened(
 
 
 @pytest.mark.django_db
-def test_a_stream_is_taken_a_batch_ahead_not_whole() -> None:
+def test_a_file_is_read_a_block_ahead_not_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_ingestion, "BLOCK", 10)
     asked = 0
     furthest: list[int] = []
 
-    def source() -> Iterator[UsageEvent]:
+    def source() -> Iterator[Unit]:
         nonlocal asked
         for i in range(100):
             asked += 1
-            yield call(f"r{i}")
+            yield Unit(f"line {i}", line(f"r{i}"))
 
-    ingest_stream(
-        source(),
+    ingest_file(
+        file_of(source()),
         now=NOW,
-        batch_size=10,
+        workers=1,
         on_progress=lambda result: furthest.append(asked - result.accepted),
     )
     assert max(furthest) <= 20
@@ -263,11 +282,21 @@ def test_a_stream_is_taken_a_batch_ahead_not_whole() -> None:
 @pytest.mark.django_db
 def test_problems_are_kept_up_to_a_bound_and_told_in_full() -> None:
     heard: list[int] = []
-    bad = (Rejection(place=f"line {i}", reason="malformed", message="x") for i in range(1500))
-    result = ingest_stream(bad, now=NOW, on_outcome=lambda o: heard.append(o.index))
+    bad = (
+        Unit(f"line {i}", Rejection(place=f"line {i}", reason="malformed", message="x"))
+        for i in range(1500)
+    )
+    result = ingest_file(file_of(bad), now=NOW, on_outcome=lambda o: heard.append(o.index))
     assert result.rejected == 1500
     assert len(result.problems) == outcomes.KEPT_OUTCOMES
     assert heard == list(range(1500))
+
+
+@pytest.mark.django_db
+def test_what_may_have_been_meant_is_looked_for_a_few_times_a_batch() -> None:
+    found = ingest([call(f"r{i}", provider=f"opnai{i // 2}") for i in range(100)], now=NOW)
+    said = ["did you mean" in (outcome.message or "") for outcome in found]
+    assert said == [True] * 2 * ingestion.HINTS + [False] * (100 - 2 * ingestion.HINTS)
 
 
 def test_partitions_asked_for_at_once_are_made_once(fresh_db: str) -> None:

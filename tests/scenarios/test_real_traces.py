@@ -29,10 +29,10 @@ from metering import catalogue, owners, people
 from metering.charged_usage import charged_usage
 from metering.domain.money import settle
 from metering.domain.periods import Month
-from metering.formats import native
-from metering.ingestion import ingest_stream
+from metering.file_ingestion import ingest_file
 from metering.outcomes import IngestResult
 from metering.readings import metered_cells
+from metering.usage_files import Unit, UnitParser, UsageFile
 from tests.scenarios.traces import (
     as_calls,
     azure,
@@ -57,13 +57,9 @@ owner:tenant,client-27,cc-chat,,
 
 
 def ingest(payloads: list[dict[str, object]]) -> IngestResult:
-    lines = (
-        native.parse(
-            msgspec.json.encode(payload), place=f"line {n}", source="traces", received_at=NOW
-        )
-        for n, payload in enumerate(payloads, 1)
-    )
-    return ingest_stream(lines, now=NOW, batch_size=700)
+    lines = (Unit(f"line {n}", msgspec.json.encode(load)) for n, load in enumerate(payloads, 1))
+    usage = UsageFile("native", lines, UnitParser("native", "traces", NOW), size=0)
+    return ingest_file(usage, now=NOW)
 
 
 @pytest.fixture
