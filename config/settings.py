@@ -7,7 +7,7 @@ from typing import Any, Final
 from pghistory import ContextJSONField, ObjForeignKey
 
 from config import admin_site
-from config.environment import Https, read
+from config.environment import Https, broker_url, read
 from config.logs import logging_settings
 
 ENVIRONMENT: Final = read()
@@ -159,10 +159,6 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-CELERY_BROKER_URL = (
-    f"redis+socket://{REDIS_URL.removeprefix('unix://')}".replace("?db=", "?virtual_host=")
-    if REDIS_URL.startswith("unix://")
-    else REDIS_URL
-)
+CELERY_BROKER_URL = broker_url(REDIS_URL)
 CELERY_TIMEZONE = "UTC"
 WORK_LEASE_SECONDS = ENVIRONMENT.work_lease_seconds

@@ -1,7 +1,8 @@
 """The main job on one month, step by step, through the functions that the commands call.
 
-Usage in, priced on the way; bills in; reconcile; allocate; approve and close; statements; draft
-invoices; verify. What each step found is kept, so that the summary is drawn from what happened.
+Usage in, priced on the way; bills in; reconcile and allocate, by a worker; approve and close, by
+people; draft invoices, by the worker again; approve them and push them to Stripe; verify. What
+each step found is kept, so that the summary is drawn from what happened.
 """
 
 from __future__ import annotations
@@ -14,20 +15,29 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from allocation import allocation_run, drivers, period_close, provider_bills
+from django.utils import timezone
+
+from allocation import drivers, period_close, provider_bills
 from allocation.bills.reading import Terms
-from allocation.models import AllocationRun, PeriodClose
+from allocation.models import AllocationRun, PeriodClose, Reconciliation
 from allocation.provider_bills import StoredBill
-from allocation.reconciliation import ProviderResult, reconcile, results_of
+from allocation.reconciliation import ProviderResult, results_of
 from allocation.rule_book import read_rule_file, store_rule
-from billing import invoice_run
+from allocation.run_book import current_run
+from billing import invoice_run, monthly_run
+from billing.approvals import approve_run
+from billing.demo.companions import Companion
 from billing.invoice_run import InvoiceRun
+from billing.models import Invoice
 from billing.plans import import_plans
+from billing.push import PushOutcome, push
+from billing.stripe_gateway import StripeGateway
 from billing.verify import verify
 from metering import catalogue, owners, people, usage_files
 from metering.domain.periods import Month
 from metering.file_ingestion import ingest_file
 from metering.outcomes import IngestResult
+from metering.work_status import RunStatus
 
 PREPARER: Final = "preparer"
 APPROVER: Final = "approver"
@@ -69,6 +79,7 @@ class ClosedMonth:
     close: PeriodClose | None
     not_closed: str
     invoices: InvoiceRun
+    pushed: tuple[PushOutcome, ...]
     findings: tuple[str, ...]
 
 
@@ -91,9 +102,17 @@ class Journey:
             self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - started
 
 
-def travel(inputs: Inputs, *, now: datetime, said: Callable[[str], None]) -> Journey:
+def travel(
+    inputs: Inputs,
+    *,
+    now: datetime,
+    worker: Companion,
+    stripe: StripeGateway | None,
+    said: Callable[[str], None],
+) -> Journey:
     """Take every step for the months that the bills are of. `now` (aware) is the day of the
-    month's end work; `said` hears each step as it begins. Raises what the steps raise."""
+    month's end work; without `stripe` nothing is pushed; `said` hears each step as it begins.
+    Raises what the steps raise."""
     journey = Journey()
     said("setting up owners, prices, rules and plans")
     with journey.step("set up"):
@@ -106,8 +125,9 @@ def travel(inputs: Inputs, *, now: datetime, said: Callable[[str], None]) -> Jou
     with journey.step("import bills"):
         journey.bills = tuple(stored for file in inputs.bills for stored in _import(file, now))
     rule = read_rule_file(inputs.rule).content.name if inputs.rule else None
+    trip = _Trip(journey, rule, now, worker, stripe, said)
     for month in sorted({bill.month for bill in journey.bills}):
-        journey.months.append(_month(journey, month, rule, now=now, said=said))
+        journey.months.append(trip.take(month))
     return journey
 
 
@@ -137,28 +157,81 @@ def _import(file: BillFile, now: datetime) -> tuple[StoredBill, ...]:
     return imported.bills
 
 
-def _month(
-    journey: Journey, month: Month, rule: str | None, *, now: datetime, said: Callable[[str], None]
-) -> ClosedMonth:
-    said(f"{month}: reconciling the bills with what was metered")
-    with journey.step("reconcile"):
-        results = results_of(reconcile(month, now=now))
-    said(f"{month}: allocating every cent")
-    with journey.step("allocate"):
-        run = allocation_run.run(month, rule=rule, author=PREPARER, now=now)
-    said(f"{month}: approving and closing")
-    close, refusal = None, ""
-    with journey.step("approve and close"):
-        period_close.approve(run, by=APPROVER, now=now)
-        try:
-            close = period_close.close(month, by=APPROVER, now=now, accept_unexplained=ACCEPTED)
-        except period_close.CloseRefused as error:
-            refusal = str(error)
-    said(f"{month}: drafting invoices")
-    with journey.step("draft invoices"):
-        invoices = invoice_run.run(month, author=PREPARER, now=now)
-    said(f"{month}: verifying all of it from the raw events")
-    with journey.step("verify"):
-        findings = tuple(": ".join(finding) for finding in verify(month).findings)
-    run.refresh_from_db()
-    return ClosedMonth(month, results, run, close, refusal, invoices, findings)
+class WorkFailed(RuntimeError):
+    """The month's run cannot go on; the message says at which part, and why."""
+
+
+@dataclass(frozen=True)
+class _Trip:
+    """What the steps of every month have in common."""
+
+    journey: Journey
+    rule: str | None
+    now: datetime
+    worker: Companion
+    stripe: StripeGateway | None
+    said: Callable[[str], None]
+
+    def take(self, month: Month) -> ClosedMonth:
+        self.said(f"{month}: a worker reconciles the bills and allocates every cent")
+        with self.journey.step("reconcile and allocate"):
+            self._work(month)
+            results = results_of(Reconciliation.objects.filter(month=str(month)).latest("number"))
+            run = current_run(month)
+        self.said(f"{month}: approving and closing")
+        close, refusal = None, ""
+        with self.journey.step("approve and close"):
+            period_close.approve(run, by=APPROVER, now=self.now)
+            try:
+                close = period_close.close(
+                    month, by=APPROVER, now=self.now, accept_unexplained=ACCEPTED
+                )
+            except period_close.CloseRefused as error:
+                refusal = str(error)
+        self.said(f"{month}: drafting invoices")
+        with self.journey.step("draft invoices"):
+            if close is not None:
+                self._work(month)
+            invoices = invoice_run.run(month, author=PREPARER, now=self.now)
+        pushed: tuple[PushOutcome, ...] = ()
+        if close is not None and self.stripe is not None:
+            self.said(f"{month}: approving the invoices and pushing them to Stripe")
+            with self.journey.step("approve and push invoices"):
+                invoices = approve_run(invoices, by=APPROVER, now=self.now)
+                pushed = self._pushed(invoices, self.stripe)
+        self.said(f"{month}: verifying all of it from the raw events")
+        with self.journey.step("verify"):
+            findings = tuple(": ".join(finding) for finding in verify(month).findings)
+        run.refresh_from_db()
+        return ClosedMonth(month, results, run, close, refusal, invoices, pushed, findings)
+
+    def _work(self, month: Month) -> None:
+        """Have the worker do of the month's run what can be done before people act again.
+
+        Raises `WorkFailed`.
+        """
+        monthly_run.start(
+            month, author=PREPARER, now=timezone.now(), rule=self.rule, as_of=self.now
+        )
+
+        def came_to_rest() -> bool:
+            return _status(month).state != "at work"
+
+        self.worker.wait_until(came_to_rest)
+        status = _status(month)
+        if status.state == "failed":
+            raise WorkFailed(f"{month}: {'; '.join(status.errors)}")
+
+    def _pushed(self, invoices: InvoiceRun, stripe: StripeGateway) -> tuple[PushOutcome, ...]:
+        approved = [
+            x.invoice_id
+            for x in invoices.outcomes
+            if x.invoice_id is not None and x.state == Invoice.State.APPROVED
+        ]
+        return tuple(push(number, now=timezone.now(), gateway=stripe) for number in approved)
+
+
+def _status(month: Month) -> RunStatus:
+    status = monthly_run.monthly_run_status(month)
+    assert status is not None, "the month's run was started just before"
+    return status

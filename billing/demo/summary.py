@@ -113,10 +113,11 @@ def statements_table(closed: ClosedMonth, statements: Sequence[Statement]) -> Ta
 
 
 def invoices_table(closed: ClosedMonth) -> Table:
-    """The largest draft invoices, and what they all come to."""
+    """The largest invoices, what became of them at Stripe, and what they all come to."""
+    numbers = {x.invoice_id: x.number or x.status for x in closed.pushed}
     table = _table(
-        f"Draft invoices, cycles ending in {closed.month}",
-        "customer", "plan", "cycle", ">lines", ">overage", ">total",
+        f"Invoices, cycles ending in {closed.month}",
+        "customer", "plan", "cycle", ">lines", ">overage", ">total", "Stripe",
     )  # fmt: skip
     drafts = sorted(closed.invoices.outcomes, key=lambda x: (-x.total_minor, x.tenant))
     for x in drafts[:SHOWN_INVOICES]:
@@ -128,15 +129,16 @@ def invoices_table(closed: ClosedMonth) -> Table:
             str(len(x.lines)),
             money(over, x.currency),
             money(x.total_minor, x.currency),
+            numbers.get(x.invoice_id or 0, "not pushed"),
         )
     rest = len(drafts) - SHOWN_INVOICES
     if rest > 0:
-        table.add_row(f"… and {rest} more", "", "", "", "", "")
+        table.add_row(f"… and {rest} more", *[""] * 6)
     table.add_section()
     for currency, minor in closed.invoices.totals_minor().items():
-        table.add_row("[bold]all[/]", "", "", "", "", f"[bold]{money(minor, currency)}[/]")
+        table.add_row("[bold]all[/]", *[""] * 4, f"[bold]{money(minor, currency)}[/]", "")
     for gap in closed.invoices.not_billed:
-        table.add_row(gap.tenant, "no plan", f"{gap.requests:,} requests not billed", "", "", "")
+        table.add_row(gap.tenant, "no plan", f"{gap.requests:,} requests not billed", *[""] * 4)
     return table
 
 

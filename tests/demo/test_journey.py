@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from rich.console import Console
 
+from billing.demo import companions
 from billing.demo.bill_documents import CSV_COLUMNS
 from billing.demo.checks import checks, differences
 from billing.demo.documents import MadeMonth, write_month
@@ -19,6 +21,8 @@ from billing.demo.papers import write_papers
 from billing.demo.summary import print_summary
 from billing.management.commands.demo import MONTH_END_WORK, made_inputs
 from billing.verify import verify
+from config.celery import app as celery
+from config.environment import broker_url
 from metering.domain.periods import Month
 
 EVENTS = 4_000
@@ -31,8 +35,22 @@ def made(tmp_path: Path) -> MadeMonth:
 
 
 @pytest.fixture
-def journey(fresh_db: str, made: MadeMonth) -> Journey:
-    return travel(made_inputs(made), now=MONTH_END_WORK, said=lambda _: None)
+def broker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Messages leave this process, for the broker that the worker listens to."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setitem(celery.conf, "broker_url", broker_url(redis_url))
+    celery._after_fork()  # forgets the connections to another broker
+    yield
+    celery._after_fork()
+
+
+@pytest.fixture
+def journey(fresh_db: str, broker: None, made: MadeMonth) -> Journey:
+    """Through a real worker, over the real broker, and to the double of Stripe."""
+    with companions.worker(fresh_db) as worker, companions.stripe() as stripe:
+        return travel(
+            made_inputs(made), now=MONTH_END_WORK, worker=worker, stripe=stripe, said=lambda _: None
+        )
 
 
 def test_what_was_planted_is_found_and_a_tampered_row_is_named(
@@ -45,6 +63,9 @@ def test_what_was_planted_is_found_and_a_tampered_row_is_named(
     closed = journey.months[0]
     seen = {(d.provider, d.cause): d.found for d in differences(closed, made)}
     assert seen == {(p.provider, p.cause): p.amount for p in made.bills.planted}
+
+    assert {x.status for x in closed.pushed} == {"finalized"}
+    assert len(closed.pushed) == len(closed.invoices.outcomes)
 
     statements = write_papers(closed, tmp_path)
     assert {s.subject.key for s in statements} == {code for code, *_ in COST_CENTRES}

@@ -18,21 +18,33 @@ from allocation.allocation_run import NoBills
 from allocation.bill_checks import BillRefused
 from allocation.domain.statements import Statement
 from allocation.period_close import CloseRefused
+from billing.demo import companions
 from billing.demo.bill_documents import CSV_COLUMNS
 from billing.demo.checks import checks
+from billing.demo.companions import Companion, CompanionEnded
 from billing.demo.documents import MadeMonth, write_month
-from billing.demo.journey import BillFile, Inputs, travel
+from billing.demo.journey import BillFile, Inputs, WorkFailed, travel
 from billing.demo.month import EVENTS
 from billing.demo.own_database import DatabaseRefused, demo_database
 from billing.demo.owners import SOURCE
 from billing.demo.papers import write_papers
 from billing.demo.summary import print_summary
+from billing.stripe_gateway import StripeGateway
 from metering.usage_files import UnreadableFile
 
 MONTH_END_WORK: Final = datetime(2026, 11, 2, 9, tzinfo=UTC)
 """When the made-up month is worked on, whatever the machine's clock says."""
 
-REFUSALS: Final = (DatabaseRefused, UnreadableFile, BillRefused, NoBills, CloseRefused, OSError)
+REFUSALS: Final = (
+    DatabaseRefused,
+    UnreadableFile,
+    BillRefused,
+    NoBills,
+    CloseRefused,
+    WorkFailed,
+    CompanionEnded,
+    OSError,
+)
 
 
 class Command(BaseCommand):
@@ -64,8 +76,13 @@ class Command(BaseCommand):
         console = Console()
         out: Path = options["out"]
         try:
-            with _made_beside(console, out / "in", options) as made, demo_database() as name:
-                failed = self._run(console, out, options, made)
+            with (
+                _made_beside(console, out / "in", options) as made,
+                demo_database() as name,
+                companions.worker(name) as worker,
+                companions.stripe() as stripe,
+            ):
+                failed = self._run(console, out, options, made, worker, stripe)
         except REFUSALS as error:
             raise CommandError(str(error)) from error
         console.print(f"Documents are under {out}/, the database is {name}.")
@@ -78,6 +95,8 @@ class Command(BaseCommand):
         out: Path,
         options: dict[str, Any],
         making: Future[MadeMonth] | None,
+        worker: Companion,
+        stripe: StripeGateway | None,
     ) -> bool:
         """Take the journey and print what it found; whether something does not hold."""
         started = perf_counter()
@@ -89,7 +108,7 @@ class Command(BaseCommand):
             bill = BillFile(options["bill"], options["provider"], _columns(options["map"]))
             inputs = Inputs(options["usage"], (bill,), source="file")
             now = timezone.now()
-        journey = travel(inputs, now=now, said=console.print)
+        journey = travel(inputs, now=now, worker=worker, stripe=stripe, said=console.print)
         statements: dict[str, Sequence[Statement]] = {}
         with journey.step("write documents"):
             for closed in journey.months:
