@@ -135,22 +135,23 @@ class MadeAtStripe:
 
     def items(self, customer: str, draft: Drafted) -> None:
         """One item a line, attached to the draft."""
-        there: dict[str, str] | None = {} if draft.new else None
+        before: dict[str, str] | None = None
 
-        def find_line(position: str) -> str | None:
-            nonlocal there
-            if there is None:
-                there = {
+        def there(request: StripeRequest) -> dict[str, str]:
+            """What the draft has: seen once for what was never tried, else seen anew."""
+            nonlocal before
+            if before is None or request.sent_at is not None or request.attempt > 1:
+                before = {
                     item["metadata"].get(LINE, ""): str(item["id"])
                     for item in self._gateway.invoice_items(draft.id)
                 }
-            return there.get(position)
+            return before
 
         for line in self._asked.lines:
             position = str(line.position)
 
-            def find(_: StripeRequest, position: str = position) -> str | None:
-                return find_line(position)
+            def find(request: StripeRequest, position: str = position) -> str | None:
+                return there(request).get(position)
 
             params = item_params(self._asked, line, customer, draft.id)
             self._perform(

@@ -108,6 +108,9 @@ def perform(
 ) -> Made:
     """Have it made once. `find` looks for what an earlier try may have made.
 
+    What an earlier push intended is sent as it was intended; if Stripe refuses that, and something
+    else is asked for by now (the customer is another), that is tried next.
+
     Raises `StripeUnavailable`, `StripeRefused`, `StripeNotConfigured`, `LeaseLost`.
     """
     for _ in range(_TRIES):
@@ -125,7 +128,8 @@ def perform(
             _fail(request, failed, lease)
         except StripeRefused as refused:
             _fail(request, refused, lease)
-            raise
+            if request.params == ask.params:
+                raise
         else:
             return Made(_confirm(request, answer.id, answer.request_id, lease), new=True)
     raise StripeUnavailable(f"Stripe failed {_TRIES} times to make the {ask.purpose}; try later")

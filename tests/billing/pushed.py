@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from billing.models import Invoice
 from billing.push import PushOutcome, push
 from billing.stripe_gateway import StripeGateway
 from metering.domain.periods import Month
-from tests.billing.billed import NOW, PLANS, call, calls, on_pro, plans, staff
+from tests.billing.billed import NOW, PLANS, call, calls, plans, staff
 from tests.doubles.stripe import StripeDouble
 from tests.doubles.stripe.server import KEY
 
@@ -56,7 +57,8 @@ def approved(tenant: str = "acme", text: str = PLANS) -> Invoice:
     included: five lines)."""
     if not get_user_model().objects.exists():
         staff()
-    plans(on_pro(tenant), text=text)
+    code = tomllib.loads(text)["plans"][0]["code"]
+    plans(f'tenant = "{tenant}"\nplan = "{code}"\nvalid_from = 2026-01-01', text=text)
     calls(call(tenant=tenant), call(tenant=tenant))
     outcome = run(OCTOBER, author="schedule", now=NOW, tenant=tenant).outcomes[0]
     assert outcome.invoice_id is not None
@@ -65,6 +67,13 @@ def approved(tenant: str = "acme", text: str = PLANS) -> Invoice:
 
 def gateway(double: StripeDouble, **terms: Any) -> StripeGateway:
     return StripeGateway(KEY, double.url, **terms)
+
+
+def emptied(double: StripeDouble) -> None:
+    """A Stripe of one invoice again, whose search has not yet seen anything."""
+    for held in (double.books.customers, double.books.invoices, double.books.items):
+        held.clear()
+    double.books.search_lag = 1
 
 
 def pushed(
