@@ -17,3 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("allocation.urls")),
     path("", include("billing.urls")),
 ]
+
+handler400 = "metering.api.problems.bad_request"
+handler404 = "metering.api.problems.not_found"
+handler500 = "metering.api.problems.server_error"

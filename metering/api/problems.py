@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
@@ -119,3 +120,35 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     if wait:
         headers["Retry-After"] = str(int(wait))
     return headers
+
+
+_PROGRAMS: Final = ("/api/", "/v1/", "/stripe/")
+"""Where programs ask; everywhere else people do, and get Django's pages."""
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 400 (a host or a header that it refuses), as a problem where programs ask."""
+    if request.path.startswith(_PROGRAMS):
+        return problem(400, "bad-request", "Bad request", "the request cannot be understood")
+    return defaults.bad_request(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """An address that leads nowhere, as a problem where programs ask."""
+    if request.path.startswith(_PROGRAMS):
+        return problem(
+            404,
+            "not-found",
+            "Not found",
+            f"there is nothing at {request.path!r:.200}; /api/docs/ lists what there is",
+        )
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """A fault of ours, as a problem where programs ask; the log has its cause."""
+    if request.path.startswith(_PROGRAMS):
+        return problem(
+            500, "server-error", "Server error", "a fault of this server, which has been logged"
+        )
+    return defaults.server_error(request)
