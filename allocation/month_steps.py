@@ -164,8 +164,8 @@ def _wanted(month: Month) -> str:
         return f"{month} waits for an allocation run: manage.py allocate {month}"
     if run.state == AllocationRun.State.DRAFT:
         return (
-            f"run {run.number} of {month} waits for a person to approve and close it: "
-            f"manage.py close_period {month} --as USER"
+            f"run {run.number} of {month} waits for a person to approve it: "
+            f"manage.py approve_allocation {month} --as USER"
         )
     return (
         f"run {run.number} of {month} is approved; the month waits for a person to close it: "

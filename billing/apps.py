@@ -1,7 +1,24 @@
 """The Django application `billing`."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_save
+from django.utils import timezone
 
 
 class BillingConfig(AppConfig):
     name = "billing"
+
+    def ready(self) -> None:
+        """Whoever closes a month, and however: its run goes on at once."""
+        post_save.connect(_closed, sender="allocation.PeriodClose", dispatch_uid="month goes on")
+
+
+def _closed(instance: Any, **_: Any) -> None:
+    from billing import monthly_run
+    from metering.domain.periods import Month
+
+    monthly_run.go_on(Month.parse(instance.month), now=timezone.now())

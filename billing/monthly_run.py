@@ -58,6 +58,11 @@ def start_on_schedule(name: str, *, now: datetime, rule: str | None = None) -> b
     return schedules.answer(name, now=now, begin=begin)
 
 
+def go_on(month: Month, *, now: datetime) -> None:
+    """The month has been closed, or a bill has come: let its run look at once, not in a while."""
+    work.wake(KIND, str(month), now=now)
+
+
 def monthly_run_status(month: Month) -> RunStatus | None:
     """Where the month's newest run stands; `None`: it was never started."""
     return work_status.latest(KIND, str(month))

@@ -180,6 +180,22 @@ def fail(leased: Leased, error: str, *, for_good: bool = False) -> bool:
         return False
 
 
+def wake(kind: str, subject: str, *, now: datetime) -> None:
+    """What the open run waited for has come, as far as the caller knows: look now."""
+    with transaction.atomic():
+        waiting = WorkPart.objects.filter(
+            ~Q(note=""),
+            run__kind=kind,
+            run__subject=subject,
+            run__state=WorkRun.State.OPEN,
+            state=WorkPart.State.WAITING,
+            due_at__gt=now,
+        )
+        found = list(waiting.select_for_update(of=("self",)).values_list("pk", flat=True))
+        WorkPart.objects.filter(pk__in=found).update(due_at=now, hinted_at=now)
+        hints.after_commit(found)
+
+
 def results(run_id: int, step: str) -> list[bytes]:
     """What the parts of a step left, in the order they were opened in."""
     found = WorkPart.objects.filter(run_id=run_id, step=step, result__isnull=False)

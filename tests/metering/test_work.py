@@ -194,7 +194,7 @@ class Workers(RuleBasedStateMachine):
 @pytest.mark.usefixtures("db")
 def test_however_workers_interleave_each_effect_is_had_once() -> None:
     run_state_machine_as_test(
-        Workers, settings=hypothesis_settings(max_examples=25, stateful_step_count=30)
+        Workers, settings=hypothesis_settings(max_examples=15, stateful_step_count=25)
     )
 
 
