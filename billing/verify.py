@@ -16,7 +16,7 @@ import msgspec
 from django.db import connection, connections
 
 from allocation import verification as allocation_verification
-from billing import charge_seals
+from billing import charge_seals, push_verification
 from billing.domain.plans import plan_digest
 from billing.drafts import LineContent, recompute_all, stored_lines
 from billing.models import Invoice
@@ -48,6 +48,7 @@ CHECKS = (
     "the allocation, computed again, gives the same rows and adds up to the bills",
     "statements add up to the allocation",
     "invoices, computed again, give the same lines and stand on the same events",
+    "invoices that are at Stripe asked there for what they say here",
 )
 
 
@@ -61,6 +62,7 @@ def verify(month: Month) -> Verified:
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: _invoices(month),
         lambda: charge_seals.check(month),
+        lambda: push_verification.check(month),
         lambda: allocation_verification.check_month(month),
         *verification.checks(month),
     )

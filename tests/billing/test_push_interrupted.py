@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing import push as pushes
-from billing import stripe_requests
+from billing import push_verification, stripe_requests
 from billing.approvals import approve
 from billing.invoice_run import run
 from billing.models import Invoice, StripeRequest
@@ -223,3 +223,21 @@ def test_a_push_that_was_taken_over_stops_and_does_no_harm(double: StripeDouble)
     with mock.patch.object(pushes._Push, "_compared", overtaken):
         assert pushed(invoice, double).status == "busy"
     is_whole(invoice, double)
+
+
+def test_verification_finds_a_line_that_was_not_asked_for_as_it_stands(
+    double: StripeDouble, owner_connection: psycopg.Connection
+) -> None:
+    invoice = approved("acme", SMALL)
+    pushed(invoice, double)
+    assert list(push_verification.check(Month(2026, 10))) == []
+    assert list(push_verification.check(Month(2026, 9))) == []
+    with owner_connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE stripe_request DISABLE TRIGGER USER")
+        cursor.execute(
+            "UPDATE stripe_request SET params = jsonb_set(params, '{amount}', '51')"
+            " WHERE purpose = 'item' AND stem LIKE '%%-2'"
+        )
+    (finding,) = push_verification.check(Month(2026, 10))
+    assert finding.where.endswith("line 2")
+    assert finding.what == "50 is owed in Stripe's units, 51 was asked for"

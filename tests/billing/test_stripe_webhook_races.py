@@ -27,7 +27,7 @@ def test_deliveries_at_once_are_applied_once(double: StripeDouble) -> None:
     def deliver(_: int) -> int:
         try:
             gate.wait(timeout=30)
-            return sent(body, header).status_code
+            return int(sent(body, header).status_code)
         finally:
             connection.close()
 
