@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pghistory
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
@@ -44,7 +45,7 @@ def key_of(request: HttpRequest, scope: str) -> KeyFacts:
         raise KeyRefused(
             "no_key", "this needs an API key: send it as Authorization: Bearer <key> or X-API-Key"
         )
-    return authenticate(secret, scope, datetime.now(UTC))
+    return _named(authenticate(secret, scope, datetime.now(UTC)))
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -57,10 +58,16 @@ class ApiKeyAuthentication(BaseAuthentication):
         secret = secret_of(request)
         if secret is None:
             return None
-        return AnonymousUser(), authenticate(secret, None, datetime.now(UTC))
+        return AnonymousUser(), _named(authenticate(secret, None, datetime.now(UTC)))
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - the framework's
         return 'Bearer realm="apportion"'
+
+
+def _named(key: KeyFacts) -> KeyFacts:
+    """The key, which from then on stands in the history of what is changed."""
+    pghistory.context(api_key=key.name)
+    return key
 
 
 def has_scope(*scopes: str) -> type[BasePermission]:

@@ -23,6 +23,7 @@ from allocation.rule_book import (
     rule_for,
     store_rule,
 )
+from metering import people
 from metering.domain.periods import Month
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -124,6 +125,7 @@ def test_the_database_knows_one_version_at_a_time(store: Any) -> None:
 
 
 def test_the_command_answers_and_refuses(tmp_path: Path) -> None:
+    people.add("ana", ["finance"])
     path = tmp_path / "ours.toml"
     path.write_text(RULE.format(month="2026-10", driver="tokens"), encoding="utf-8")
     answers = []

@@ -12,8 +12,10 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from allocation.drivers import COLUMNS, read_driver_file, store_drivers
+from config.roles import IMPORT_DRIVERS
 from metering.input_files import UnreadableInput, text_of
 from metering.management.answering import AnsweringCommand
+from metering.people import NotAllowed, author
 
 
 class Command(AnsweringCommand):
@@ -29,11 +31,13 @@ class Command(AnsweringCommand):
         try:
             text = StringIO(text_of(path), newline="")
             imported = store_drivers(
-                read_driver_file(text), author=options["author"], now=timezone.now()
+                read_driver_file(text),
+                author=author(options["author"], IMPORT_DRIVERS),
+                now=timezone.now(),
             )
         except UnreadableInput as error:
             raise CommandError(str(error)) from error
-        except ValueError as error:
+        except (ValueError, NotAllowed) as error:
             raise CommandError(f"{path}: {error}") from error
         if options["json"]:
             self.stdout.write(json.dumps(imported._asdict()))

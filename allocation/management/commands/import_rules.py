@@ -11,7 +11,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from allocation.rule_book import read_rule_file, store_rule
+from config.roles import IMPORT_RULES
 from metering.management.answering import AnsweringCommand
+from metering.people import NotAllowed, author
 
 
 class Command(AnsweringCommand):
@@ -25,9 +27,11 @@ class Command(AnsweringCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         try:
             stored = store_rule(
-                read_rule_file(options["file"]), author=options["author"], now=timezone.now()
+                read_rule_file(options["file"]),
+                author=author(options["author"], IMPORT_RULES),
+                now=timezone.now(),
             )
-        except ValueError as error:
+        except (ValueError, NotAllowed) as error:
             raise CommandError(str(error)) from error
         version = stored.version
         if options["json"]:
