@@ -44,7 +44,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_select_related = ("subscription",)
     date_hierarchy = "end_day"
     search_fields = ("tenant", "number")
-    ordering = ("-cycle_end", "tenant")
+    ordering = ("-end_day", "tenant")
     fields = (
         ("tenant", "shown_state"),
         ("cycle", "total_figure"),

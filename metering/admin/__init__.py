@@ -11,6 +11,7 @@ from metering.admin import (
     prices,
     schedules,
     seals,
+    site,
     users,
     work,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "prices",
     "schedules",
     "seals",
+    "site",
     "users",
     "work",
 ]

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 
 from config.roles import SEE_HISTORY
 from metering.admin.figures import instant, listing
@@ -66,26 +64,14 @@ def by_table() -> Section:
     )
 
 
-def audit_page(site: Any, request: HttpRequest) -> HttpResponse:
+def audit_page(request: HttpRequest) -> HttpResponse:
     """For whoever may see histories."""
     if not request.user.has_perm(SEE_HISTORY):
         raise PermissionDenied
     context = {
-        **site.each_context(request),
+        **admin.site.each_context(request),
         "title": "Who changed what",
         "sections": [latest_changes(), by_table()],
         "back": reverse("admin:index"),
     }
     return TemplateResponse(request, "metering/admin/listing.html", context)
-
-
-def audit_urls() -> list[URLPattern]:
-    """The page's route in the admin."""
-
-    def view(request: HttpRequest) -> HttpResponse:
-        return audit_page(admin.site, request)
-
-    return [path("audit/", admin.site.admin_view(view), name="audit")]
-
-
-admin.site.extra_urls = audit_urls  # type: ignore[attr-defined]  # how unfold's site is extended

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.views.main import ChangeList
 from django.db import DatabaseError, IntegrityError, InternalError
 from django.db.models import TextField
@@ -74,6 +75,7 @@ class PageAdmin(ModelAdmin):
     list_fullwidth = True
     list_filter_submit = True
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
     paginator = BoundedPaginator
     change_form_template = "metering/admin/change_form.html"
     change_form_outer_after_template = "metering/admin/sections.html"

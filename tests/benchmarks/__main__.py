@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import ChainMap
 from pathlib import Path
 
 import django
@@ -21,13 +22,14 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     collect_rarely()
-    from tests.benchmarks import ingest, month, rating
+    from tests.benchmarks import ingest, month, pages, rating
 
     only = os.environ.get("ONLY", "")
     console = Console()
     table = Table("benchmark", "value", "unit", "n", "baseline", "its value", "ratio")
     results = []
-    for name, benchmark in {**rating.BENCHMARKS, **ingest.BENCHMARKS, **month.BENCHMARKS}.items():
+    benchmarks = (rating.BENCHMARKS, ingest.BENCHMARKS, month.BENCHMARKS, pages.BENCHMARKS)
+    for name, benchmark in ChainMap(*benchmarks).items():
         if not name.startswith(only):
             continue
         console.print(f"{name} …", style="dim")
