@@ -125,3 +125,14 @@ def test_the_docs_page_loads_nothing_from_elsewhere() -> None:
     for address in addresses:
         with closing(Client().get(address)) as asset:
             assert (asset.status_code, asset.has_header("Content-Type")) == (200, True), address
+
+
+def test_the_example_of_an_event_is_taken_in(schema: Any, books: Keys) -> None:
+    example = schema["components"]["schemas"]["UsageEvent"]["example"]
+    response = Client(headers={"Authorization": f"Bearer {books.ingest}"}).post(
+        "/api/v1/usage?outcomes=all", example, content_type="application/json"
+    )
+    assert (response.status_code, response.json()["accepted"]) == (200, 1)
+    described = {op["operationId"]: op for _, op in operations(schema)}["ingest_usage"]
+    shape = described["responses"]["200"]["content"]["application/json"]["schema"]
+    _fits(response.json(), shape, schema, "ingest_usage")
