@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
-import time_machine
-from django.core.management import CommandError, call_command
 from django.db import Error, transaction
-from django.test import override_settings
 
 from billing.models import (
     Invoice,
@@ -26,7 +21,7 @@ from billing.push import push
 from billing.stripe_gateway import StripeGateway, StripeNotConfigured
 from billing.stripe_standing import standing_of
 from metering.domain.digests import digest_of
-from tests.billing.billed import NOW, PLANS
+from tests.billing.billed import NOW
 from tests.billing.pushed import (
     LATER,
     SMALL,
@@ -40,7 +35,6 @@ from tests.billing.pushed import (
 )
 from tests.doubles.stripe import StripeDouble
 from tests.doubles.stripe.faults import Kind
-from tests.doubles.stripe.server import KEY
 
 __all__ = ["double"]
 pytestmark = pytest.mark.django_db
@@ -359,44 +353,6 @@ def test_a_push_stays_in_the_account_that_it_began_in(double: StripeDouble) -> N
         assert outcome.status == "refused"
         assert "began in Stripe's account" in outcome.message
         assert another.api.calls == []
-
-
-def run_invoices(*arguments: str) -> str:
-    out = StringIO()
-    call_command("run_invoices", "2026-10", *arguments, stdout=out)
-    return out.getvalue()
-
-
-def test_the_command_approves_and_pushes(double: StripeDouble) -> None:
-    invoice = approved("acme", PLANS)
-    configured = override_settings(STRIPE_API_KEY=KEY, STRIPE_BASE_URL=double.url)
-    with configured, time_machine.travel(NOW, tick=False):
-        told = run_invoices("--push")
-        there = held(double)
-        line = f"Stripe: #{invoice.pk} acme finalized {there['id']} {there['number']}"
-        assert line in told.splitlines()
-        (again,) = json.loads(run_invoices("--push", "--json"))["pushed"]
-    assert (again["status"], again["stripe_invoice"]) == ("already", there["id"])
-    is_whole(invoice, double)
-
-
-def test_the_command_fails_where_an_invoice_is_not_at_stripe(double: StripeDouble) -> None:
-    approved("acme", SMALL)
-    double.api.fault(r".*", "unavailable", times=-1)
-    configured = override_settings(STRIPE_API_KEY=KEY, STRIPE_BASE_URL=double.url)
-    with (
-        configured,
-        time_machine.travel(NOW, tick=False),
-        pytest.raises(CommandError, match="not every invoice is at Stripe: acme"),
-    ):
-        run_invoices("--push")
-
-
-@override_settings(STRIPE_API_KEY="")
-def test_without_a_key_the_command_refuses_before_anything_is_drafted() -> None:
-    with pytest.raises(CommandError, match="STRIPE_API_KEY is not set"):
-        run_invoices("--push")
-    assert not Invoice.objects.exists()
 
 
 CHANGES: dict[str, Callable[[], object]] = {
