@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -113,33 +113,42 @@ def statements_table(closed: ClosedMonth, statements: Sequence[Statement]) -> Ta
 
 
 def invoices_table(closed: ClosedMonth) -> Table:
-    """The largest invoices, what became of them at Stripe, and what they all come to."""
-    numbers = {x.invoice_id: x.number or x.status for x in closed.pushed}
+    """The largest invoices, and what they all come to."""
     table = _table(
         f"Invoices, cycles ending in {closed.month}",
-        "customer", "plan", "cycle", ">lines", ">overage", ">total", "Stripe",
+        "customer", "plan", "cycle", ">overage", ">total",
     )  # fmt: skip
-    drafts = sorted(closed.invoices.outcomes, key=lambda x: (-x.total_minor, x.tenant))
-    for x in drafts[:SHOWN_INVOICES]:
+    largest = sorted(closed.invoices.outcomes, key=lambda x: (-x.total_minor, x.tenant))
+    for x in largest[:SHOWN_INVOICES]:
         over = sum(line["amount_minor"] for line in x.lines if line["kind"] == "overage")
         table.add_row(
             x.tenant,
             x.plan,
-            f"{x.cycle.first_day} to {x.cycle.last_day} {x.cycle.zone}",
-            str(len(x.lines)),
+            f"{x.cycle.first_day:%-d %b} to {x.cycle.last_day:%-d %b}",
             money(over, x.currency),
             money(x.total_minor, x.currency),
-            numbers.get(x.invoice_id or 0, "not pushed"),
         )
-    rest = len(drafts) - SHOWN_INVOICES
+    rest = len(largest) - SHOWN_INVOICES
     if rest > 0:
-        table.add_row(f"… and {rest} more", *[""] * 6)
+        table.add_row(f"… and {rest} more", "", "", "", "")
     table.add_section()
     for currency, minor in closed.invoices.totals_minor().items():
-        table.add_row("[bold]all[/]", *[""] * 4, f"[bold]{money(minor, currency)}[/]", "")
-    for gap in closed.invoices.not_billed:
-        table.add_row(gap.tenant, "no plan", f"{gap.requests:,} requests not billed", *[""] * 4)
+        table.add_row("[bold]all[/]", "", "", "", f"[bold]{money(minor, currency)}[/]")
     return table
+
+
+def invoices_told(closed: ClosedMonth) -> Iterator[str]:
+    """What the table of invoices does not say: where they are, and who gets none."""
+    finalized = sum(x.done for x in closed.pushed)
+    if closed.pushed:
+        yield (
+            f"{finalized} of {len(closed.pushed)} invoices are at Stripe, compared line by line"
+            " before they were finalized."
+        )
+    else:
+        yield "Nothing was pushed to Stripe."
+    for gap in closed.invoices.not_billed:
+        yield f"{gap.tenant} has no plan: {gap.requests:,} requests are not billed."
 
 
 def checks_table(found: Iterable[Check]) -> Table:
@@ -171,6 +180,8 @@ def print_summary(
         console.print(waterfall_table(closed, made))
         console.print(statements_table(closed, statements[str(closed.month)]))
         console.print(invoices_table(closed))
+        for line in invoices_told(closed):
+            console.print(escape(line))
         if closed.close is None:
             console.print(f"[bold]{closed.month} stays open.[/] {escape(closed.not_closed)}")
     console.print(timings_table(journey.seconds))
