@@ -197,6 +197,22 @@ def test_who_was_overtaken_stores_nothing(by_hand: Made) -> None:
     assert nothing_twice()
 
 
+@pytest.mark.usefixtures("month")
+def test_who_was_overtaken_drafts_nothing_before_the_other_does() -> None:
+    worked_off()
+    a_month.close()
+    run_id, now = status().run_id, NOW + timedelta(minutes=1)
+    while status().step != "invoices":
+        workers.perform(*work.ready_parts(run_id, now=now), now=now)
+    part_id, *_ = work.ready_parts(run_id, now=now)
+    slow = work.lease(part_id, now=now)
+    assert slow is not None
+    assert work.lease(part_id, now=now + timedelta(hours=1)) is not None
+    with pytest.raises(FenceLost):
+        monthly_run.draft_invoices(slow)
+    assert not Invoice.objects.exists()
+
+
 @pytest.fixture
 def committed_month(fresh_db: str, tmp_path: Path) -> None:
     a_month.set_up(tmp_path)
