@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from metering import people
 from metering.admin.bases import ModelAdmin
+from metering.models import UserIdentity
 
 
 def person(username: str, *roles: str) -> User:
@@ -39,7 +40,7 @@ def registered() -> Iterator[tuple[str, type[Model], ModelAdmin]]:
 
 def key_of(row: Any) -> Any:
     """What a row's page is found by: users by their pseudonym, all else by the primary key."""
-    return getattr(row, "pseudonym", row.pk)
+    return row.pseudonym if isinstance(row, UserIdentity) else row.pk
 
 
 def page_of(row: Model) -> str:

@@ -181,7 +181,6 @@ def lines_of(invoice: Invoice) -> Section:
             *text("line", "kind"),
             *figures("quantity", "price", "amount", "owed"),
             Column("events beneath"),
-            Column("their digest"),
         ],
         [
             (
@@ -192,11 +191,10 @@ def lines_of(invoice: Invoice) -> Section:
                 exact(line.amount, invoice.currency),
                 minor(line.amount_minor, invoice.currency),
                 _events(line),
-                digest(line.evidence_digest),
             )
             for line in invoice.lines.order_by("position")
         ],
-        totals=("total", "", "", "", "", minor(invoice.total_minor, invoice.currency), "", ""),
+        totals=("total", "", "", "", "", minor(invoice.total_minor, invoice.currency), ""),
     )
 
 
@@ -216,4 +214,9 @@ def _events(line: InvoiceLine) -> SafeString:
     if not line.evidence_count:
         return NOTHING
     url = reverse("admin:billing_invoiceline_evidence", args=[line.pk])
-    return format_html('<a class="link" href="{}">{} events</a>', url, f"{line.evidence_count:,}")
+    return format_html(
+        '<a class="link" href="{}">{} events</a><br>{}',
+        url,
+        number(line.evidence_count),
+        digest(line.evidence_digest),
+    )

@@ -211,5 +211,7 @@ class HistoryAdmin(ReadOnlyAdmin):
         return getattr(row, "changes", NOTHING)
 
 
+for _tracked, _history in histories().items():
+    _history._meta.verbose_name_plural = f"history of {_tracked._meta.verbose_name_plural}"
 BENEATH.append(history_of)
 admin.site.register(list(event_models()), HistoryAdmin)

@@ -9,10 +9,11 @@ from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from pghistory.models import Event as History
 
-from config.roles import ROLES
+from config.roles import ROLES, SEE_HISTORY
 from metering.admin.bases import ReadOnlyAdmin
-from metering.models import UsageEvent
+from metering.models import CostCentre, UsageEvent
 from tests.admin_pages import browser, key_of, page_of, person, registered, text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("month")]
@@ -101,14 +102,16 @@ def test_a_role_sees_what_its_permissions_say_and_nothing_else(role: str) -> Non
     expected = {
         name
         for name, model, _ in registered()
-        if any(
+        if (issubclass(model, History) and user.has_perm(SEE_HISTORY))
+        or any(
             user.has_perm(f"{model._meta.app_label}.{right}_{model._meta.model_name}")
             for right in ("view", "change")
         )
     }
     assert seen_by(client) == expected
     assert "billing_invoice" in expected
-    assert ("auth_user" in expected) == (role == "auditor")
+    for name in ("auth_user", "billing_invoicehistory"):
+        assert (name in expected) == (role == "auditor")
 
 
 def test_the_sidebar_shows_only_what_may_be_opened() -> None:
@@ -132,3 +135,16 @@ def test_an_event_is_told_with_its_price_and_owner() -> None:
     assert "10.00" in told
     assert reverse("admin:metering_costcentre_change", args=["cc-growth"]) in told
     assert "its tenant" in told
+
+
+def test_a_change_is_told_on_its_page_with_who_made_it() -> None:
+    centre = CostCentre.objects.get(code="cc-growth")
+    form = {"name": "Growth", "responsible": "somebody new", "team": "", "mode": "showback"}
+    browser(person("f", "finance")).post(page_of(centre), form)
+    auditor = browser(person("a", "auditor"))
+    for page in (page_of(centre), reverse("admin:audit")):
+        told = text(auditor.get(page))
+        assert "somebody new" in told
+        assert "<td>f</td>" in told
+    assert "History" not in text(browser(person("v", "viewer")).get(page_of(centre)))
+    assert browser(person("w", "viewer")).get(reverse("admin:audit")).status_code == 403
