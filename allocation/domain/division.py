@@ -94,11 +94,13 @@ def assemble(
     Raises `NotConserved` should any bill's lines not add up to what its sources come to.
     """
     lines = [line for part in divided for line in part]
-    owned: dict[BillKey, defaultdict[Owner, int]] = {bill: defaultdict(int) for bill in scales}
+    owned: dict[BillKey, defaultdict[Owner, Decimal]] = {
+        bill: defaultdict(Decimal) for bill in scales
+    }
     for line in lines:
-        bill = BillKey(line.bill_id, line.currency)
+        of_bill = owned[BillKey(line.bill_id, line.currency)]
         owner = Owner(line.cost_centre, line.tenant)
-        owned[bill][owner] += to_units(line.amount, scales[bill])
+        of_bill[owner] = EXACT.add(of_bill[owner], line.amount)
     billed: defaultdict[BillKey, int] = defaultdict(int)
     sources = tuple(sources)
     for source in sources:
@@ -109,7 +111,8 @@ def assemble(
         total = _bill_total(bill, providers[bill], billed[bill], scale)
         bills.append(total)
         lines += _rounding_line(total)
-        settlements += settle_owners(total, owned[bill])
+        units = {owner: to_units(amount, scale) for owner, amount in owned[bill].items()}
+        settlements += settle_owners(total, units)
     return Allocation(
         tuple(sorted(bills)),
         tuple(
