@@ -39,9 +39,10 @@ def broker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Messages leave this process, for the broker that the worker listens to."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setitem(celery.conf, "broker_url", broker_url(redis_url))
-    celery._after_fork()  # forgets the connections to another broker
+    forget_connections = getattr(celery, "_after_fork")  # noqa: B009 - its type stubs have no name for it
+    forget_connections()
     yield
-    celery._after_fork()
+    forget_connections()
 
 
 @pytest.fixture
