@@ -16,7 +16,8 @@ from metering.domain.price_changes import price_changes
 from metering.domain.price_matching import ListedProvider, PriceList
 from metering.domain.prices import Conditions, Price, UnitPrice
 from metering.models.prices import PriceListImport, PriceRow
-from metering.pricelists.genai_prices import ParsedList, parse_genai_prices
+from metering.pricelists.genai_prices import parse_genai_prices
+from metering.pricelists.parsed import ParsedList
 
 GENAI_PRICES: Final = "genai-prices"
 

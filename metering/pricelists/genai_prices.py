@@ -20,6 +20,7 @@ from genai_prices import types as listed
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Conditions, DailyWindow, InvalidPrice, Price, Tier, UnitPrice
 from metering.domain.units import BY_PRICE_KEY
+from metering.pricelists.parsed import ParsedList
 
 CURRENCY = "USD"
 
@@ -27,13 +28,6 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 _On = tuple[tuple[tuple[str, str], ...], DailyWindow | None]
 _Constraint = listed.StartDateConstraint | listed.TimeOfDateConstraint | None
-
-
-class ParsedList(NamedTuple):
-    """One edition of the list: how it finds a model, and its dated rows, numbered from 1."""
-
-    rules: PriceList
-    prices: tuple[Price, ...]
 
 
 def parse_genai_prices(

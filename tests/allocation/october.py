@@ -23,7 +23,7 @@ from metering.domain.price_matching import Clause, ListedModel, ListedProvider, 
 from metering.domain.prices import Price, UnitPrice
 from metering.domain.usage import UsageEvent
 from metering.ingestion import Books, ingest
-from metering.pricelists.genai_prices import ParsedList
+from metering.pricelists.parsed import ParsedList
 from metering.readings import DayCost
 
 OCTOBER = Month(2026, 10)

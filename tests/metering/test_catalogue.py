@@ -27,7 +27,7 @@ from metering.domain.prices import Conditions, Price, Tier, UnitPrice
 from metering.domain.rating import Rating, rate
 from metering.domain.usage import UsageEvent
 from metering.models import PriceListImport, PriceRow
-from metering.pricelists.genai_prices import ParsedList
+from metering.pricelists.parsed import ParsedList
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)

@@ -19,7 +19,8 @@ from metering.domain.price_book import PriceBook
 from metering.domain.price_changes import price_changes
 from metering.domain.rating import rate
 from metering.domain.usage import UsageEvent
-from metering.pricelists.genai_prices import ParsedList, parse_genai_prices
+from metering.pricelists.genai_prices import parse_genai_prices
+from metering.pricelists.parsed import ParsedList
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -25,7 +25,8 @@ from metering.domain.prices import InvalidPrice, Price
 from metering.domain.rating import Rating, rate
 from metering.domain.units import UNITS
 from metering.domain.usage import UsageEvent
-from metering.pricelists.genai_prices import ParsedList, parse_genai_prices
+from metering.pricelists.genai_prices import parse_genai_prices
+from metering.pricelists.parsed import ParsedList
 
 EFFECTIVE = datetime(2026, 11, 1, tzinfo=UTC)
 INSTANTS = (
