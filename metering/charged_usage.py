@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+import msgspec
 from django.db import connection
 
+from metering.domain.money import EXACT
 from metering.domain.periods import Period
+from metering.domain.rollup import unit_parts
+from metering.domain.usage import Share
 from metering.events import current
 from metering.rollups import USAGE, on_buckets
 
@@ -82,15 +86,63 @@ def charged_usages(tenants: Collection[str], period: Period) -> dict[str, list[U
     return {tenant: sorted(found) for tenant, found in lines.items()}
 
 
-def _charged_units(tenants: list[str], period: Period) -> list[tuple[str, UsageLine]]:
+class _SharedCall(msgspec.Struct, frozen=True):
+    """What a shared call's units are divided by."""
+
+    shares: tuple[Share, ...]
+    input_tokens: int
+    output_tokens: int
+
+
+_SHARED_CALL: Final = (
+    "CASE WHEN shares IS NOT NULL THEN json_build_object('event_key', event_key, 'shares', shares,"
+    " 'input_tokens', coalesce(input_tokens, 0), 'output_tokens', coalesce(output_tokens, 0))::text"
+    " END"
+)
+"""NULL for a call of one owner, so that those are added up; a text of its own for a shared one."""
+_shared_call: Final = msgspec.json.Decoder(_SharedCall).decode
+
+_UnitKey = tuple[str, str, str, str, str, str, str]
+
+
+def _charged_units(tenants: list[str], period: Period) -> Iterator[tuple[str, UsageLine]]:
+    """The tenants' units, their parts of shared calls included; such a call counts as one of its
+    own tenant's."""
     events, parameters = current(period)
+    sums: dict[tuple[str, _UnitKey], tuple[Decimal, int]] = {}
+    wanted = set(tenants)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT tenant, model, coalesce(endpoint_tag, ''), environment, data_mode, status,"
-            " served_from, unit.key, sum(unit.value::numeric), count(*)"
+            f"SELECT {_SHARED_CALL}, tenant, model, coalesce(endpoint_tag, ''), environment,"
+            " data_mode, status, served_from, unit.key, sum(unit.value::numeric), count(*)"
             f" FROM {events} e, json_each_text(e.units) AS unit(key, value)"
-            " WHERE e.tenant = ANY(%(tenants)s) AND e.units IS NOT NULL"
-            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8",
+            " WHERE e.units IS NOT NULL AND (e.tenant = ANY(%(tenants)s)"
+            "  OR e.shares IS NOT NULL AND e.event_key IN"
+            "  (SELECT event_key FROM event_share s WHERE s.tenant = ANY(%(tenants)s)"
+            "  AND s.occurred_at >= %(period_start)s AND s.occurred_at < %(period_end)s))"
+            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9",
             {**parameters, "tenants": tenants},
         )
-        return [(tenant, UsageLine(*row)) for tenant, *row in cursor if row[7]]
+        for call, owner, *key, quantity, events_of in cursor:
+            parts = [(owner, quantity, events_of)]
+            if call is not None:
+                parts = _divided(_shared_call(call), owner, key[-1], quantity)
+            for tenant, part, calls in parts:
+                name: tuple[str, _UnitKey] = tenant, tuple(key)
+                known = sums.get(name, (Decimal(0), 0))
+                sums[name] = EXACT.add(known[0], part), known[1] + calls
+    for (tenant, of_unit), (quantity, calls) in sums.items():
+        if quantity and tenant in wanted:
+            yield tenant, UsageLine(*of_unit, quantity, calls)
+
+
+def _divided(
+    call: _SharedCall, owner: str, unit: str, quantity: Decimal
+) -> list[tuple[str, Decimal, int]]:
+    """Whose part of a shared call's unit is how much, and whose the call is."""
+    parts = unit_parts({unit: quantity}, call.shares, call.input_tokens, call.output_tokens)
+    of_shares = zip(call.shares, parts, strict=False)
+    return [
+        *((share.tenant_id, part[unit], 0) for share, part in of_shares),
+        (owner, parts[-1][unit], 1),
+    ]

@@ -18,7 +18,8 @@ import msgspec
 from django.db import connection
 
 from metering.domain.cells import Owner
-from metering.domain.rollup import parts
+from metering.domain.money import EXACT
+from metering.domain.rollup import parts, unit_parts
 from metering.domain.usage import COUNTS, Share, UsageEvent
 from metering.domain.usage_classes import usage_classes
 from metering.events import current
@@ -123,15 +124,19 @@ def _facts(row: tuple[Any, ...], digests: Mapping[UUID, bytes], tenant: str) -> 
 
 
 def _used(event: UsageEvent, owner: str, tenant: str) -> dict[str, int | Decimal]:
-    """What the tenant is charged for of the call: its parts of each count, in disjoint classes;
-    units are whole, and the call's own tenant's."""
+    """What the tenant is charged for of the call: its parts of each count, in disjoint classes,
+    and of each unit."""
     tokens: dict[str, int] = dict.fromkeys(COUNTS, 0)
-    divided = parts(
-        event, Owner("", owner), tuple(Owner("", s.tenant_id) for s in event.shares), ()
+    units: dict[str, Decimal] = dict.fromkeys(event.units, Decimal(0))
+    owners = tuple(Owner("", s.tenant_id) for s in event.shares)
+    divided = parts(event, Owner("", owner), owners, ())
+    divided_units = unit_parts(
+        event.units, event.shares, event.input_tokens or 0, event.output_tokens or 0
     )
-    for part in divided:
+    for part, of_units in zip(divided, divided_units, strict=True):
         if part.owner.tenant == tenant:
             for name, count in zip(COUNTS, part.counts, strict=True):
                 tokens[name] += count
-    units = event.units if owner == tenant else {}
+            for name, quantity in of_units.items():
+                units[name] = EXACT.add(units[name], quantity)
     return dict(usage_classes(msgspec.structs.replace(event, units=units, **tokens)))

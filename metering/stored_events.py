@@ -14,7 +14,6 @@ from metering.domain.cells import Owner
 from metering.domain.periods import Period
 from metering.domain.rating import RatedLine, Rating
 from metering.domain.rollup import Part, parts
-from metering.domain.units import CLASS_OF_UNIT, unit_named
 from metering.domain.usage import COUNTS, Share, UsageEvent
 from metering.event_rows import class_costs
 from metering.events import current
@@ -97,7 +96,7 @@ def _event(row: dict[str, Any], share_owners: _ShareOwners) -> StoredEvent:
         row["pricing"],
         row["cost"],
         row["currency"],
-        tuple(_rated_lines(row["lines"], event)) if row["lines"] else (),
+        tuple(_rated_lines(row["lines"])) if row["lines"] else (),
         row["pricing_reason"],
     )
     owner = Owner(row["cost_centre"], row["tenant"])
@@ -115,22 +114,14 @@ def _event(row: dict[str, Any], share_owners: _ShareOwners) -> StoredEvent:
     )
 
 
-def _rated_lines(text: str, event: UsageEvent) -> list[RatedLine]:
-    """The stored lines. Units were counted in decimals, tokens in whole numbers: shares divide
-    the two differently."""
-    decimal = {_class_of(name) for name in event.units}
+def _rated_lines(text: str) -> list[RatedLine]:
     return [
         RatedLine(
             token_class,
-            Decimal(quantity) if token_class in decimal or "." in quantity else int(quantity),
+            int(quantity) if quantity.isdecimal() else Decimal(quantity),
             Decimal(unit_price),
             Decimal(amount),
             price_id,
         )
         for token_class, quantity, unit_price, amount, price_id in _lines(text)
     ]
-
-
-def _class_of(unit_as_sent: str) -> str:
-    unit = unit_named(unit_as_sent)
-    return CLASS_OF_UNIT.get(unit.name, unit_as_sent) if unit else unit_as_sent

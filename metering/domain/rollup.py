@@ -7,14 +7,15 @@ so that a cycle can be cut in any zone), `cell` (the grain of a provider's bill,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from metering.domain.apportionment import apportion_in_order
 from metering.domain.cells import Owner
 from metering.domain.money import EXACT, from_units, to_units
-from metering.domain.usage import COUNTS, UsageEvent, counts_of
+from metering.domain.units import class_of
+from metering.domain.usage import COUNTS, Share, UsageEvent, counts_of
 
 USAGE_KEY: Final = (
     "bucket_at",
@@ -53,7 +54,8 @@ USER_KEY: Final = ("day", "tenant", "cost_centre", "user_pseudonym", "user_kind"
 USER_SUMS: Final = ("events", "tokens", "cost")
 
 SHARE_SCALE: Final = 18
-"""A shared call's cost is divided in units of 10^-18, finer than any price per token."""
+"""A shared call's cost is divided in units of 10^-18, finer than any price per token; so is a
+quantity that is no whole number (seconds, say)."""
 
 INPUT_SIDE: Final = frozenset(
     {"input", "cache_read", "cache_write", "cache_write_1h", "input_audio", "cache_audio_read"}
@@ -85,13 +87,13 @@ def parts(
     """The owners' parts of a call: one for a plain call; for a shared call one for each share and
     one for what the shares leave to the event's own owner. Each class's quantity and cost are
     divided by token contribution (input classes by input tokens, output classes by output tokens,
-    units by both), by largest remainder, so that the parts sum to the call exactly. The call
-    itself is counted once, for the event's own owner.
+    units by both), by largest remainder, so that the parts sum to the call exactly; a whole
+    quantity in whole ones. The call itself is counted once, for the event's own owner.
     """
     counts = tuple([count or 0 for count in counts_of(event)])
     if not event.shares:
         return (Part(owner, 1, counts, classes),)
-    contribution = _Contribution.of(event)
+    contribution = _Contribution.of(event.shares, event.input_tokens or 0, event.output_tokens or 0)
     split_counts = [
         _split_whole(count, contribution.to_count(name))
         for name, count in zip(COUNTS, counts, strict=True)
@@ -118,6 +120,23 @@ def parts(
     )
 
 
+def unit_parts(
+    units: Mapping[str, Decimal], shares: Sequence[Share], input_tokens: int, output_tokens: int
+) -> tuple[Mapping[str, Decimal], ...]:
+    """The owners' parts of a call's units, in the order of `parts` and divided as it divides their
+    classes; by the units' names as they were sent. The tokens are those of the call."""
+    if not shares:
+        return (units,)
+    contribution = _Contribution.of(shares, input_tokens, output_tokens)
+    split = {
+        name: _split_quantity(quantity, contribution.to_class(class_of(name)))
+        for name, quantity in units.items()
+    }
+    return tuple(
+        {name: Decimal(column[i]) for name, column in split.items()} for i in range(len(shares) + 1)
+    )
+
+
 class _Contribution(NamedTuple):
     """Tokens by share, what the shares leave to the event's own owner last."""
 
@@ -125,11 +144,11 @@ class _Contribution(NamedTuple):
     by_output: list[int]
 
     @classmethod
-    def of(cls, event: UsageEvent) -> _Contribution:
-        by_input = [share.input_tokens for share in event.shares]
-        by_output = [share.output_tokens for share in event.shares]
-        by_input.append((event.input_tokens or 0) - sum(by_input))
-        by_output.append((event.output_tokens or 0) - sum(by_output))
+    def of(cls, shares: Sequence[Share], input_tokens: int, output_tokens: int) -> _Contribution:
+        by_input = [share.input_tokens for share in shares]
+        by_output = [share.output_tokens for share in shares]
+        by_input.append(input_tokens - sum(by_input))
+        by_output.append(output_tokens - sum(by_output))
         return cls(by_input, by_output)
 
     def to_count(self, name: str) -> list[int]:
@@ -159,6 +178,8 @@ def _split_exact(amount: Decimal, weights: list[int]) -> list[Decimal]:
 def _split_quantity(quantity: int | Decimal, weights: list[int]) -> list[int] | list[Decimal]:
     if isinstance(quantity, int):
         return _split_whole(quantity, weights)
+    if quantity == quantity.to_integral_value():
+        return [Decimal(share) for share in _split_whole(int(quantity), weights)]
     return _split_exact(quantity, weights)
 
 

@@ -3,7 +3,8 @@
 A unit is named as price lists name its count (`cache_read_tokens`, `audio_seconds`). Its dimensions
 say what contains what: a unit is an ancestor of every unit that has all of its dimensions and more,
 so `input_tokens` holds `cache_read_tokens` and `input_audio_tokens`, and both of these hold
-`cache_audio_read_tokens`. The dimensions and the price keys are those of the genai-prices registry.
+`cache_audio_read_tokens`. The dimensions and the price keys are those of the genai-prices registry;
+what it does not know (images by the piece, video, sessions, capacity by the hour) is under `OWN`.
 """
 
 from __future__ import annotations
@@ -109,8 +110,30 @@ def _other_units() -> list[Unit]:
     ]
 
 
+def _own_units() -> list[Unit]:
+    video = {"family": "durations", "modality": "video"}
+    written_for_12h = {"direction": "input", "cache_ttl": "12h"}
+    return [
+        _tokens("cache_write_12h", "cache_write", **written_for_12h),
+        _unit("output_characters", "output_mchars", _M, family="characters", direction="output"),
+        _unit("output_pixels", "output_gpixels", 1000 * _M, family="pixels", direction="output"),
+        _unit("input_images", "input_images", 1, family="images", direction="input"),
+        _unit("output_images", "output_images", 1, family="images", direction="output"),
+        _unit("input_video_seconds", "input_video_hours", 3600, **video, direction="input"),
+        _unit("output_video_seconds", "output_video_hours", 3600, **video, direction="output"),
+        _tool("maps_queries", "maps"),
+        _unit("code_sessions", "code_sessions", 1, family="sessions"),
+        _unit("storage_gb_days", "storage_gb_days", 1, family="storage"),
+        _unit("provisioned_hours", "provisioned_hours", 1, family="capacity"),
+    ]
+
+
+OWN: Final = tuple(unit.name for unit in _own_units())
+"""Units that other price lists charge for and genai-prices has no name for. Of them,
+`provisioned_hours` is one unit of reserved capacity for an hour (`metering.domain.capacity`)."""
+
 UNITS: Final[Mapping[str, Unit]] = MappingProxyType(
-    {unit.name: unit for unit in (*_token_units(), *_other_units())}
+    {unit.name: unit for unit in (*_token_units(), *_other_units(), *_own_units())}
 )
 
 UNIT_ORDER: Final[Mapping[str, int]] = MappingProxyType({name: i for i, name in enumerate(UNITS)})
@@ -155,6 +178,11 @@ _OTHER_NAMES: Final = {
     "request": "requests",
     "audio_second": "audio_seconds",
     "characters": "input_characters",
+    "images": "output_images",
+    "image": "output_images",
+    "maps_grounding": "maps_queries",
+    "session": "code_sessions",
+    "sessions": "code_sessions",
     "pages": "input_document_pages",
     "document_pages": "input_document_pages",
     **{token_class: unit for unit, token_class in CLASS_OF_UNIT.items()},
@@ -164,3 +192,9 @@ _OTHER_NAMES: Final = {
 def unit_named(name: str) -> Unit | None:
     """The unit that an event's `units` mean by this name, in either number; `None`: not known."""
     return UNITS.get(name) or UNITS.get(_OTHER_NAMES.get(name, ""))
+
+
+def class_of(unit_as_sent: str) -> str:
+    """The class that a unit of an event is used and billed in."""
+    unit = unit_named(unit_as_sent)
+    return CLASS_OF_UNIT.get(unit.name, unit_as_sent) if unit else unit_as_sent

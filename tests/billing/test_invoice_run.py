@@ -124,6 +124,22 @@ def test_a_shared_call_is_charged_by_its_shares() -> None:
     assert {x.evidence_count for x in lines} == {1}
 
 
+def test_a_shared_calls_units_are_charged_by_its_shares_and_stand_on_it() -> None:
+    text = PLANS.replace('meter = "requests"', 'meter = "web_search"')
+    plans(on_pro("acme"), on_pro("globex"), text=text)
+    calls(
+        call(shares=(share("globex", 300, 100),), units={"web_search": Decimal(9)}),
+        call(units={"web_search": Decimal("0.5")}),
+    )
+    october()
+    lines = InvoiceLine.objects.filter(charge_code="requests")
+    used: dict[str, Decimal] = {}
+    for line in lines:
+        used[line.invoice.tenant] = used.get(line.invoice.tenant, Decimal(0)) + line.quantity
+    assert used == {"acme": Decimal("3.5"), "globex": Decimal(6)}
+    assert {(x.invoice.tenant, x.evidence_count) for x in lines} == {("acme", 2), ("globex", 1)}
+
+
 def test_usage_without_a_known_cost_is_charged_all_the_same() -> None:
     plans(on_pro("acme"))
     calls(call(model="a-model-nobody-has-priced", input_tokens=10_000))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metering.charged_usage import charged_usage
+from metering.charged_usage import charged_usage, charged_usages
 from metering.domain.cells import Owner
 from metering.domain.digests import list_digest
 from metering.domain.periods import Month, Period
@@ -96,6 +96,69 @@ def test_charged_usage_is_by_the_model_asked_for() -> None:
     assert {name: line.quantity for name, line in lines.items()} == {
         "requests": 1, "input": 700, "cache_read": 300, "output": 200, "web_search": 2,
     }  # fmt: skip
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), max_size=3),
+            st.one_of(st.integers(0, 7).map(Decimal), st.decimals(0, 9, places=3)),
+        ),
+        max_size=6,
+    )
+)
+def test_units_of_calls_are_charged_once_and_wholly(
+    spec: list[tuple[int, list[tuple[int, int]], Decimal]],
+) -> None:
+    everybody = [f"t{i}" for i in range(4)]
+
+    def charged() -> Decimal:
+        lines = [x for of in charged_usages(everybody, OCTOBER).values() for x in of]
+        return sum((x.quantity for x in lines if x.token_class == "seconds"), Decimal(0))
+
+    before, salt = charged(), evidence(Selection(period=OCTOBER)).count
+    events = [
+        call(
+            f"{salt}-{i}",
+            tenant_id=f"t{owner}",
+            input_tokens=100,
+            cached_input_tokens=None,
+            units={"seconds": quantity},
+            shares=tuple(
+                Share(tenant_id=f"t{tenant}", input_tokens=n, output_tokens=n)
+                for tenant, n in shares
+            ),
+        )
+        for i, (owner, shares, quantity) in enumerate(spec)
+    ]
+    assert {x.outcome for x in ingest(events, now=NOW)} <= {"accepted"}
+    assert charged() - before == sum((q for *_, q in spec), Decimal(0))
+
+
+def test_units_of_a_shared_call_are_charged_to_those_who_share_it() -> None:
+    shares = (Share(tenant_id="globex", input_tokens=600, output_tokens=100),)
+    ingest(
+        [
+            call(shares=shares, units={"web_search": Decimal(5)}),
+            call("own", units={"web_search": Decimal(1)}),
+        ],
+        now=NOW,
+    )
+    found = {
+        tenant: [(x.quantity, x.events) for x in lines if x.token_class == "web_search"]
+        for tenant, lines in charged_usages(["acme", "globex"], OCTOBER).items()
+    }
+    # 7 of 12 parts of five: 2 and eleven twelfths
+    assert found == {"acme": [(3, 2)], "globex": [(3, 0)]}
+    assert charged_usages(["globex"], OCTOBER)["globex"] == charged_usage("globex", OCTOBER)
+    metered = {
+        cell.owner.tenant: cell.quantity
+        for cell in metered_cells(OCTOBER)
+        if cell.cell.token_class.startswith("web_search")
+    }
+    assert metered == {"acme": 3, "globex": 3}
 
 
 def test_a_cycle_is_cut_at_quarters_of_an_hour() -> None:

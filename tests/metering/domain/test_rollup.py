@@ -1,11 +1,12 @@
 from decimal import Decimal
+from fractions import Fraction
 from typing import TypeAlias
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.domain.cells import Owner
-from metering.domain.rollup import ClassCost, Deltas, parts
+from metering.domain.rollup import ClassCost, Deltas, parts, unit_parts
 from metering.domain.usage import COUNTS, Share, UsageEvent
 from tests.metering.events import call
 
@@ -72,6 +73,51 @@ def test_each_share_has_its_own_tokens(made: SharedCall) -> None:
         assert part.owner.tenant == share.tenant_id
         assert part.counts[COUNTS.index("input_tokens")] == share.input_tokens
         assert part.counts[COUNTS.index("output_tokens")] == share.output_tokens
+
+
+quantities = st.one_of(
+    st.integers(0, 10**6).map(Decimal), st.decimals(0, 10**6, places=9), st.just(Decimal("1E+3"))
+)
+
+
+@given(
+    shared_calls(), st.dictionaries(st.sampled_from(("web_search", "audio_seconds")), quantities)
+)
+def test_units_are_divided_once_for_whoever_asks(
+    made: SharedCall, units: dict[str, Decimal]
+) -> None:
+    event, _ = made
+    owners = tuple(Owner("cc", s.tenant_id) for s in event.shares)
+    tokens = event.input_tokens or 0, event.output_tokens or 0
+    found = unit_parts(units, event.shares, *tokens)
+    assert len(found) == len(owners) + 1
+    weights = [s.input_tokens + s.output_tokens for s in event.shares]
+    weights.append(sum(tokens) - sum(weights))
+    for name, quantity in units.items():
+        assert sum(part[name] for part in found) == quantity
+        if quantity == quantity.to_integral_value():
+            assert all(part[name] == part[name].to_integral_value() for part in found)
+        for part, weight in zip(found, weights, strict=True):
+            exact = Fraction(quantity) * weight / (sum(tokens) or 1)
+            assert sum(tokens) == 0 or abs(Fraction(part[name]) - exact) < 1
+    as_classes = tuple((name, quantity, None) for name, quantity in units.items())
+    for part, of_units in zip(parts(event, OWNER, owners, as_classes), found, strict=True):
+        assert {name: quantity for name, quantity, _ in part.classes} == of_units
+
+
+def test_of_equal_remainders_the_earlier_share_has_the_unit() -> None:
+    shares = (
+        Share(tenant_id="t0", input_tokens=10, output_tokens=0),
+        Share(tenant_id="t1", input_tokens=0, output_tokens=10),
+    )
+    found = unit_parts({"web_search": Decimal(1), "seconds": Decimal("0.5")}, shares, 15, 15)
+    assert [part["web_search"] for part in found] == [1, 0, 0]
+    sixth = Decimal("0.166666666666666666")
+    assert [part["seconds"] for part in found] == [
+        sixth + Decimal("1e-18"),
+        sixth + Decimal("1e-18"),
+        sixth,
+    ]
 
 
 def test_what_cannot_be_divided_stays_with_the_events_own_owner() -> None:
