@@ -151,7 +151,7 @@ def test_units_of_a_shared_call_are_charged_to_those_who_share_it() -> None:
         for tenant, lines in charged_usages(["acme", "globex"], OCTOBER).items()
     }
     # 7 of 12 parts of five: 2 and eleven twelfths
-    assert found == {"acme": [(3, 2)], "globex": [(3, 0)]}
+    assert found == {"acme": [(Decimal(3), 2)], "globex": [(Decimal(3), 0)]}
     assert charged_usages(["globex"], OCTOBER)["globex"] == charged_usage("globex", OCTOBER)
     metered = {
         cell.owner.tenant: cell.quantity

@@ -101,8 +101,9 @@ def test_units_are_divided_once_for_whoever_asks(
             exact = Fraction(quantity) * weight / (sum(tokens) or 1)
             assert sum(tokens) == 0 or abs(Fraction(part[name]) - exact) < 1
     as_classes = tuple((name, quantity, None) for name, quantity in units.items())
-    for part, of_units in zip(parts(event, OWNER, owners, as_classes), found, strict=True):
-        assert {name: quantity for name, quantity, _ in part.classes} == of_units
+    divided = parts(event, OWNER, owners, as_classes)
+    for of_owner, of_units in zip(divided, found, strict=True):
+        assert {name: quantity for name, quantity, _ in of_owner.classes} == of_units
 
 
 def test_of_equal_remainders_the_earlier_share_has_the_unit() -> None:
