@@ -55,7 +55,9 @@ def logging_settings(log_format: LogFormat, level: LogLevel) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "level": level.value, "propagate": True},
             "django.server": {"handlers": [], "level": level.value, "propagate": True},
-            # at DEBUG these would write whole statements and requests
-            **{name: {"level": "INFO"} for name in ("django.db.backends", "stripe", "httpx")},
+            # at DEBUG it would write whole statements
+            "django.db.backends": {"level": "INFO"},
+            # at INFO these would write addresses with all that is asked for
+            **{name: {"level": "WARNING"} for name in ("stripe", "httpx")},
         },
     }
