@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from metering.domain.prices import Price
@@ -49,12 +49,16 @@ def price_changes(
             added += rows
             continue
         wanted = [later for row in rows if (later := _from(row, effective_at)) is not None]
-        for row in mine[identity]:
+        for row in sorted(mine[identity], key=_start):
             remaining = _from(row, effective_at)
             if remaining is None:
                 unchanged += 1
                 continue
             match = _continued(remaining, wanted)
+            if match is None and (longer := _prolonged(remaining, wanted)) is not None:
+                wanted[wanted.index(longer)] = replace(longer, valid_from=row.valid_to)
+                unchanged += 1
+                continue
             if match is None:
                 assert remaining.valid_from is not None
                 ended[row.id] = remaining.valid_from
@@ -67,6 +71,10 @@ def price_changes(
                 ended[row.id] = match.valid_to
         added += wanted
     return PriceChanges(tuple(added), ended, unchanged)
+
+
+def _start(row: Price) -> datetime:
+    return row.valid_from or datetime.min.replace(tzinfo=UTC)
 
 
 def _from(row: Price, instant: datetime) -> Price | None:
@@ -86,5 +94,15 @@ def _continued(row: Price, wanted: Iterable[Price]) -> Price | None:
         if row.valid_to is None or (
             listed.valid_to is not None and listed.valid_to <= row.valid_to
         ):
+            return listed
+    return None
+
+
+def _prolonged(row: Price, wanted: Iterable[Price]) -> Price | None:
+    """The listed row that says the same from the same instant, for longer: it goes on where the
+    held one ends."""
+    for listed in wanted:
+        if listed.valid_from == row.valid_from and listed.content == row.content:
+            assert row.valid_to is not None
             return listed
     return None

@@ -10,10 +10,11 @@ Amounts are US dollars.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from itertools import count
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from genai_prices import types as listed
 
@@ -23,6 +24,13 @@ from metering.domain.units import BY_PRICE_KEY
 from metering.pricelists.parsed import ParsedList
 
 CURRENCY = "USD"
+
+_MINIMA: Final = {
+    (f"groq/{model}", unit): Decimal(10)
+    for model in ("whisper-large-v3", "whisper-large-v3-turbo")
+    for unit in ("audio_seconds", "input_audio_seconds")
+}
+"""The least that a request pays for, which the package has in its code and not in its data."""
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -151,7 +159,9 @@ def _unit_prices(prices: listed.ModelPrice, place: str) -> dict[str, UnitPrice]:
         if unit is None:
             raise InvalidPrice(f"{place}: {key} prices no known unit; add it to domain/units.py")
         try:
-            found[unit.name] = _unit_price(unit.per, price)
+            found[unit.name] = replace(
+                _unit_price(unit.per, price), minimum=_MINIMA.get((place, unit.name))
+            )
         except InvalidPrice as error:
             raise InvalidPrice(f"{place}: {key}: {error}") from error
     return found

@@ -1,0 +1,59 @@
+"""Price lists that come as JSON: read exactly, or refused with the place.
+
+Numbers stay the decimals they are written as, and a key that is written twice is an error: with
+the usual readers the last one would win in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from metering.pricelists.parsed import UnreadablePriceList
+
+MAX_DIGITS = 40
+
+
+def read_json(text: str, *, name: str) -> Any:
+    """The value that the text says. Raises `UnreadablePriceList`, naming line and column."""
+    try:
+        return json.loads(
+            text,
+            parse_float=Decimal,
+            parse_int=int,
+            parse_constant=_not_a_number,
+            object_pairs_hook=_once,
+        )
+    except json.JSONDecodeError as error:
+        raise UnreadablePriceList(
+            f"{name} is no whole JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
+            "was it cut off? Fetch it again"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UnreadablePriceList(f"{name} cannot be read: {error}") from error
+
+
+def number(value: object) -> Decimal | str:
+    """A price as an exact decimal, or why it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return f"{value!r:.60} is no number"
+    amount = Decimal(value)
+    if amount < 0:
+        return f"{amount} is below 0"
+    if amount.adjusted() > MAX_DIGITS or amount.as_tuple().exponent < -MAX_DIGITS:  # type: ignore[operator]
+        return f"{value!r:.60} is out of all range"
+    return amount
+
+
+def _not_a_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no price")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{twice!r} is written twice in one object")
+    return found
