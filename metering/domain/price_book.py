@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from datetime import datetime, time
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from metering.domain.price_matching import Matched, PriceList, known_providers
-from metering.domain.prices import Price, utc_clock
-from metering.domain.rate_cards import RateCard, card_of
+from metering.domain.prices import DailyWindow, Price
+from metering.domain.rate_cards import Level, RateCard, card_of
 
 STANDARD_TIERS: Final = frozenset({"", "standard", "default", "auto", "on_demand", "on-demand"})
 """Names under which providers sell the tier that the standard price is for."""
+
+CAPACITY_TIERS: Final = frozenset(
+    {"provisioned", "provisioned_throughput", "provisioned-throughput", "provisionedmanaged", "ptu"}
+)
+"""Names of the tier that is paid by the hour (`metering.domain.capacity`), not by the piece."""
 
 CACHED_SCHEDULES: Final = 8192
 """Callers may send any model name; beyond so many different ones the cache starts afresh."""
@@ -21,26 +26,39 @@ _Card = RateCard | str
 
 
 class _Schedule(NamedTuple):
-    """The cards of one model and tier over time: `slots[i]` from `edges[i - 1]` to `edges[i]`."""
+    """The cards of one model and tier over time: `spans[i]` from `edges[i - 1]` to `edges[i]`."""
 
     only: _Card | None
     edges: tuple[datetime, ...]
-    slots: tuple[_Day, ...]
+    spans: tuple[_Span, ...]
 
 
-class _Day(NamedTuple):
-    """The cards over a UTC day: `cards[i]` from `edges[i - 1]` to `edges[i]`."""
+class _Span(NamedTuple):
+    """The cards between two edges: which holds is a matter of the windows that the instant lies
+    in. `cards` has one for each such set, filled when it first occurs."""
 
-    edges: tuple[time, ...]
-    cards: tuple[_Card, ...]
+    windows: tuple[DailyWindow, ...]
+    rows: tuple[Price, ...]
+    call: _Call
+    cards: dict[tuple[bool, ...], _Card]
+
+    def card_at(self, instant: datetime) -> _Card:
+        held = tuple([window.holds_at(instant) for window in self.windows])
+        card = self.cards.get(held)
+        if card is None:
+            on = {None, *(w for w, holds in zip(self.windows, held, strict=True) if holds)}
+            now = [row for row in self.rows if row.conditions.window in on]
+            card = self.cards[held] = _card(now, self.call)
+        return card
 
 
 class _Call(NamedTuple):
-    """What a price's conditions are compared with, and the part of it that was asked for beyond
-    the standard."""
+    """What a price's conditions are compared with, the part of it that was asked for beyond the
+    standard, and the card of a call that ran on reserved capacity."""
 
     values: Mapping[str, str]
     asked: Mapping[str, tuple[str, ...]]
+    on_capacity: RateCard | None
 
 
 class PriceBook:
@@ -62,7 +80,7 @@ class PriceBook:
         for price in prices:
             rows.setdefault((price.provider, price.model_id), []).append(price)
         self._rows = {key: tuple(found) for key, found in rows.items()}
-        self._cache: dict[tuple[str, str, str, bool, str | None], _Schedule] = {}
+        self._cache: dict[tuple[str, str, str, bool, str | None, str | None], _Schedule] = {}
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self._rows.values())
@@ -76,9 +94,12 @@ class PriceBook:
         service_tier: str = "standard",
         batch: bool = False,
         speed: str | None = None,
+        region: str | None = None,
     ) -> RateCard | None:
         """The prices of a call at the (aware) instant; `None`: there is none."""
-        found = self.look_up(provider, model, at, service_tier, batch=batch, speed=speed)
+        found = self.look_up(
+            provider, model, at, service_tier, batch=batch, speed=speed, region=region
+        )
         return None if isinstance(found, str) else found
 
     def look_up(
@@ -90,26 +111,29 @@ class PriceBook:
         *,
         batch: bool = False,
         speed: str | None = None,
+        region: str | None = None,
     ) -> RateCard | str:
         """As `find`, with the reason where there is no price: `unknown_provider`,
-        `unknown_model`, or `no_price_at_that_time`.
+        `unknown_model`, `no_price_at_that_time`, or `currencies_differ` (between the standard
+        price and a partial one).
 
-        Tiers compare without regard to case. A tier (or batch) for which the model has no price
-        gets the standard price, on a card whose `reason` says so: `tier_not_priced:flex`.
+        Tiers and regions compare without regard to case. A tier (or batch) for which the model
+        has no price gets the standard price, on a card whose `reason` says so:
+        `tier_not_priced:flex`. A region without a price of its own is no doubt: few have one. What
+        runs on reserved capacity is paid by the hour, so it is free by the piece, with the reason
+        `provisioned_throughput`, unless the list has a price for that tier.
         """
-        key = (provider, model, service_tier, batch, speed)
+        key = (provider, model, service_tier, batch, speed, region)
         schedule = self._cache.get(key)
         if schedule is None:
             if len(self._cache) >= CACHED_SCHEDULES:
                 self._cache.clear()
-            call = _call(service_tier, batch=batch, speed=speed)
+            call = _call(service_tier, self.currency, batch=batch, speed=speed, region=region)
             schedule = self._cache[key] = self._schedule(provider, model, call)
         if schedule.only is not None:
             return schedule.only
-        day = schedule.slots[bisect_right(schedule.edges, at)]
-        if not day.edges:
-            return day.cards[0]
-        return day.cards[bisect_right(day.edges, utc_clock(at))]
+        span = schedule.spans[bisect_right(schedule.edges, at)]
+        return span.card_at(at) if span.windows else span.cards[()]
 
     def known_providers(self) -> frozenset[str]:
         """Names of providers that have an exact entry here (`price_matching.known_providers`)."""
@@ -127,16 +151,17 @@ class PriceBook:
         edges |= {listed.effective_at for listed in self._lists[1:]}
         ordered = tuple(sorted(edges))
         starts: tuple[datetime | None, ...] = (None, *ordered)
-        slots = tuple(self._day(provider, matches, call, start) for start in starts)
-        first = slots[0]
-        if all(slot == first for slot in slots) and not first.edges:
-            return _Schedule(first.cards[0], (), ())
-        return _Schedule(None, ordered, slots)
+        spans = tuple([self._span(provider, matches, call, start) for start in starts])
+        if not any(span.windows for span in spans):
+            cards = [span.cards[()] for span in spans]
+            if all(card == cards[0] for card in cards):
+                return _Schedule(cards[0], (), ())
+        return _Schedule(None, ordered, spans)
 
-    def _day(
+    def _span(
         self, provider: str, matches: list[Matched | None], call: _Call, start: datetime | None
-    ) -> _Day:
-        """The cards of the days from `start` (`None`: the beginning) to the next edge."""
+    ) -> _Span:
+        """The cards from `start` (`None`: the beginning) to the next edge."""
         in_force = 0
         for number, listed in enumerate(self._lists):
             if start is not None and listed.effective_at <= start:
@@ -144,25 +169,22 @@ class PriceBook:
         match = matches[in_force] if matches else None
         if match is None:
             known = bool(self._lists) and self._lists[in_force].provider_named(provider)
-            return _Day((), ("unknown_model" if known else "unknown_provider",))
-        rows = [
+            card: _Card = "unknown_model" if known else "unknown_provider"
+            return _Span((), (), call, {(): call.on_capacity or card})
+        rows = tuple(
             row
             for row in self._rows.get((match.provider, match.model_id), ())
             if (row.valid_from is None if start is None else row.holds_at(start))
-        ]
-        clocks = {
-            clock
-            for row in rows
-            if (window := row.conditions.window) is not None
-            for clock in (window.start, window.end)
-        }
-        edges = tuple(sorted(clocks - {time(0)}))
+        )
+        windows = tuple({row.conditions.window: None for row in rows if row.conditions.window})
         if match.resold:
             call = call._replace(values={})
-        return _Day(edges, tuple(_card(rows, call, clock) for clock in (time(0), *edges)))
+        return _Span(windows, rows, call, {} if windows else {(): _card(rows, call)})
 
 
-def _call(service_tier: str, *, batch: bool, speed: str | None) -> _Call:
+def _call(
+    service_tier: str, currency: str, *, batch: bool, speed: str | None, region: str | None
+) -> _Call:
     tier = service_tier.lower().strip()
     values: dict[str, str] = {}
     asked: dict[str, tuple[str, ...]] = {}
@@ -171,6 +193,8 @@ def _call(service_tier: str, *, batch: bool, speed: str | None) -> _Call:
         asked["batch"] = ("processing",)
     if tier in STANDARD_TIERS:
         values["service_tier"] = "default"
+    elif tier in CAPACITY_TIERS:
+        values["service_tier"] = "provisioned"
     elif tier != "batch":
         values["service_tier"] = tier
         asked[tier] = ("service_tier",)
@@ -180,17 +204,34 @@ def _call(service_tier: str, *, batch: bool, speed: str | None) -> _Call:
     if speed is not None and speed.lower() not in STANDARD_TIERS:
         values["speed"] = speed.lower()
         asked.setdefault(speed.lower(), ("speed",))
-    return _Call(values, asked)
+    if region is not None:
+        values["region"] = region.lower().strip()
+    return _Call(values, asked, _on_capacity(currency) if tier in CAPACITY_TIERS else None)
 
 
-def _card(rows: Iterable[Price], call: _Call, clock: time) -> _Card:
-    now = [row for row in rows if row.conditions.window is None or clock in row.conditions.window]
-    now.sort(key=lambda row: row.rank, reverse=True)
-    standard = next((row for row in now if not row.conditions.when), None)
-    if standard is None:
-        return "no_price_at_that_time"
+def _card(rows: Iterable[Price], call: _Call) -> _Card:
+    """The rows' prices for the call, which all hold at its instant."""
+    now = sorted(rows, key=lambda row: row.rank, reverse=True)
     partial = [row for row in now if row.conditions.when and row.conditions.met_by(call.values)]
     priced = {key for row in partial for key in row.conditions.when}
+    standard = next((row for row in now if not row.conditions.when), None)
+    if call.on_capacity is not None and "service_tier" not in priced:
+        return call.on_capacity
+    if standard is None:
+        return "no_price_at_that_time"
+    if any(row.currency != standard.currency for row in partial):
+        return "currencies_differ"
     missing = [name for name, keys in call.asked.items() if not priced.intersection(keys)]
     reason = ",".join(f"tier_not_priced:{name}" for name in missing) or None
     return card_of(standard, partial, reason)
+
+
+def _on_capacity(currency: str) -> RateCard:
+    """What a call pays by the piece whose capacity is paid by the hour: nothing."""
+    return RateCard(
+        currency,
+        (),
+        (Level({}, frozenset(), None),),
+        "provisioned_throughput",
+        nothing_listed=True,
+    )

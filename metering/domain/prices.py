@@ -7,97 +7,98 @@ Amounts are exact, in the row's currency; instants are aware; a tier is chosen b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
-from decimal import Decimal
-from itertools import pairwise
+from datetime import UTC, datetime, time, tzinfo
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-from metering.domain.money import plain
+from metering.domain.unit_prices import InvalidPrice, Tier, UnitPrice
 from metering.domain.units import UNITS
 
-
-class InvalidPrice(ValueError):
-    """The price cannot be right: the message names the model or unit and what is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """The price of *all* of the request's units once its total input tokens exceed `start`."""
-
-    start: int
-    price: Decimal
-
-    def __post_init__(self) -> None:
-        if self.start < 0:
-            raise InvalidPrice(f"a tier starts at {self.start}: a threshold is at least 0")
-        _check_amount(self.price)
-
-
-@dataclass(frozen=True, slots=True)
-class UnitPrice:
-    """`base` buys `per` units; in a request above a tier's start, that tier's price does.
-
-    The comparison is strict (a request of exactly `start` input tokens is below the tier), and
-    the total counts cached, cache-written, audio and image input.
-    """
-
-    per: int
-    base: Decimal
-    tiers: tuple[Tier, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.per < 1:
-            raise InvalidPrice(f"a price is per one unit or more, not per {self.per}")
-        _check_amount(self.base)
-        starts = [tier.start for tier in self.tiers]
-        if any(later <= earlier for earlier, later in pairwise(starts)):
-            raise InvalidPrice(f"tiers start at {starts}: write them in ascending order, each once")
-
-    def at(self, total_input: int) -> Decimal:
-        """What `per` units cost in a request of so many input tokens in all."""
-        price = self.base
-        for tier in self.tiers:
-            if total_input > tier.start:
-                price = tier.price
-        return price
-
-    def as_json(self) -> dict[str, object]:
-        """`{"per": 1000000, "base": "2.5", "tiers": [[272000, "5"]]}`: amounts as texts."""
-        tiers = [[tier.start, plain(tier.price)] for tier in self.tiers]
-        return {"per": self.per, "base": plain(self.base), **({"tiers": tiers} if tiers else {})}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> UnitPrice:
-        tiers = tuple(Tier(start, Decimal(price)) for start, price in value.get("tiers", ()))
-        return cls(value["per"], Decimal(value["base"]), tiers)
+__all__ = ["ALWAYS", "Conditions", "DailyWindow", "InvalidPrice", "Price", "Tier", "UnitPrice"]
 
 
 @dataclass(frozen=True, slots=True)
 class DailyWindow:
-    """The part of every UTC day from `start` to before `end`; it wraps at midnight if need be."""
+    """The part of a day from `start` to before `end`, by the clock of `zone` (an IANA name); it
+    wraps at midnight if need be.
+
+    `weekdays` are ISO numbers (1 is Monday) in ascending order, all days where there are none. A
+    window that wraps belongs to the day on which it starts: from Friday 22:00 to 06:00 it holds
+    on Saturday at 05:00. From midnight to midnight it is the whole of its weekdays.
+    """
 
     start: time
     end: time
+    zone: str = "UTC"
+    weekdays: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is not None or self.end.tzinfo is not None:
-            raise InvalidPrice("a daily window is written in UTC, as times without a zone")
-        if self.start == self.end:
+            raise InvalidPrice("a daily window is written as times without a zone, beside its zone")
+        if self.start == self.end and not (self.weekdays and self.start == time(0)):
             raise InvalidPrice(f"a daily window from {self.start} to {self.end} holds no instant")
+        if self.weekdays != tuple(sorted({*self.weekdays} & {1, 2, 3, 4, 5, 6, 7})):
+            raise InvalidPrice(
+                f"weekdays {list(self.weekdays)}: they are numbers from 1 (Monday) to 7, in "
+                "ascending order, each once"
+            )
+        try:
+            _zone(self.zone)
+        except (ValueError, OSError, KeyError) as error:
+            raise InvalidPrice(f"{self.zone!r} is no time zone; write it like Asia/Shanghai") from (
+                error
+            )
 
     def __contains__(self, clock: time) -> bool:
+        """Whether the zone's clock shows a time of the window, whatever the day."""
         if self.start < self.end:
             return self.start <= clock < self.end
         return clock >= self.start or clock < self.end
+
+    def holds_at(self, instant: datetime) -> bool:
+        """Whether the (aware) instant lies in the window."""
+        local = instant.astimezone(_zone(self.zone))
+        clock = local.time()
+        if clock not in self:
+            return False
+        if not self.weekdays:
+            return True
+        began_before = self.start > self.end and clock < self.end
+        return (
+            (local.isoweekday() - 2) % 7 + 1 in self.weekdays
+            if began_before
+            else (local.isoweekday() in self.weekdays)
+        )
+
+    def as_json(self) -> list[object]:
+        """`["01:00:00", "04:00:00"]`, and where there is more to say,
+        `["01:00:00", "04:00:00", "Asia/Shanghai", [1, 2, 3, 4, 5]]`."""
+        clocks: list[object] = [self.start.isoformat(), self.end.isoformat()]
+        if self.weekdays:
+            return [*clocks, self.zone, list(self.weekdays)]
+        return clocks if self.zone == "UTC" else [*clocks, self.zone]
+
+    @classmethod
+    def from_json(cls, value: Sequence[Any]) -> DailyWindow:
+        start, end, *rest = value
+        zone = rest[0] if rest else "UTC"
+        weekdays = tuple(rest[1]) if len(rest) > 1 else ()
+        return cls(time.fromisoformat(start), time.fromisoformat(end), zone, weekdays)
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """On which calls a price bears: every pair of `when` holds of the call (`service_tier`,
-    `processing`, `speed`, …; lower case, exact), and its instant lies in the window."""
+    `processing`, `speed`, `region`, …; lower case, exact), and its instant lies in the window."""
 
     when: Mapping[str, str] = field(default_factory=dict)
     window: DailyWindow | None = None
@@ -114,17 +115,13 @@ class Conditions:
 
     def as_json(self) -> dict[str, object]:
         """`{"when": {"processing": "batch"}}`, `{"window": ["01:00:00", "04:00:00"]}`, `{}`."""
-        window = self.window and [self.window.start.isoformat(), self.window.end.isoformat()]
-        said = {"when": dict(self.when), "window": window}
+        said = {"when": dict(self.when), "window": self.window and self.window.as_json()}
         return {key: value for key, value in said.items() if value}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Conditions:
         window = value.get("window")
-        return cls(
-            value.get("when", {}),
-            window and DailyWindow(*(time.fromisoformat(clock) for clock in window)),
-        )
+        return cls(value.get("when", {}), window and DailyWindow.from_json(window))
 
 
 ALWAYS: Final = Conditions()
@@ -187,13 +184,3 @@ class Price:
         if self.valid_from is not None and instant < self.valid_from:
             return False
         return self.valid_to is None or instant < self.valid_to
-
-
-def utc_clock(instant: datetime) -> time:
-    """The time of day that a UTC clock shows at the (aware) instant."""
-    return (instant if instant.tzinfo is UTC else instant.astimezone(UTC)).time()
-
-
-def _check_amount(amount: Decimal) -> None:
-    if not amount.is_finite() or amount < 0:
-        raise InvalidPrice(f"a price is a decimal of at least 0, not {amount!r}")

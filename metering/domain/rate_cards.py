@@ -21,13 +21,16 @@ from metering.domain.units import UNIT_ORDER
 class Applied(NamedTuple):
     """The price of one unit at one level. `unit_price` is for a single unit and exact, unless
     `terminates` is false (a third of a cent): then it is shown rounded to `RATING_QUANTUM` and
-    amounts are worked out from `price` and `per`."""
+    amounts are worked out from `price` and `per`. `steps` are the parts of a marginal price, each
+    with the quantity above which it holds; `minimum` is the least quantity to pay for."""
 
     unit_price: Decimal
     price: Decimal
     per: int
     terminates: bool
     price_id: int
+    steps: tuple[tuple[int, Applied], ...] = ()
+    minimum: Decimal | None = None
 
 
 class PlainRates(NamedTuple):
@@ -50,7 +53,7 @@ class Level(NamedTuple):
     """The prices of requests between two thresholds, and the names of the units that have one.
 
     `plain` is `None` where a text call needs more than the five plain prices: one by request, one
-    for reasoning apart, one that does not terminate."""
+    for reasoning apart, one that does not terminate, is marginal or has a minimum."""
 
     units: Mapping[str, Applied]
     priced: frozenset[str]
@@ -87,7 +90,14 @@ def card_of(standard: Price, partials: Iterable[Price], reason: str | None = Non
     for row in (*partials, standard):
         for unit, unit_price in row.unit_prices.items():
             prices.setdefault(unit, (unit_price, row.id))
-    thresholds = sorted({t.start for unit_price, _ in prices.values() for t in unit_price.tiers})
+    thresholds = sorted(
+        {
+            tier.above
+            for unit_price, _ in prices.values()
+            if not unit_price.marginal
+            for tier in unit_price.tiers
+        }
+    )
     floors = (0, *(start + 1 for start in thresholds))
     return RateCard(
         standard.currency,
@@ -100,7 +110,7 @@ def card_of(standard: Price, partials: Iterable[Price], reason: str | None = Non
 
 def _level(prices: Mapping[str, tuple[UnitPrice, int]], total_input: int) -> Level:
     units = {
-        unit: _applied(unit_price.at(total_input), unit_price.per, price_id)
+        unit: _applied(unit_price, total_input, price_id)
         for unit, (unit_price, price_id) in sorted(
             prices.items(), key=lambda item: UNIT_ORDER[item[0]]
         )
@@ -108,7 +118,15 @@ def _level(prices: Mapping[str, tuple[UnitPrice, int]], total_input: int) -> Lev
     return Level(units, frozenset(units), _plain(units))
 
 
-def _applied(price: Decimal, per: int, price_id: int) -> Applied:
+def _applied(unit_price: UnitPrice, total_input: int, price_id: int) -> Applied:
+    first = _at(unit_price.at(total_input), unit_price.per, price_id)
+    steps = tuple(
+        (step.above, _at(step.price, unit_price.per, price_id)) for step in unit_price.slices()
+    )
+    return first._replace(steps=steps, minimum=unit_price.minimum)
+
+
+def _at(price: Decimal, per: int, price_id: int) -> Applied:
     context = Context(prec=60)
     unit_price = context.divide(price, Decimal(per))
     terminates = not context.flags[Inexact]
@@ -128,7 +146,7 @@ def _plain(units: Mapping[str, Applied]) -> PlainRates | None:
     read, write = first["cache_read_tokens"], first["cache_write_tokens"]
     write_1h = first["cache_write_1h_tokens"]
     used = (text, read, write, write_1h, *((output,) if output else ()))
-    if not all(applied.terminates for applied in used):
+    if not all(a.terminates and not a.steps and a.minimum is None for a in used):
         return None
     return PlainRates(
         text.unit_price,

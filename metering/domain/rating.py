@@ -17,9 +17,15 @@ from metering.domain.money import EXACT, RATING_QUANTUM
 from metering.domain.price_book import PriceBook
 from metering.domain.rate_cards import Applied, Level, PlainRates, RateCard
 from metering.domain.units import CLASS_OF_UNIT, unit_named
-from metering.domain.usage import UsageEvent
+from metering.domain.usage import COUNTS, UsageEvent
 
 Pricing = Literal["priced", "unpriced", "free"]
+
+RATED_FIELDS: Final = (
+    *("provider", "model", "model_executed", "occurred_at", "service_tier", "batch", "region"),
+    *("served_from", "units", *COUNTS),
+)
+"""All of an event that its price can hang on: a stored event with these is rated as it was."""
 
 _ZERO: Final = Decimal(0)
 _EXACTLY: Final = Context(
@@ -75,6 +81,7 @@ def rate(event: UsageEvent, book: PriceBook, *, model: str | None = None) -> Rat
         event.occurred_at,
         event.service_tier,
         batch=event.batch,
+        region=event.region,
     )
     if isinstance(card, str):
         return _unpriced(book.currency, card)
@@ -162,7 +169,7 @@ def _rate_units(event: UsageEvent, card: RateCard) -> Rating:
     if isinstance(counted, str):
         return _unpriced(card.currency, counted)
     if card.nothing_listed:
-        return Rating("free", _ZERO, card.currency, (), "no_rates_listed")
+        return Rating("free", _ZERO, card.currency, (), card.reason or "no_rates_listed")
     counts, names, unknown = counted
     level = card.level(event.input_tokens or 0)
     if "requests" in level.units:
@@ -240,9 +247,27 @@ def _lines(
         if priced_as is None:
             unpriced.append(token_class)
         else:
-            lines.append(_line(token_class, leaves[unit], level.units[priced_as]))
+            lines += _lines_of(token_class, leaves[unit], level.units[priced_as])
     unpriced += [names.get(unit) or CLASS_OF_UNIT.get(unit, unit) for unit in plan.unheld]
     return lines, unpriced
+
+
+def _lines_of(token_class: str, quantity: Count, applied: Applied) -> list[RatedLine]:
+    """One line; of a marginal price one for each part that was reached; and one for what is
+    missing to the minimum, which is no use and so has a class of its own."""
+    if applied.steps:
+        lines = []
+        ends = [*(above for above, _ in applied.steps[1:]), None]
+        for (above, step), end in zip(applied.steps, ends, strict=True):
+            reached = quantity - above if end is None else min(quantity, end) - above
+            if reached > 0:
+                name = f"{token_class}_above_{above}" if above else token_class
+                lines.append(_line(name, reached, step))
+        return lines
+    lines = [_line(token_class, quantity, applied)]
+    if applied.minimum is not None and quantity < applied.minimum:
+        lines.append(_line(f"{token_class}_to_minimum", applied.minimum - quantity, applied))
+    return lines
 
 
 def _line(token_class: str, quantity: Count, applied: Applied) -> RatedLine:
