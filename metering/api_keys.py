@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Final
+from typing import Final, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from metering.models import ApiKey, Source, Tenant
@@ -165,31 +165,56 @@ def authenticate(secret: str, scope: str | None, now: datetime) -> KeyFacts:
     Asks the database every time, so that a revocation holds from its commit on.
     """
     id_ = _id_of(secret)
-    row = ApiKey.objects.filter(id=id_).first() if id_ is not None else None
-    fits = compare_digest(_digest(secret), bytes(row.secret_digest) if row else _NO_DIGEST)
-    if row is None or not fits:
+    found = _find(id_) if id_ is not None else None
+    fits = compare_digest(_digest(secret), found.secret_digest if found else _NO_DIGEST)
+    if found is None or not fits:
         raise KeyRefused("invalid_key", "this API key is not known here; check it for completeness")
-    if row.revoked_at is not None:
+    if found.revoked_at is not None:
         raise KeyRefused(
             "revoked_key",
-            f"the API key {row.name!r} was revoked at {_said(row.revoked_at)}; ask for a new one",
+            f"the API key {found.name!r} was revoked at {_said(found.revoked_at)}; ask for a new"
+            " one",
         )
-    if row.expires_at is not None and row.expires_at <= now:
+    if found.expires_at is not None and found.expires_at <= now:
         raise KeyRefused(
             "expired_key",
-            f"the API key {row.name!r} expired at {_said(row.expires_at)}; ask for a new one",
+            f"the API key {found.name!r} expired at {_said(found.expires_at)}; ask for a new one",
         )
-    if scope is not None and row.scope != scope:
+    if scope is not None and found.scope != scope:
         raise KeyRefused(
             "wrong_scope",
-            f"the API key {row.name!r} has the scope {row.scope}; this needs a key with the scope"
-            f" {scope}",
+            f"the API key {found.name!r} has the scope {found.scope}; this needs a key with the"
+            f" scope {scope}",
         )
-    if row.last_used_at is None or row.last_used_at < now - COARSE:
-        ApiKey.objects.filter(id=row.id).filter(
+    if found.last_used_at is None or found.last_used_at < now - COARSE:
+        ApiKey.objects.filter(id=found.id).filter(
             Q(last_used_at=None) | Q(last_used_at__lt=now - COARSE)
         ).update(last_used_at=now)
-    return KeyFacts(row.id, row.name, row.scope, row.tenant_id, row.source_id)
+    return KeyFacts(found.id, found.name, found.scope, found.tenant, found.source)
+
+
+class _Found(NamedTuple):
+    id: str
+    name: str
+    scope: str
+    tenant: str | None
+    source: str | None
+    secret_digest: bytes
+    revoked_at: datetime | None
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+def _find(id_: str) -> _Found | None:
+    """The key's row, by plain SQL: a model's query would cost half of what a small request does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, name, scope, tenant_id, source_id, secret_digest, revoked_at, expires_at,"
+            " last_used_at FROM api_key WHERE id = %s",
+            [id_],
+        )
+        row = cursor.fetchone()
+        return _Found(*row) if row else None
 
 
 def _id_of(secret: str) -> str | None:

@@ -104,9 +104,11 @@ def load_book(book: str = GENAI_PRICES) -> PriceBook:
     Prices change only together with an import, so the newest import's number tells.
     """
     place = (str(connection.settings_dict["NAME"]), book)
-    imports = PriceListImport.objects.filter(book=book)
-    numbers = list(imports.order_by("id").values_list("id", flat=True))
-    stamp = (len(numbers), numbers[-1] if numbers else 0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(max(id), 0) FROM price_list_import WHERE book = %s", [book]
+        )
+        stamp = cursor.fetchone()
     cached = _books.get(place)
     if cached is not None and cached[0] == stamp:
         return cached[1]
@@ -116,7 +118,7 @@ def load_book(book: str = GENAI_PRICES) -> PriceBook:
             edition.source,
             tuple(ListedProvider.from_json(provider) for provider in edition.rules),
         )
-        for edition in imports
+        for edition in PriceListImport.objects.filter(book=book)
     ]
     loaded = PriceBook(_prices(PriceRow.objects.filter(book=book)), lists)
     _books[place] = (stamp, loaded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 import zlib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -324,9 +325,15 @@ def test_ten_megabytes_are_the_limit_packed_or_not() -> None:
 def test_a_bomb_is_not_unpacked_beyond_the_limit() -> None:
     bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
     packed = b"".join(bomb.compress(bytes(1 << 20)) for _ in range(200)) + bomb.flush()
-    with pytest.raises(bodies.BodyRefused) as refusal:
-        bodies.unpack(packed, 1_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(bodies.BodyRefused) as refusal:
+            bodies.unpack(packed, 1_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert refusal.value.status == 413
+    assert most < 1_000_000
     with pytest.raises(bodies.BodyRefused, match="members"):
         bodies.unpack(gzip.compress(b"") * 5_000, 1_000)
 
