@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from django.db.models import Sum
 
-from allocation.allocation_run import read_inputs
+from allocation.allocation_run import RunInputs, read_inputs
 from allocation.bill_checks import BillRefused, sum_of
 from allocation.closed_months import close_of
 from allocation.domain.allocations import (
@@ -38,6 +38,7 @@ from metering.domain.money import from_minor, plain, settle
 from metering.domain.periods import Month
 from metering.findings import Finding
 from metering.history_verification import changed
+from metering.past_usage import one_snapshot, usage_as_of
 from metering.seal_chain import roots_missing
 from metering.verification import unsealed_books
 
@@ -123,16 +124,19 @@ def _run(run: AllocationRun, month: Month) -> Iterator[Finding]:
     intact = outputs_digest(stored) == run.outputs_digest
     try:
         content_of(run.rule_version)
-        inputs = read_inputs(month, run.rule_version.rule.name, now=run.created_at)
+        again = _divided_again(run, month)
     except InvalidRule as error:
         yield Finding("allocation rule", where, str(error))
         return
-    if inputs.digest != run.inputs_digest:
-        # Usage or bills have moved on; the run can only be held against its own digest.
+    except _NotClosedOn as error:
+        again = None
+        yield Finding("allocation", where, str(error))
+    if again is None:
+        # There is nothing that the run could be computed from again, so it can only be held
+        # against its own digest.
         if not intact:
             yield Finding("run digest", where, "its rows are not those it was stored with")
         return
-    again = divide(inputs.gathered, inputs.readings)
     for kind, was, now in _by_kind(again, stored):
         for number, (expected, found) in enumerate(zip_longest(was, now), start=1):
             if expected != found:
@@ -140,6 +144,37 @@ def _run(run: AllocationRun, month: Month) -> Iterator[Finding]:
                 return
     if not intact:  # the same rows give the same digest, so it is not taken a second time
         yield Finding("run digest", where, "its digest is not that of its rows")
+
+
+class _NotClosedOn(ValueError):
+    """What a closed month was divided from is not what it was closed on."""
+
+
+def _divided_again(run: AllocationRun, month: Month) -> Allocation | None:
+    """The run computed again: from what there is now, else, for a closed month, from usage as it
+    was when it was closed. `None`: usage or bills of an open month have moved on.
+
+    Raises `InvalidRule`, or `_NotClosedOn`.
+    """
+    with one_snapshot():
+        inputs = _inputs(run, month)
+        close = close_of(month)
+    if inputs.digest != run.inputs_digest:
+        if close is None or close.run_id != run.pk:
+            return None
+        with usage_as_of(month.period, close.closed_at):
+            inputs = _inputs(run, month)
+        if inputs.digest != run.inputs_digest:
+            what = "bills, drivers or rule" if inputs.usage == run.usage_digest else "usage"
+            raise _NotClosedOn(
+                f"the {what} as of its close ({close.closed_at.isoformat()}) is not what it was "
+                "made from; another finding may say which row was changed"
+            )
+    return divide(inputs.gathered, inputs.readings)
+
+
+def _inputs(run: AllocationRun, month: Month) -> RunInputs:
+    return read_inputs(month, run.rule_version.rule.name, now=run.created_at)
 
 
 def _by_kind(

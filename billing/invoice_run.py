@@ -8,8 +8,7 @@ that its snapshot is out of date, and charges that cycle again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -33,6 +32,7 @@ from billing.models import Invoice, PlanVersion, Subscription
 from billing.outcomes import InvoiceRun, Outcome, Status, invoiced, refused, told
 from metering.domain.periods import Month
 from metering.domain.spelling import meant
+from metering.past_usage import one_snapshot
 from metering.registered import tenants
 
 __all__ = [
@@ -183,7 +183,7 @@ class _Overtaken(Exception):
 
 def _charged(due: Sequence[tuple[Subscription, Cycle]]) -> list[_Charged]:
     """Charge the cycles, all on one snapshot."""
-    with _one_snapshot():
+    with one_snapshot():
         standing = [_standing(subscription.tenant, cycle) for subscription, cycle in due]
         versions = [
             _version_for(subscription, cycle, invoices)
@@ -288,14 +288,3 @@ def _void(invoice: Invoice, now: datetime, reason: str) -> None:
     invoice.voided_at = now
     invoice.void_reason = reason
     invoice.save(update_fields=["state", "voided_at", "void_reason"])
-
-
-@contextmanager
-def _one_snapshot() -> Iterator[None]:
-    """A transaction whose readings all see one instant (unless it is inside another's)."""
-    outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        if outermost:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        yield

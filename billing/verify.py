@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import datetime
 from itertools import chain, zip_longest
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 from django.db import connection, connections
 
 from allocation import verification as allocation_verification
@@ -22,9 +22,9 @@ from billing.drafts import LineContent, recompute_all, stored_lines
 from billing.models import Invoice
 from metering import verification
 from metering.domain.periods import Month, Period
-from metering.evidence import Selection, evidence_under, late_tenants
 from metering.findings import Finding
 from metering.history_verification import changed
+from metering.past_usage import latest_changes, usage_as_of
 
 
 class Verified(NamedTuple):
@@ -92,28 +92,34 @@ def _invoices(month: Month) -> Iterator[Finding]:
     named = {invoice.pk: where_of(invoice) for invoice in invoices}
     for change in changed("invoice", "t.id = ANY(%(ids)s)", ids=list(named)):
         yield Finding("invoice", named[change.key], change.what)
-    late: dict[tuple[Period, datetime], set[str]] = {}
-    untouched: list[_Stored] = []
-    overtaken: list[_Stored] = []
-    for invoice in invoices:
-        stored = _Stored(invoice, *stored_lines(invoice))
-        yield from _terms(stored)
-        drafted = Period(invoice.cycle_start, invoice.cycle_end), invoice.created_at
-        if drafted not in late:
-            late[drafted] = late_tenants(*drafted)
-        if invoice.tenant not in late[drafted]:
-            untouched.append(stored)
-        elif stored.intact:
-            overtaken.append(stored)
-        else:
-            yield Finding("invoice", stored.where, "its lines are not those it was drafted with")
-    again = recompute_all([stored.invoice for stored in untouched])
-    for stored, (lines, digest) in zip(untouched, again, strict=True):
-        if digest != stored.digest:
-            yield _difference(stored, lines)
-        elif not stored.intact:
-            yield Finding("invoice", stored.where, "its digest is not that of its lines")
-    yield from _evidence(overtaken)
+    stored = [_Stored(invoice, *stored_lines(invoice)) for invoice in invoices]
+    for one in stored:
+        yield from _terms(one)
+    for as_of, some in _by_knowledge(stored).items():
+        with nullcontext() if as_of is None else usage_as_of(*as_of):
+            again = recompute_all([one.invoice for one in some])
+        for one, (lines, digest) in zip(some, again, strict=True):
+            if digest != one.digest:
+                yield _difference(one, lines)
+            elif not one.intact:
+                yield Finding("invoice", one.where, "its digest is not that of its lines")
+
+
+def _by_knowledge(stored: list[_Stored]) -> dict[tuple[Period, datetime] | None, list[_Stored]]:
+    """The invoices by what they are computed again from: usage as it is now, or, for those whose
+    usage has changed since they were drafted, as it was then."""
+    drafted: dict[Period, datetime] = {}
+    for one in stored:
+        period, at = one.drafted
+        drafted[period] = min(at, drafted.get(period, at))
+    changes = {period: latest_changes(period, first) for period, first in drafted.items()}
+    found: dict[tuple[Period, datetime] | None, list[_Stored]] = {}
+    for one in stored:
+        period, at = one.drafted
+        changed_at = changes[period].get(one.invoice.tenant)
+        overtaken = changed_at is not None and changed_at > at
+        found.setdefault(one.drafted if overtaken else None, []).append(one)
+    return found
 
 
 class _Stored(NamedTuple):
@@ -128,6 +134,11 @@ class _Stored(NamedTuple):
     @property
     def where(self) -> str:
         return where_of(self.invoice)
+
+    @property
+    def drafted(self) -> tuple[Period, datetime]:
+        """Of which usage, and when."""
+        return self.invoice.period, self.invoice.created_at
 
 
 def where_of(invoice: Invoice) -> str:
@@ -174,27 +185,3 @@ def _owed(line: LineContent | None) -> str:
     return (
         f"{line['kind']} {line['charge_code']} of {line['amount']} ({line['amount_minor']} minor)"
     )
-
-
-def _evidence(overtaken: list[_Stored]) -> Iterator[Finding]:
-    """Invoices since whose draft usage came in: were their lines drafted on the events that were
-    there then?"""
-    named: list[tuple[str, dict[str, Any], list[Selection]]] = [
-        (
-            f"{stored.where} line {position}",
-            line["evidence"],
-            [
-                msgspec.structs.replace(
-                    msgspec.convert(selection, Selection), received_by=stored.invoice.created_at
-                )
-                for selection in line["evidence"]["selections"]
-            ],
-        )
-        for stored in overtaken
-        for position, line in enumerate(stored.lines, 1)
-        if line["evidence"]["selections"]
-    ]
-    found = evidence_under([selections for _, _, selections in named])
-    for (where, stored_evidence, _), now in zip(named, found, strict=True):
-        if (now.count, now.digest) != (stored_evidence["count"], stored_evidence["digest"]):
-            yield Finding("evidence", where, "the events under it are not those it was drafted on")

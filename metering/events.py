@@ -1,11 +1,14 @@
 """Events as they count now: each with its latest revision, without those that do not count.
 
 Every reading of raw events starts from `current()`, so that what a disposition or a revision
-changes is changed for all readers at once.
+changes is changed for all readers at once; so is the instant that they are read as of.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +21,19 @@ _VALUED: Final = ", ".join(
 )
 
 
+_known_at: Final[ContextVar[datetime | None]] = ContextVar("known_at", default=None)
+
+
+@contextmanager
+def known_at(instant: datetime) -> Iterator[None]:
+    """Within, `current()` without an instant of its own reads as of this one."""
+    token = _known_at.set(instant)
+    try:
+        yield
+    finally:
+        _known_at.reset(token)
+
+
 def current(period: Period, as_of: datetime | None = None) -> tuple[str, dict[str, Any]]:
     """A subquery with every column of the events of the period that count, and its parameters.
 
@@ -26,6 +42,7 @@ def current(period: Period, as_of: datetime | None = None) -> tuple[str, dict[st
     received, revised or disposed of later. Named parameters `period_start`, `period_end` and
     `as_of` are used.
     """
+    as_of = as_of or _known_at.get()
     within = "occurred_at >= %(period_start)s AND occurred_at < %(period_end)s"
     known = " AND {} <= %(as_of)s" if as_of is not None else ""
     sql = f"""(

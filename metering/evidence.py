@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 
 from metering.bulk import stream
 from metering.domain.periods import Period
@@ -273,17 +272,3 @@ def _candidates(
             parameters[column] = list(wanted)
     sql = f"SELECT {_SELECTED} FROM {events} e WHERE {' AND '.join(conditions)} ORDER BY event_key"
     yield from stream(sql, parameters)
-
-
-def late_tenants(period: Period, instant: datetime) -> set[str]:
-    """The tenants with usage of the period (their own, or a share of a call) that came in after
-    the instant."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH late AS (SELECT event_key, tenant FROM usage_event WHERE occurred_at >= %(start)s"
-            "  AND occurred_at < %(end)s AND received_at > %(instant)s)"
-            " SELECT tenant FROM late UNION SELECT s.tenant FROM event_share s JOIN late"
-            " ON late.event_key = s.event_key",
-            {"start": period.start, "end": period.end, "instant": instant},
-        )
-        return {tenant for (tenant,) in cursor.fetchall()}

@@ -156,7 +156,8 @@ def _active_users(period: Period) -> dict[tuple[Owner, str], Decimal]:
 
 
 def usage_digest(period: Period) -> str:
-    """Hex SHA-256 over the period's metered cells in their order: what a run reads of usage."""
+    """Hex SHA-256 over the period's metered cells in their order: what a run reads of usage. Cells
+    that have come to nothing are none."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(encode(sha256(convert_to(string_agg(line, E'\\n' ORDER BY line"
@@ -166,7 +167,8 @@ def usage_digest(period: Period) -> str:
             f" trim_scale(sum(cost)), sum(events)) AS line FROM {CELL.relation()} cells"
             " WHERE day >= %s AND day < %s"
             " GROUP BY day, provider, provider_project, model, token_class, tier, cost_centre,"
-            " tenant, pricing, currency) lines",
+            " tenant, pricing, currency"
+            " HAVING sum(quantity) <> 0 OR sum(cost) <> 0 OR sum(events) <> 0) lines",
             [period.start.date(), period.end.date()],
         )
         return str(cursor.fetchone()[0])

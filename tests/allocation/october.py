@@ -69,7 +69,15 @@ def company(folder: Path) -> None:
     take_over("list", ParsedList(PriceList(start, "list 1", (listed,)), (price,)))
 
 
-def call(day: int, tenant: str, tokens: int, *, month: int = 10, model: str = "gpt-4o") -> None:
+def call(
+    day: int,
+    tenant: str,
+    tokens: int,
+    *,
+    month: int = 10,
+    model: str = "gpt-4o",
+    received_at: datetime = NOW,
+) -> None:
     """One call at noon of the day, of so many input tokens."""
     event = UsageEvent(
         source="test",
@@ -83,7 +91,7 @@ def call(day: int, tenant: str, tokens: int, *, month: int = 10, model: str = "g
         output_tokens=0,
     )
     books = replace(Books.load(), prices=load_book("list"))
-    outcomes = ingest([event], now=NOW, books=books)
+    outcomes = ingest([event], now=received_at, books=books)
     assert [outcome.outcome for outcome in outcomes] == ["accepted"], outcomes
 
 

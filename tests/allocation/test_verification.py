@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from allocation import period_close
+from allocation.models import AllocationRun
+from allocation.run_rows import outputs_digest, read_allocation
 from allocation.verification import check_month
+from metering import verification
 from metering.findings import Finding
+from metering.readings import usage_digest
 from tests.allocation import october
-from tests.allocation.october import CONTROLLER, NOW, OCTOBER
+from tests.allocation.october import AUDITOR, CONTROLLER, NOW, OCTOBER
 
 
 @pytest.fixture
@@ -176,6 +182,81 @@ def test_an_allocated_line_is_named_with_its_owner_and_what_differs(
     assert "basis else, computed again " in finding.what
     assert "Decimal" not in finding.what
     assert "AllocatedLine" not in finding.what
+
+
+@pytest.fixture
+def late(owner: psycopg.Connection) -> psycopg.Connection:
+    """After the close usage came in that would have been divided otherwise."""
+    october.call(9, "globex", 3_000_000, received_at=NOW + timedelta(days=1))
+    october.call(31, "acme", 1_000_000, received_at=NOW + timedelta(days=2))
+    return owner
+
+
+def test_late_usage_leaves_a_closed_month_as_it_was_closed(late: psycopg.Connection) -> None:
+    assert usage_digest(OCTOBER.period) != AllocationRun.objects.get().usage_digest
+    assert list(check_month(OCTOBER)) == []
+
+
+def test_after_late_usage_an_allocated_line_is_named_all_the_same(
+    late: psycopg.Connection,
+) -> None:
+    (finding,) = found(
+        late, "allocation_line", "UPDATE allocation_line SET amount = amount + 1 WHERE number = 2"
+    )
+    assert finding.where == f"{RUN}, line 2"
+    assert "amount " in finding.what
+
+
+def test_after_late_usage_a_run_and_digest_that_fit_each_other_are_found_out(
+    late: psycopg.Connection,
+) -> None:
+    late.execute("ALTER TABLE allocation_run DISABLE TRIGGER USER")
+    late.execute("ALTER TABLE period_close DISABLE TRIGGER USER")
+    late.execute("ALTER TABLE allocation_line DISABLE TRIGGER USER")
+    late.execute("UPDATE allocation_line SET amount = amount + 1 WHERE number = 2")
+    run = AllocationRun.objects.get()
+    digest = outputs_digest(read_allocation(run.pk))
+    late.execute("UPDATE allocation_run SET outputs_digest = %s", [digest])
+    late.execute("UPDATE period_close SET run_digest = %s", [digest])
+    assert f"{RUN}, line 2" in {finding.where for finding in check_month(OCTOBER)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE usage_event SET input_tokens = input_tokens + 1 WHERE tenant = 'acme'",
+        (
+            "UPDATE usage_event SET received_at = received_at - interval '3 days'"
+            " WHERE received_at > '2026-11-03 12:00Z'"
+        ),
+        "UPDATE usage_event SET received_at = received_at + interval '3 days'",
+    ],
+    ids=["an old event", "a late one made old", "old ones made late"],
+)
+def test_after_late_usage_a_changed_event_is_named(late: psycopg.Connection, change: str) -> None:
+    late.execute(change)
+    named = {f.check for f in chain(verification.check_month(OCTOBER), check_month(OCTOBER))}
+    assert "event digest" in named
+    assert named >= ({"allocation"} if "received_at" in change else {"usage rollup"})
+
+
+def test_of_a_closed_month_changed_cells_are_told(owner: psycopg.Connection) -> None:
+    owner.execute("UPDATE cell_rollup_tail SET quantity = quantity + 1 WHERE tenant = 'acme'")
+    (finding,) = check_month(OCTOBER)
+    assert finding.where == RUN
+    assert finding.what.startswith("the usage as of its close (2026-11-03T09:00:00+00:00) is not")
+
+
+def test_an_open_month_that_has_moved_on_is_held_to_its_digest(
+    owner: psycopg.Connection,
+) -> None:
+    period_close.reopen(OCTOBER, reason="late usage", by=AUDITOR, now=NOW)
+    october.call(9, "globex", 3_000_000, received_at=NOW + timedelta(days=1))
+    assert list(check_month(OCTOBER)) == []
+    (finding,) = found(
+        owner, "allocation_line", "UPDATE allocation_line SET amount = amount + 1 WHERE number = 2"
+    )
+    assert finding == Finding("run digest", RUN, "its rows are not those it was stored with")
 
 
 def test_a_settlement_that_is_gone_is_told_in_words(owner: psycopg.Connection) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
 import psycopg
 import pytest
 
@@ -11,6 +15,7 @@ from billing.models import Invoice, InvoiceLine
 from billing.verify import verify
 from metering import people, seals
 from metering.domain.periods import Month
+from metering.ingestion import ingest
 from tests.billing.billed import NOW, call, calls, on_pro, plans
 
 OCTOBER = Month.parse("2026-10")
@@ -42,10 +47,24 @@ TAMPERINGS = {
 }
 
 
+def late_usage() -> None:
+    """Since the invoices were drafted, each customer has made more calls than before."""
+    late = [call(tenant=tenant, units={"web_search": Decimal(2)}) for tenant in ("acme", "globex")]
+    assert {x.outcome for x in ingest(late, now=NOW + timedelta(days=1))} == {"accepted"}
+
+
+@pytest.mark.parametrize("meanwhile", [lambda: None, late_usage], ids=["", "after late usage"])
 @pytest.mark.parametrize(("table", "change", "of_line"), TAMPERINGS.values(), ids=TAMPERINGS)
 def test_a_tampered_row_is_named(
-    owner: psycopg.Connection, table: str, change: str, *, of_line: bool
+    owner: psycopg.Connection,
+    meanwhile: Callable[[], None],
+    table: str,
+    change: str,
+    *,
+    of_line: bool,
 ) -> None:
+    meanwhile()
+    assert verify(OCTOBER).findings == ()
     invoice = Invoice.objects.get(tenant="globex")
     line = InvoiceLine.objects.filter(invoice=invoice, amount_minor__gt=0).order_by("-position")[0]
     owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
