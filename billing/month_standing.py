@@ -15,7 +15,7 @@ from allocation.month_standing import standing as allocation_standing
 from billing.models import Invoice
 from metering.domain.money import EXACT
 from metering.domain.periods import Month
-from metering.month_usage import DayCost, MonthUsage, month_costs, month_usage
+from metering.month_usage import DayCost, MonthUsage, month_costs, month_days, month_usage
 
 NextStep = Literal[
     "usage",
@@ -86,14 +86,15 @@ class MonthStanding:
 
 def standing(month: Month, *, now: datetime) -> MonthStanding:
     """The month as of `now`, read from rollups and stored rows."""
-    costs = tuple(month_costs(month))
+    days = month_days(month)
+    costs = tuple(month_costs(days))
     metered: dict[tuple[str, str], Decimal] = {}
     for each in costs:
         key = (each.provider, each.currency)
         metered[key] = EXACT.add(metered.get(key, Decimal(0)), each.cost)
     return MonthStanding(
         month=month,
-        usage=month_usage(month),
+        usage=month_usage(month, days),
         costs=costs,
         allocation=allocation_standing(month, metered),
         invoices=_invoices(month),

@@ -1,7 +1,11 @@
-"""A month's usage at a glance, from the rollups: how many calls, what has no price, cost by day."""
+"""A month's usage at a glance, by UTC day: how many calls, what has no price, what it should cost.
+
+Read from the rollup by day, so that it takes no longer for more events.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -9,9 +13,10 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from metering.domain.money import EXACT
 from metering.domain.periods import Month
 from metering.models import Seal
-from metering.rollups import CELL, USAGE, on_buckets
+from metering.rollups import DAY
 
 _DAYS: str = """
     SELECT DISTINCT to_char(right(relname, 8)::date, 'YYYY-MM') FROM pg_inherits
@@ -32,6 +37,20 @@ class MonthUsage:
     too_old: int
 
 
+class DayUsage(NamedTuple):
+    """A UTC day's calls of one provider, executed model, cost centre and pricing: how many, and
+    what the priced ones should cost. A shared call is counted for its own owner only."""
+
+    day: date
+    provider: str
+    model: str
+    cost_centre: str
+    pricing: str
+    currency: str
+    events: int
+    cost: Decimal
+
+
 class DayCost(NamedTuple):
     """What a UTC day's priced usage should cost, by provider, executed model and cost centre."""
 
@@ -48,40 +67,44 @@ def months_with_usage(today: date) -> list[Month]:
     return [Month.parse(name) for (name,) in _rows(_DAYS, [today])]
 
 
-def month_usage(month: Month) -> MonthUsage:
-    """The month's calls, counted from the usage rollup."""
-    period = month.period
-    columns = ["bucket_at", "events", "pricing"]
-    ((events, unpriced),) = _rows(
-        "SELECT coalesce(sum(events), 0),"
-        " coalesce(sum(events) FILTER (WHERE pricing = 'unpriced'), 0)"
-        f" FROM {USAGE.relation(columns)} cells WHERE bucket_at >= %s AND bucket_at < %s",
-        [*on_buckets(period)],
+def month_days(month: Month) -> list[DayUsage]:
+    """The month's usage by UTC day, sorted: what the two readings below are made of."""
+    key = "day, provider, model_executed, cost_centre, pricing, currency"
+    found = _rows(
+        f"SELECT {key}, sum(events)::bigint, sum(cost) FROM {DAY.relation()} cells"
+        f" WHERE day >= %s AND day < %s GROUP BY {key} ORDER BY {key}",
+        [month.first_day(), month.next().first_day()],
     )
+    return [DayUsage(*row) for row in found]
+
+
+def month_usage(month: Month, days: Iterable[DayUsage]) -> MonthUsage:
+    """The month's calls, counted from its days."""
+    events = unpriced = 0
+    for each in days:
+        events += each.events
+        unpriced += each.events if each.pricing == "unpriced" else 0
     ((too_old,),) = _rows(
         "SELECT count(*) FROM late_event WHERE occurred_at >= %s AND occurred_at < %s",
-        [period.start, period.end],
+        [month.period.start, month.period.end],
     )
     sealed = Seal.objects.filter(book="usage", month=str(month)).order_by("-sequence").first()
     return MonthUsage(
-        events=int(events),
-        unpriced=int(unpriced),
-        late=None if sealed is None else max(0, int(events) - sealed.events),
+        events=events,
+        unpriced=unpriced,
+        late=None if sealed is None else max(0, events - sealed.events),
         too_old=int(too_old),
     )
 
 
-def month_costs(month: Month) -> list[DayCost]:
-    """The month's metered cost from the cell rollup, sorted. Days whose usage is all free or
-    unpriced are there with a cost of zero."""
-    columns = ["day", "provider", "model", "cost_centre", "currency", "cost"]
-    found = _rows(
-        "SELECT day, provider, model, cost_centre, currency, sum(cost)"
-        f" FROM {CELL.relation(columns)} cells WHERE day >= %s AND day < %s"
-        " GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
-        [month.first_day(), month.next().first_day()],
-    )
-    return [DayCost(*row) for row in found]
+def month_costs(days: Iterable[DayUsage]) -> list[DayCost]:
+    """The metered cost of days, sorted. Days whose usage is all free or unpriced are there with a
+    cost of zero."""
+    costs: dict[tuple[date, str, str, str, str], Decimal] = {}
+    for each in days:
+        key = (each.day, each.provider, each.model, each.cost_centre, each.currency)
+        costs[key] = EXACT.add(costs.get(key, Decimal(0)), each.cost)
+    return [DayCost(*key, costs[key]) for key in sorted(costs)]
 
 
 def today(now: datetime) -> date:

@@ -32,7 +32,7 @@ APPEND_ONLY: Final = (
 )
 """Tables whose rows are written once: INSERT and SELECT, nothing else."""
 
-FOLDED: Final = ("usage_rollup", "cell_rollup", "user_rollup")
+FOLDED: Final = ("usage_rollup", "cell_rollup", "user_rollup", "day_rollup")
 """Rollups that tails are folded into: nothing ever leaves them."""
 
 TAILS: Final = ("usage_rollup_tail", "cell_rollup_tail", "user_rollup_tail")

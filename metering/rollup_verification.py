@@ -1,4 +1,5 @@
-"""Checks of the rollups from the raw events, by every key that they can be read by.
+"""Checks of the rollups from the raw events, by every key that they can be read by; of the days
+from the usage rollup that they are folded beside.
 
 Counts that are divided over the owners of a shared call are held against the stored shares.
 """
@@ -14,7 +15,7 @@ from metering.domain.periods import Period
 from metering.domain.usage import COUNTS
 from metering.events import current
 from metering.findings import LIMIT, Finding, rows
-from metering.rollups import CELL, USAGE, USER, Rollup
+from metering.rollups import CELL, DAY, USAGE, USER, Rollup, by_utc_day
 
 _AS_ROLLED: Final = {
     "bucket_at": "date_bin('15 min', e.occurred_at, timestamptz '2000-01-01 00:00Z')",
@@ -32,6 +33,7 @@ def check(period: Period) -> Iterator[Finding]:
     """Rollups against raw events, by every key they can be read by."""
     events, parameters = current(period)
     yield from _usage(events, parameters)
+    yield from _days(parameters)
     yield from _cells(events, parameters)
     yield from _cells_of_owners(parameters)
     yield from _users(events, parameters)
@@ -63,7 +65,7 @@ def _usage(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
         USAGE,
         by=USAGE.key,
         raw=f"SELECT * FROM ({raw}) r ({by}, {sums})",
-        where="bucket_at >= %(period_start)s AND bucket_at < %(period_end)s",
+        where=_BUCKETS,
         shown="to_char(bucket_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), cost_centre, tenant,"
         " model, endpoint_tag",
         parameters=parameters,
@@ -115,18 +117,20 @@ def _differing(
     where: str,
     shown: str,
     parameters: dict[str, Any],
+    folded_only: bool = False,
 ) -> Iterator[tuple[Any, ...]]:
     """The cells by these keys whose sums differ: what is shown of them, all sums of the raw
-    rows, all sums of the rollup's.
+    rows, all sums of the rollup's (with its tail, unless only what is folded is asked for).
 
     Both sides are added up at once, the rollup's below zero, so that what agrees comes to nothing;
     only of the first few cells that do not are the two sides told apart.
     """
     keys = ", ".join(by)
     less = ", ".join(f"-{name} AS {name}" for name in rollup.sums)
+    cells = f"{rollup.name}_rollup" if folded_only else rollup.relation()
     both = (
         f"SELECT {keys}, {', '.join(rollup.sums)}, true AS is_raw FROM ({raw}) raw"
-        f" UNION ALL SELECT {keys}, {less}, false FROM {rollup.relation()} cells WHERE {where}"
+        f" UNION ALL SELECT {keys}, {less}, false FROM {cells} cells WHERE {where}"
     )
     unequal = " OR ".join(f"sum({name}) <> 0" for name in rollup.sums)
     sides = ", ".join(
@@ -143,7 +147,9 @@ def _differing(
     )
 
 
-def _said(rollup: Rollup, cell: Sequence[Decimal | int | None]) -> str:
+def _said(
+    rollup: Rollup, cell: Sequence[Decimal | int | None], *, of: tuple[str, str] = ("raw", "rollup")
+) -> str:
     """What differs in a cell of which the raw sums come first, then the rollup's."""
     differing = [
         (name, raw, rolled)
@@ -161,13 +167,33 @@ def _said(rollup: Rollup, cell: Sequence[Decimal | int | None]) -> str:
         )
         for values in ([raw for _, raw, _ in differing], [rolled for _, _, rolled in differing])
     ]
-    return f"raw: {sides[0]}; rollup: {sides[1]}"
+    return f"{of[0]}: {sides[0]}; {of[1]}: {sides[1]}"
 
 
+_BUCKETS: Final = "bucket_at >= %(period_start)s AND bucket_at < %(period_end)s"
 _DAYS: Final = (
     "day >= (%(period_start)s AT TIME ZONE 'UTC')::date"
     " AND day < (%(period_end)s AT TIME ZONE 'UTC')::date"
 )
+
+
+def _days(parameters: dict[str, Any]) -> Iterator[Finding]:
+    """What is folded by day against what is folded by quarter of an hour, which is held against
+    the raw events itself."""
+    for day, provider, model, centre, *sums in _differing(
+        DAY,
+        by=DAY.key,
+        raw=f"SELECT * FROM {by_utc_day('usage_rollup')} WHERE {_BUCKETS}",
+        where=_DAYS,
+        shown="day, provider, model_executed, cost_centre",
+        parameters=parameters,
+        folded_only=True,
+    ):
+        yield Finding(
+            "day rollup",
+            f"{day} {centre} {provider} {model}",
+            _said(DAY, sums, of=("usage rollup", "by day")),
+        )
 
 
 _WRITTEN: Final = (
@@ -227,8 +253,7 @@ def _cells_of_owners(parameters: dict[str, Any]) -> Iterator[Finding]:
     for day, centre, tenant, provider, model, cost, rolled_cost in rows(
         "WITH used AS (SELECT (bucket_at AT TIME ZONE 'UTC')::date AS day, provider,"
         " model_executed AS model, tenant, cost_centre, currency, sum(cost) AS cost"
-        f" FROM {USAGE.relation()} u WHERE bucket_at >= %(period_start)s"
-        f" AND bucket_at < %(period_end)s GROUP BY 1, 2, 3, 4, 5, 6),"
+        f" FROM {USAGE.relation()} u WHERE {_BUCKETS} GROUP BY 1, 2, 3, 4, 5, 6),"
         f" rolled AS (SELECT {by}, sum(cost) AS cost FROM {CELL.relation()} c WHERE {_DAYS}"
         f" GROUP BY {by})"
         " SELECT day, cost_centre, tenant, provider, model, used.cost, rolled.cost"

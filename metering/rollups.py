@@ -2,6 +2,10 @@
 
 A writer only ever appends; nobody waits for anybody on a hot cell. Folding moves tail rows into
 the folded table in one statement, so that a reader's snapshot sees each delta exactly once.
+
+What leaves the usage rollup's tail is added, in the same statement, to a fourth rollup too: usage
+by UTC day, which is small however many events there are. It has no tail of its own: a reading of
+it is what is folded, and the usage rollup's tail by day.
 """
 
 from __future__ import annotations
@@ -34,25 +38,41 @@ _ZERO: Final = Decimal(0)
 
 
 class Rollup(NamedTuple):
-    """One rollup: its name, what a cell is keyed by, and what is summed in it."""
+    """One rollup: its name, what a cell is keyed by, what is summed in it, and the relation that
+    holds what is not folded yet."""
 
     name: str
     key: tuple[str, ...]
     sums: tuple[str, ...]
+    tail: str
 
     def relation(self, columns: Sequence[str] | None = None) -> str:
         """Folded and tail as one relation (a subquery), for a reader's FROM clause."""
         chosen = ", ".join(columns or (*self.key, *self.sums))
         return (
-            f"(SELECT {chosen} FROM {self.name}_rollup"
-            f" UNION ALL SELECT {chosen} FROM {self.name}_rollup_tail)"
+            f"(SELECT {chosen} FROM {self.name}_rollup UNION ALL SELECT {chosen} FROM {self.tail})"
         )
 
 
-USAGE: Final = Rollup("usage", USAGE_KEY, USAGE_SUMS)
-CELL: Final = Rollup("cell", CELL_KEY, CELL_SUMS)
-USER: Final = Rollup("user", USER_KEY, USER_SUMS)
+USAGE: Final = Rollup("usage", USAGE_KEY, USAGE_SUMS, "usage_rollup_tail")
+CELL: Final = Rollup("cell", CELL_KEY, CELL_SUMS, "cell_rollup_tail")
+USER: Final = Rollup("user", USER_KEY, USER_SUMS, "user_rollup_tail")
 ROLLUPS: Final = (USAGE, CELL, USER)
+"""Those that are appended to."""
+
+
+def by_utc_day(usage: str) -> str:
+    """A table of the usage rollup's columns as a relation that has the UTC day too."""
+    return f"(SELECT (bucket_at AT TIME ZONE 'UTC')::date AS day, * FROM {usage}) {usage}_by_day"
+
+
+DAY: Final = Rollup(
+    "day",
+    ("day", "provider", "model_executed", "cost_centre", "pricing", "currency"),
+    ("events", "cost"),
+    by_utc_day(USAGE.tail),
+)
+"""The usage rollup by UTC day."""
 
 
 class NotOnABucket(ValueError):
@@ -158,12 +178,12 @@ def _copy(rollup: Rollup, deltas: Deltas) -> None:
     text = "".join(["\t".join(map(str, row)) + "\n" for row in deltas.rows()])
     if "\\" in text:
         text = text.replace("\\", "\\\\")
-    bulk.copy_text(f"{rollup.name}_rollup_tail", (*rollup.key, *rollup.sums), text)
+    bulk.copy_text(rollup.tail, (*rollup.key, *rollup.sums), text)
 
 
 def fold(most: int | None = None) -> dict[str, int]:
     """Fold the tails, or at most so many rows of each; how many went into each rollup. One runner
-    at a time: a second one returns at once, with nothing folded."""
+    at a time: a second one returns at once, with nothing folded. Usage is added to its days too."""
     folded: dict[str, int] = {}
     for rollup in ROLLUPS:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -176,16 +196,22 @@ def fold(most: int | None = None) -> dict[str, int]:
 
 
 def _fold_sql(rollup: Rollup, *, bounded: bool) -> str:
-    tail = f"{rollup.name}_rollup_tail"
+    tail = rollup.tail
     some = f" WHERE ctid = ANY(ARRAY(SELECT ctid FROM {tail} LIMIT %(most)s))" if bounded else ""
-    key = ", ".join(rollup.key)
-    columns = f"{key}, {', '.join(rollup.sums)}"
-    added = ", ".join(f"{c} = {rollup.name}_rollup.{c} + excluded.{c}" for c in rollup.sums)
-    sums = ", ".join(f"sum({c})" for c in rollup.sums)
+    days = f", by_day AS ({_add_sql(DAY, by_utc_day('moved'))})" if rollup is USAGE else ""
     return (
         f"WITH moved AS (DELETE FROM {tail}{some} RETURNING *),"
-        f" folded AS (INSERT INTO {rollup.name}_rollup ({columns})"
-        f"  SELECT {key}, {sums} FROM moved GROUP BY {key} ORDER BY {key}"
-        f"  ON CONFLICT ({key}) DO UPDATE SET {added})"
+        f" folded AS ({_add_sql(rollup, 'moved')}){days}"
         " SELECT count(*) FROM moved"
+    )
+
+
+def _add_sql(rollup: Rollup, deltas: str) -> str:
+    key = ", ".join(rollup.key)
+    sums = ", ".join(f"sum({c})" for c in rollup.sums)
+    added = ", ".join(f"{c} = {rollup.name}_rollup.{c} + excluded.{c}" for c in rollup.sums)
+    return (
+        f"INSERT INTO {rollup.name}_rollup ({key}, {', '.join(rollup.sums)})"
+        f" SELECT {key}, {sums} FROM {deltas} GROUP BY {key} ORDER BY {key}"
+        f" ON CONFLICT ({key}) DO UPDATE SET {added}"
     )

@@ -12,7 +12,7 @@ from metering.domain.periods import Month
 from metering.domain.usage import COUNTS, Share
 from metering.ingestion import ingest
 from metering.rollup_verification import check
-from metering.rollups import CELL, USAGE, USER, fold
+from metering.rollups import CELL, DAY, USAGE, USER, fold
 from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.parse("2026-10").period
@@ -103,3 +103,40 @@ def test_every_sum_of_the_users_is_held_against_the_raw_events(
     (found,) = (finding for finding in check(OCTOBER) if finding.check == "user rollup")
     assert found.where.startswith("2026-10-03 unallocated user ")
     assert column in found.what
+
+
+@pytest.mark.usefixtures("rolled_month")
+@pytest.mark.parametrize("column", DAY.sums)
+def test_every_sum_of_the_days_is_held_against_the_folded_usage(
+    owner_connection: psycopg.Connection, column: str
+) -> None:
+    ingest([call("in the tail yet")], now=NOW)
+    assert list(check(OCTOBER)) == []
+    changed = owner_connection.execute(
+        f"UPDATE day_rollup SET {column} = {column} + 1"
+        " WHERE day = '2026-10-03' AND pricing = 'unpriced'"
+    )
+    assert changed.rowcount == 1
+    (found,) = check(OCTOBER)
+    assert found.check == "day rollup"
+    assert found.where == "2026-10-03 unallocated openai no-such-model"
+    folded, days = found.what.removeprefix("usage rollup: ").split("; by day: ")
+    assert (folded.split()[0], days.split()[0]) == (column, column)
+    assert Decimal(days.split()[1]) == Decimal(folded.split()[1]) + 1
+
+
+@pytest.mark.usefixtures("rolled_month")
+@pytest.mark.parametrize("change", [*(f"{key} = 'else'" for key in DAY.key[1:]), "day = day + 1"])
+def test_days_that_say_something_else_of_the_same_usage_are_named(
+    owner_connection: psycopg.Connection, change: str
+) -> None:
+    owner_connection.execute(f"UPDATE day_rollup SET {change} WHERE pricing = 'unpriced'")
+    assert {found.check for found in check(OCTOBER)} == {"day rollup"}
+
+
+@pytest.mark.usefixtures("rolled_month")
+def test_a_day_that_is_gone_is_named(owner_connection: psycopg.Connection) -> None:
+    owner_connection.execute("DELETE FROM day_rollup WHERE day = '2026-10-04'")
+    (found,) = check(OCTOBER)
+    assert found.where.startswith("2026-10-04")
+    assert found.what.endswith("; by day: nothing")

@@ -48,6 +48,7 @@ OPEN = {
     "cell_rollup_tail": _SUMS,
     "user_rollup": _SUMS,
     "user_rollup_tail": _SUMS,
+    "day_rollup": _SUMS,
     "work_run": _MEANS,
     "work_part": _MEANS,
     "schedule_firing": _MEANS,
