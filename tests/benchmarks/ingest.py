@@ -32,7 +32,7 @@ NOW: Final = datetime(2026, 11, 2, tzinfo=UTC)
 MONTH: Final = Month.of(NOW).previous()
 ROUNDS: Final = 3
 HTTP_BATCH: Final = 1_000
-CONNECTIONS: Final = 8
+CONNECTIONS: Final = 16
 """Enough that both of the server's processes have work, however it parts the connections."""
 
 
@@ -129,8 +129,8 @@ def _over_http(path: Path) -> float:
             text=True,
         )
     found = json.loads(done.stdout)
-    assert found["accepted"] > EVENTS // 2, "the file is not what was meant to be measured"
-    return float(EVENTS / found["seconds"])
+    assert found["accepted"] > found["sent"] // 2, "not what was meant to be measured"
+    return float(found["sent"] / found["seconds"])
 
 
 def memory() -> Iterator[Measured]:
