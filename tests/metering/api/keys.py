@@ -1,4 +1,4 @@
-"""Keys and requests for tests of the API."""
+"""Keys, requests and what came of them, for tests of the API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import connection
 from django.test import Client
 
 from metering.api_keys import create
@@ -54,3 +55,29 @@ def post(
         content_type=content_type,
         headers={n.replace("_", "-"): v for n, v in headers.items()},
     )
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return list(cursor.fetchall())
+
+
+def stored() -> int:
+    return int(rows("SELECT count(*) FROM usage_event")[0][0])
+
+
+def counts(answer: dict[str, Any]) -> dict[str, int]:
+    return {name: value for name, value in answer.items() if name != "outcomes" and value}
+
+
+def refused(response: Any, status: int, kind: str) -> dict[str, Any]:
+    """The problem, which must be of that status and type; nothing may have been stored."""
+    assert response["Content-Type"] == "application/problem+json"
+    answer: dict[str, Any] = response.json()
+    assert (response.status_code, answer["status"]) == (status, status)
+    assert answer["type"] == f"urn:apportion:problem:{kind}"
+    assert answer["title"]
+    assert answer["detail"]
+    assert stored() == 0
+    return answer
