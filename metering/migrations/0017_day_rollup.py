@@ -7,8 +7,7 @@ would go on folding into the usage rollup alone, so workers are stopped while th
 
 from django.db import migrations
 
-DAYS = """
-CREATE TABLE day_rollup (
+DAYS = """CREATE TABLE day_rollup (
     day            date NOT NULL,
     provider       text NOT NULL,
     model_executed text NOT NULL,
@@ -33,10 +32,8 @@ class Migration(migrations.Migration):
     dependencies = [("metering", "0016_price_rows_by_whole_content")]
 
     operations = [
-        migrations.RunSQL(DAYS, "DROP TABLE day_rollup"),
-        migrations.RunSQL(FOLDED, migrations.RunSQL.noop),
         migrations.RunSQL(
-            "CREATE INDEX late_event_time ON late_event (occurred_at)",
-            "DROP INDEX late_event_time",
+            [DAYS, FOLDED, "CREATE INDEX late_event_time ON late_event (occurred_at)"],
+            "DROP INDEX late_event_time; DROP TABLE day_rollup",
         ),
     ]
