@@ -23,10 +23,11 @@ from metering.domain.identity import UserKind, identify
 from metering.domain.keys import claim_digest, event_key
 from metering.domain.money import plain
 from metering.domain.price_book import PriceBook
-from metering.domain.rating import Rating, rate
+from metering.domain.rating import Rating
 from metering.domain.rollup import ClassCost, Part, parts
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.domain.usage_classes import usage_classes
+from metering.rated_events import rated
 
 _KINDS: Final = {
     "occurred_at": "timestamptz",
@@ -115,7 +116,7 @@ def prepare(
     sealed = sealed_text(event, key=key, project=project, received_at=received_at)
     if sealed.count("\t") != _TABS or "\n" in sealed or "\r" in sealed or "\0" in sealed:
         raise ControlCharacter("a text field holds a tab, newline or other control character")
-    rating = rate(event, prices)
+    rating = rated(event, prices)
     return PreparedEvent(
         event=event,
         key=key,

@@ -341,4 +341,8 @@ def _merge(event: UsageEvent, counts: Counts) -> None:
         _set(event, "units", {**event.units, **counts.units})
     if counts.service_tier is not None:
         _set(event, "service_tier", counts.service_tier)
+    if counts.region is not None and event.region is None:
+        _set(event, "region", counts.region)
+    if counts.model_executed is not None and event.model_executed is None:
+        _set(event, "model_executed", counts.model_executed)
     _set(event, "usage_quality", "provider_reported" if consistent else "inconsistent")

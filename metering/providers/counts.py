@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """The ten counts (inclusive reading, `None` is *not reported*) and the units beside them.
 
     `doubts` names what the object says against itself; the counts are then as reported, never
-    clamped. `service_tier` is the tier that served the call, where the object names it.
+    clamped. `service_tier` is the tier that served the call, `region` where it was served and
+    `model_executed` the model that answered in another's place, where the object names them.
     """
 
     input_tokens: int | None = None
@@ -37,6 +38,18 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     units: Mapping[str, Decimal] = {}
     doubts: tuple[str, ...] = ()
     service_tier: str | None = None
+    region: str | None = None
+    model_executed: str | None = None
+
+
+class BilledPart(NamedTuple):
+    """One request of several that an answer was made of. `model` is `None` for the model of the
+    call itself, and empty where nobody said which it was; `declined`: the attempt of a model that
+    did not answer, in whose place another did."""
+
+    model: str | None
+    counts: Counts
+    declined: bool = False
 
 
 def count(holder: Mapping[str, object], key: str) -> int | None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Final, NamedTuple
 
-from metering.providers import anthropic, bedrock, gemini, groq, openai
-from metering.providers.counts import Counts, UnreadableUsage
+import msgspec
+
+from metering.domain.usage import UsageEvent
+from metering.providers import anthropic, bedrock, cohere, gemini, groq, openai
+from metering.providers.counts import BilledPart, Counts, UnreadableUsage
+
+_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 Reader = Callable[[Mapping[str, object]], Counts]
 
@@ -16,7 +22,15 @@ READERS: Final[Mapping[str, Reader]] = {
     "gemini": gemini.usage_counts,
     "groq": groq.usage_counts,
     "bedrock": bedrock.usage_counts,
+    "cohere": cohere.usage_counts,
 }
+
+_PART_READERS: Final[Mapping[str, Callable[[Mapping[str, object]], tuple[BilledPart, ...]]]] = {
+    "anthropic": anthropic.billed_parts,
+    "groq": groq.billed_parts,
+}
+_PART_KEYS: Final = ("iterations", "usage_breakdown")
+"""One of these is in every usage object that can have parts."""
 
 SPELLINGS: Final[Mapping[str, str]] = {
     **{name: name for name in READERS},
@@ -33,6 +47,7 @@ SPELLINGS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("google", "vertex", "vertex_ai", "gcp.gemini", "gcp.vertex_ai", "gcp.gen_ai"), "gemini"
     ),
+    **dict.fromkeys(("cohere_chat", "cohere_v2"), "cohere"),
     **dict.fromkeys(("aws", "aws.bedrock", "bedrock_converse"), "bedrock"),
 }
 """Names that a sender may give in `usageFormat`, or as the provider, and the dialect each means."""
@@ -49,7 +64,8 @@ _OWN_KEYS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         ),
     ),
     ("bedrock", frozenset({"inputTokens", "outputTokens"})),
-    ("groq", frozenset({"x_groq"})),
+    ("groq", frozenset({"x_groq", "usage_breakdown"})),
+    ("cohere", frozenset({"billed_units"})),
     ("openai", frozenset({"prompt_tokens", "completion_tokens"})),
     (
         "anthropic",
@@ -91,6 +107,19 @@ def read_usage(
     if dialect == "openai" and provider.lower() == "groq":
         dialect = "groq"
     return ReadUsage(dialect, READERS[dialect](usage))
+
+
+def billed_parts(event: UsageEvent) -> tuple[BilledPart, ...]:
+    """The requests that the event's answer was made of, by its own usage object; empty where it
+    was one request, or where nothing can be told."""
+    reader = _PART_READERS.get(event.usage_format or "")
+    if reader is None or event.usage is None or not any(key in event.usage for key in _PART_KEYS):
+        return ()
+    try:
+        usage = _decode(event.usage)
+        return reader(usage) if isinstance(usage, Mapping) else ()
+    except (UnreadableUsage, msgspec.DecodeError):
+        return ()  # nobody took its counts either
 
 
 def _shown_by(usage: Mapping[str, object]) -> str | None:

@@ -235,7 +235,7 @@ class TestRegions:
             ({"service_tier": "fast", "region": "us"}, "6.6"),
         ],
     )
-    def test_a_region_may_have_its_price(self, fields: dict[str, str], cost: str) -> None:
+    def test_a_region_may_have_its_price(self, fields: dict[str, Any], cost: str) -> None:
         rating = call(self.book, input_tokens=M, output_tokens=0, **fields)
         assert (rating.cost, rating.reason) == (Decimal(cost), None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import pytest
 
 from metering.domain.usage import COUNTS
 from metering.formats.problems import contradiction
-from metering.providers import anthropic, bedrock, gemini, groq, openai
+from metering.providers import anthropic, bedrock, cohere, gemini, groq, openai
 from metering.providers.counts import Counts, UnreadableUsage
 from metering.providers.dialects import READERS, SPELLINGS, read_usage
 
@@ -47,6 +48,7 @@ FLAVOURS = {
     "gemini": [("google", "default")],
     "groq": [("groq", "default")],
     "bedrock": [("aws", "default")],
+    "cohere": [("cohere", "default"), ("cohere", "embeddings")],
 }
 
 
@@ -82,9 +84,7 @@ def test_every_published_body_is_read_as_published(shared_data: Path) -> None:
     for row in rows:
         body = row["body"]
         usage = body.get("usage") or body.get("usageMetadata")
-        if "billed_units" in (usage or body["meta"]):
-            continue  # Cohere's dialect, which nobody here reads
-        dialect, counts = read_usage(usage)
+        dialect, counts = read_usage(usage or body["meta"])
         # Which server answered is not in a body; a chat body has one meaning whoever sent it.
         want = own_extraction(row, dialect)
         assert want is not None, (dialect, usage)
@@ -98,8 +98,8 @@ def test_every_published_body_is_read_as_published(shared_data: Path) -> None:
         assert got == wanted, usage
         assert contradiction(counts) is None
         seen[dialect] = seen.get(dialect, 0) + 1
-    assert set(seen) >= {"openai", "anthropic", "gemini", "bedrock"}
-    assert sum(seen.values()) == len(rows) - 11, "all but Cohere's"
+    assert seen == {"openai": 440, "gemini": 237, "bedrock": 161, "anthropic": 159, "cohere": 11}
+    assert sum(seen.values()) == len(rows) == 1008
 
 
 def test_every_recorded_usage_is_read_and_adds_up(shared_data: Path) -> None:
@@ -120,8 +120,7 @@ def test_every_recorded_usage_is_read_and_adds_up(shared_data: Path) -> None:
         if counts.doubts:
             doubted.append((row["file"].rpartition("/")[2], counts.doubts))
     assert len(rows) == 79
-    # The one body that cannot be priced whole: an advisor of another model worked on it too.
-    assert doubted == [("test_anthropic_advisor_tool.yaml", ("iterations_of_another_model",))]
+    assert doubted == []
 
 
 def test_a_ttl_split_that_does_not_sum_leaves_the_aggregate() -> None:
@@ -171,6 +170,146 @@ def test_a_compaction_is_in_the_iterations_only() -> None:
     )
     assert (counts.input_tokens, counts.output_tokens) == (5100, 310)
     assert counts.doubts == ()
+
+
+ADVISED = {
+    "input_tokens": 2390,
+    "output_tokens": 121,
+    "iterations": [
+        {"type": "message", "input_tokens": 1128, "output_tokens": 110},
+        {
+            "type": "advisor_message",
+            "model": "claude-opus-4-8",
+            "input_tokens": 2518,
+            "output_tokens": 22,
+        },
+        {"type": "message", "input_tokens": 1262, "output_tokens": 11},
+    ],
+}
+DECLINED: dict[str, Any] = {
+    "input_tokens": 40,
+    "output_tokens": 8,
+    "iterations": [
+        {"type": "message", "input_tokens": 25, "output_tokens": 3},
+        {
+            "type": "fallback_message",
+            "model": "claude-sonnet-4-5",
+            "input_tokens": 40,
+            "output_tokens": 8,
+        },
+    ],
+}
+
+
+def billed(usage: Mapping[str, object]) -> list[tuple[str | None, int | None, int | None, bool]]:
+    return [
+        (part.model, part.counts.input_tokens, part.counts.output_tokens, part.declined)
+        for part in anthropic.billed_parts(usage)
+    ]
+
+
+def test_an_advisors_steps_are_the_advisors() -> None:
+    counts = anthropic.usage_counts(ADVISED)
+    assert (counts.input_tokens, counts.output_tokens, counts.doubts) == (2390, 121, ())
+    assert counts.model_executed is None
+    assert billed(ADVISED) == [
+        (None, 1128, 110, False),
+        (None, 1262, 11, False),
+        ("claude-opus-4-8", 2518, 22, False),
+    ]
+
+
+def test_a_declined_attempt_is_billed_beside_the_answer() -> None:
+    counts = anthropic.usage_counts(DECLINED)
+    assert (counts.input_tokens, counts.output_tokens) == (40, 8)
+    assert counts.model_executed == "claude-sonnet-4-5"
+    assert billed(DECLINED) == [(None, 40, 8, False), ("", 25, 3, True)]
+    named = copy.deepcopy(DECLINED)
+    named["iterations"][0]["model"] = "claude-opus-4-7"
+    assert billed(named) == [(None, 40, 8, False), ("claude-opus-4-7", 25, 3, True)]
+
+
+def test_steps_that_name_the_answering_model_are_its_own() -> None:
+    steps = [
+        {"type": "message", "model": "claude-sonnet-5", "input_tokens": n, "output_tokens": 1}
+        for n in (5, 6)
+    ]
+    usage = {"input_tokens": 11, "output_tokens": 2, "iterations": steps}
+    assert [part.model for part in anthropic.billed_parts(usage)] == [None, None]
+    assert anthropic.billed_parts({**usage, "iterations": steps[:1]}) == ()
+    assert anthropic.billed_parts({"input_tokens": 1, "output_tokens": 1}) == ()
+
+
+def test_steps_that_hold_less_than_the_top_level_leave_it_the_answers() -> None:
+    usage = {**ADVISED, "input_tokens": 3000}
+    assert anthropic.usage_counts(usage).input_tokens == 3000
+    assert billed(usage) == [(None, 3000, 121, False), ("claude-opus-4-8", 2518, 22, False)]
+
+
+def test_where_and_how_fast_anthropic_served_it() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "service_tier": "standard"}
+    counts = anthropic.usage_counts({**usage, "inference_geo": "us", "speed": "fast"})
+    assert (counts.region, counts.service_tier) == ("us", "fast")
+    for nowhere in ("global", "not_available", None):
+        counts = anthropic.usage_counts({**usage, "inference_geo": nowhere, "speed": "standard"})
+        assert (counts.region, counts.service_tier) == (None, "standard")
+
+
+COMPOUND = {
+    "prompt_tokens": 633,
+    "completion_tokens": 110,
+    "total_tokens": 743,
+    "usage_breakdown": {
+        "models": [
+            {"model": "a", "usage": {"prompt_tokens": 138, "completion_tokens": 4}},
+            {"model": "b", "usage": {"prompt_tokens": 495, "completion_tokens": 106}},
+        ]
+    },
+}
+
+
+def test_a_compound_system_is_billed_by_the_models_it_ran() -> None:
+    dialect, counts = read_usage(COMPOUND)
+    assert (dialect, counts.input_tokens, counts.doubts) == ("groq", 633, ())
+    parts = groq.billed_parts(COMPOUND)
+    assert [(part.model, part.counts.input_tokens) for part in parts] == [("a", 138), ("b", 495)]
+    streamed = {"x_groq": {"usage": {"prompt_tokens": 633, "completion_tokens": 110},
+                           "usage_breakdown": COMPOUND["usage_breakdown"]}}  # fmt: skip
+    assert groq.billed_parts(streamed) == parts
+    assert groq.billed_parts({**COMPOUND, "usage_breakdown": {"models": None}}) == ()
+
+
+def test_a_breakdown_that_does_not_sum_is_doubted_and_not_billed() -> None:
+    wrong = {**COMPOUND, "prompt_tokens": 634, "total_tokens": 744}
+    assert groq.usage_counts(wrong).doubts == ("breakdown_does_not_sum",)
+    assert groq.billed_parts(wrong) == ()
+
+
+def test_cohere_bills_what_it_calls_billed() -> None:
+    usage = {
+        "billed_units": {"input_tokens": 2406, "output_tokens": 2, "search_units": 3},
+        "cached_tokens": 2928,
+        "tokens": {"input_tokens": 2935, "output_tokens": 4},
+    }
+    dialect, counts = read_usage(usage, provider="bedrock")
+    assert (dialect, counts.input_tokens, counts.output_tokens) == ("cohere", 2406, 2)
+    assert (counts.cached_input_tokens, counts.units) == (None, {"rerank_search": Decimal(3)})
+    seen = cohere.usage_counts({"tokens": usage["tokens"], "cached_tokens": 2928})
+    assert (seen.input_tokens, seen.cached_input_tokens) == (2935, 2928)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "tier"),
+    [
+        ("ON_DEMAND", "on_demand"),
+        ("ON_DEMAND_FLEX", "flex"),
+        ("TrafficType.PROVISIONED_THROUGHPUT", "provisioned_throughput"),
+        ("TRAFFIC_TYPE_UNSPECIFIED", None),
+    ],
+)
+def test_vertex_says_the_tier_as_a_kind_of_traffic(traffic: str, tier: str | None) -> None:
+    usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "trafficType": traffic}
+    assert gemini.usage_counts(usage).service_tier == tier
 
 
 def test_gemini_adds_tool_use_and_thoughts() -> None:
