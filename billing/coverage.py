@@ -34,10 +34,10 @@ class NotBilled:
         return Period(start_of_day(self.first_day, zone), start_of_day(self.end_day, zone))
 
 
-def not_billed(month: Month, tenant: str | None = None) -> tuple[NotBilled, ...]:
-    """What tenants used in the month without a subscription, by tenant and day; calls for no
-    tenant are the company's own. Tenants without any subscription are read in UTC."""
-    using = _tenants_using(month) if tenant is None else {tenant}
+def not_billed(month: Month, tenants: Collection[str] | None = None) -> tuple[NotBilled, ...]:
+    """What tenants (these, or all) used in the month without a subscription, by tenant and day;
+    calls for no tenant are the company's own. Tenants without any subscription are read in UTC."""
+    using = _tenants_using(month) if tenants is None else set(tenants)
     subscriptions = {
         key: list(rows)
         for key, rows in groupby(

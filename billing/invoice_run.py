@@ -8,7 +8,7 @@ that its snapshot is out of date, and charges that cycle again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -30,10 +30,10 @@ from billing.drafts import (
 )
 from billing.models import Invoice, PlanVersion, Subscription
 from billing.outcomes import InvoiceRun, Outcome, Status, invoiced, refused, told
+from metering import registered
 from metering.domain.periods import Month
 from metering.domain.spelling import meant
 from metering.past_usage import one_snapshot
-from metering.registered import tenants
 
 __all__ = [
     "InvoiceRun",
@@ -69,34 +69,35 @@ def run(
     author: str,
     now: datetime,
     dry_run: bool = False,
-    tenant: str | None = None,
+    tenants: Collection[str] | None = None,
     may_store: Callable[[], None] = lambda: None,
 ) -> InvoiceRun:
     """Draft the invoices of the cycles that end in the month, by each customer's clock.
 
     A cycle that has not ended at `now` gets a draft too, as a preview: later usage replaces it,
-    and it cannot be approved yet. `tenant` limits the run to one customer; raises `UnknownTenant`
-    for one that has no subscription and that metering has never heard of. `may_store` is called
-    first in each transaction that stores something, and ends the run by raising.
+    and it cannot be approved yet. `tenants` limits the run to these customers; raises
+    `UnknownTenant` for one that has no subscription and that metering has never heard of.
+    `may_store` is called first in each transaction that stores something, and ends the run by
+    raising.
     """
-    if tenant is not None:
-        _refuse_unknown(tenant)
+    if tenants is not None:
+        _refuse_unknown(tenants)
     due = [
         (subscription, cycle)
-        for subscription in _subscriptions(month, tenant)
+        for subscription in _subscriptions(month, tenants)
         for cycle in cycles_ending_in(month, subscription.term)
     ]
     terms = _Terms(author, now, dry_run, may_store)
     outcomes = [_conclude(x, terms) for x in _charged(due)]
     outcomes += [
         _withdraw(invoice, terms)
-        for invoice in _drafts(month, tenant)
+        for invoice in _drafts(month, tenants)
         if not any(
             subscription.tenant == invoice.tenant and cycle.overlaps(invoice.period)
             for subscription, cycle in due
         )
     ]
-    return InvoiceRun(month, dry_run, tuple(outcomes), not_billed(month, tenant))
+    return InvoiceRun(month, dry_run, tuple(outcomes), not_billed(month, tenants))
 
 
 def tenants_due(month: Month) -> tuple[str, ...]:
@@ -105,15 +106,14 @@ def tenants_due(month: Month) -> tuple[str, ...]:
     return tuple(sorted({row.tenant for row in rows}))
 
 
-def _refuse_unknown(tenant: str) -> None:
-    if Subscription.objects.filter(tenant=tenant).exists():
-        return
-    known = tenants()
-    if tenant not in known:
-        known |= set(Subscription.objects.values_list("tenant", flat=True))
+def _refuse_unknown(chosen: Collection[str]) -> None:
+    subscribed = Subscription.objects.values_list("tenant", flat=True)
+    without = set(chosen) - set(subscribed.filter(tenant__in=chosen))
+    known = registered.tenants() if without else set()
+    for tenant in sorted(without - known):
         raise UnknownTenant(
             f"there is no tenant {tenant!r}: it has neither usage nor a subscription"
-            f"{meant(tenant, known)}"
+            f"{meant(tenant, known | set(subscribed))}"
         )
 
 
@@ -123,24 +123,24 @@ def lock_tenant(tenant: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [INVOICE_LOCK, tenant])
 
 
-def _subscriptions(month: Month, tenant: str | None) -> list[Subscription]:
+def _subscriptions(month: Month, tenants: Collection[str] | None) -> list[Subscription]:
     chosen = Subscription.objects.filter(
         Q(valid_to__isnull=True) | Q(valid_to__gt=month.first_day()),
         valid_from__lte=month.last_day(),
     )
-    if tenant is not None:
-        chosen = chosen.filter(tenant=tenant)
+    if tenants is not None:
+        chosen = chosen.filter(tenant__in=tenants)
     return list(chosen.order_by("tenant", "valid_from"))
 
 
-def _drafts(month: Month, tenant: str | None) -> list[Invoice]:
+def _drafts(month: Month, tenants: Collection[str] | None) -> list[Invoice]:
     chosen = Invoice.objects.filter(
         state=Invoice.State.DRAFT,
         end_day__gt=month.first_day(),
         end_day__lte=month.next().first_day(),
     )
-    if tenant is not None:
-        chosen = chosen.filter(tenant=tenant)
+    if tenants is not None:
+        chosen = chosen.filter(tenant__in=tenants)
     return list(chosen.order_by("tenant", "cycle_start"))
 
 

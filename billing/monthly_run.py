@@ -7,10 +7,12 @@ is done in which order stands here; how, in `allocation.month_steps` and `billin
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
 
+import msgspec
 from django.db import transaction
 
 from allocation.month_steps import STEPS
@@ -24,6 +26,10 @@ from metering.work import Started
 from metering.work_status import RunStatus
 
 KIND: Final = "month"
+
+CUSTOMERS_A_PART: Final = 25
+"""So many share one pass over the events of their cycles, which costs the same for one as for
+all; and so many are drafted again if a worker dies."""
 
 
 def start(
@@ -69,14 +75,19 @@ def monthly_run_status(month: Month) -> RunStatus | None:
 
 
 def find_customers(leased: Leased) -> None:
-    """Open a part for each customer who may be due an invoice."""
+    """Open the parts in which all customers who may be due an invoice are drafted."""
     with transaction.atomic():
         due = invoice_run.tenants_due(Month.parse(leased.subject))
-        work.complete(leased, note=f"{len(due)} customers", opens=[Part(key) for key in due])
+        parts = [due[i : i + CUSTOMERS_A_PART] for i in range(0, len(due), CUSTOMERS_A_PART)]
+        work.complete(
+            leased,
+            note=f"{len(due)} customers",
+            opens=[Part(_name(some), msgspec.json.encode(some)) for some in parts],
+        )
 
 
 def draft_invoices(leased: Leased) -> None:
-    """Draft one customer's invoices.
+    """Draft the invoices of a part's customers.
 
     Each is stored in a transaction of its own that holds the part; drafting again what is stored
     finds it, so a worker that dies between an invoice and the part's end does no harm.
@@ -85,16 +96,21 @@ def draft_invoices(leased: Leased) -> None:
         Month.parse(leased.subject),
         author=leased.author,
         now=leased.now,
-        tenant=leased.part,
+        tenants=msgspec.json.decode(leased.material or b"", type=list[str]),
         may_store=partial(work.hold, leased),
     )
     with transaction.atomic():
         work.complete(leased, note=_told(result))
 
 
+def _name(customers: Sequence[str]) -> str:
+    first, last = customers[0], customers[-1]
+    return first if first == last else f"{first} to {last} ({len(customers)})"
+
+
 def _told(result: InvoiceRun) -> str:
     counted = Counter(outcome.status for outcome in result.outcomes)
-    messages = [outcome.message for outcome in result.outcomes if outcome.message]
+    messages = [f"{x.tenant}: {x.message}" for x in result.outcomes if x.message]
     numbers = ", ".join(f"{status} {count}" for status, count in sorted(counted.items()))
     return "; ".join([numbers or "nothing to draft", *messages])
 

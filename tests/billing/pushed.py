@@ -60,7 +60,7 @@ def approved(tenant: str = "acme", text: str = PLANS) -> Invoice:
     code = tomllib.loads(text)["plans"][0]["code"]
     plans(f'tenant = "{tenant}"\nplan = "{code}"\nvalid_from = 2026-01-01', text=text)
     calls(call(tenant=tenant), call(tenant=tenant))
-    outcome = run(OCTOBER, author="schedule", now=NOW, tenant=tenant).outcomes[0]
+    outcome = run(OCTOBER, author="schedule", now=NOW, tenants=[tenant]).outcomes[0]
     assert outcome.invoice_id is not None
     return approve(outcome.invoice_id, by="controller", now=NOW)
 

@@ -24,7 +24,7 @@ def approved(fresh_db: str) -> None:
     plans(*(on_pro(tenant) for tenant in tenants))
     calls(*(call(tenant=tenant) for tenant in tenants for _ in range(3)))
     for tenant in tenants[:1]:
-        drafts = invoice_run.run(OCTOBER, author="schedule", now=NOW, tenant=tenant)
+        drafts = invoice_run.run(OCTOBER, author="schedule", now=NOW, tenants=[tenant])
         approve(drafts.outcomes[0].invoice_id or 0, by="controller", now=NOW)
     approve_run(invoice_run.run(OCTOBER, author="schedule", now=NOW), by="controller", now=NOW)
 

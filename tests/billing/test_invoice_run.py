@@ -302,7 +302,7 @@ def test_usage_below_zero_fails_its_own_cycle_only() -> None:
 def test_a_run_can_be_for_one_tenant() -> None:
     plans(on_pro("acme"), on_pro("globex"))
     calls(call(tenant="initech"))
-    result = october(tenant="globex")
+    result = october(tenants=["globex"])
     assert [x.tenant for x in result.outcomes] == ["globex"]
     assert result.not_billed == ()
 

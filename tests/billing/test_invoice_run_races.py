@@ -72,7 +72,7 @@ def test_an_approval_during_a_run_is_kept_or_refused_but_never_lost() -> None:
     def approval() -> InvoiceRun:
         with suppress(NotApproved):  # the run has replaced the draft
             approve(first.invoice_id or 0, by="controller", now=NOW)
-        return run(OCTOBER, author="schedule", now=NOW, tenant=first.tenant)
+        return run(OCTOBER, author="schedule", now=NOW, tenants=[first.tenant])
 
     results = at_once(approval, lambda: run(OCTOBER, author="schedule", now=NOW))
     standing = Invoice.objects.exclude(state="void").get(tenant=first.tenant)
@@ -90,7 +90,7 @@ class Killed(BaseException):
 @pytest.mark.usefixtures("customers")
 @pytest.mark.parametrize("line", ["store", "lock_tenant", "_void", "_standing"])
 def test_a_run_that_is_killed_leaves_whole_invoices_and_the_next_run_the_rest(line: str) -> None:
-    run(OCTOBER, author="schedule", now=NOW, tenant="hooli")
+    run(OCTOBER, author="schedule", now=NOW, tenants=["hooli"])
     calls(call(tenant="hooli"))
     done = getattr(invoice_run, line)
     seen = 0

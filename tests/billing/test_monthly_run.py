@@ -27,6 +27,7 @@ from metering.work_status import RunStatus
 from tests.allocation.october import NOW, OCTOBER
 from tests.billing import a_month
 from tests.billing.a_month import CUSTOMERS, Made, made, nothing_twice
+from tests.billing.billed import PLANS, plans
 from tests.metering.test_work import at_once
 
 WATCHED = (
@@ -93,12 +94,32 @@ def test_a_month_that_is_done_can_be_run_again_and_stays_as_it_is(month: None) -
     assert WorkRun.objects.count() == 2
 
 
-def test_what_an_invoice_run_says_of_a_customer_is_told(month: None) -> None:
+@pytest.fixture(params=[1, 2], ids=["a customer a part", "customers of one part"])
+def customers_a_part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    size: int = request.param
+    monkeypatch.setattr(monthly_run, "CUSTOMERS_A_PART", size)
+    return size
+
+
+def test_parts_say_whom_they_are_for_and_what_became_of_them(
+    month: None, customers_a_part: int
+) -> None:
+    later = PLANS.replace('"pro"', '"later"').replace("2026-01-01", "2026-11-01")
+    plans('tenant = "initech"\nplan = "later"\nvalid_from = 2026-10-01', text=later)
     worked_off()
     a_month.close()
     go_on(NOW + timedelta(minutes=1))
     told = {part.part: part.note for part in status().told if part.step == "invoices"}
-    assert told == {"acme": "created 1", "globex": "created 1"}
+    without = "initech: plan later has no version on 2026-10-01; import one that is valid from"
+    if customers_a_part == 1:
+        assert {name: note[:50] for name, note in told.items()} == {
+            "acme": "created 1",
+            "globex": "created 1",
+            "initech": f"no_terms 1; {without}"[:50],
+        }
+    else:
+        assert told["acme to globex (2)"] == "created 2"
+        assert told["initech"].startswith(f"no_terms 1; {without}")
 
 
 class Killed(BaseException):
@@ -146,7 +167,8 @@ def killed_after(lines: int, part_id: int, now: datetime) -> bool:
 def test_killed_again_and_again_the_month_comes_to_the_same(
     by_hand: Made, monkeypatch: pytest.MonkeyPatch, longer: int
 ) -> None:
-    """Every part is begun again and again, and lives for so many lines longer each time."""
+    """Every part is begun again and again, and lives for so many lines longer each time; also
+    between the invoices of the customers that share one."""
     monkeypatch.setattr(work, "ATTEMPTS", 1_000)
     now, kills = NOW, 0
     run_id = monthly_run.start(OCTOBER, now=now, as_of=NOW).run.pk
@@ -164,6 +186,7 @@ def test_killed_again_and_again_the_month_comes_to_the_same(
     assert nothing_twice()
 
 
+@pytest.mark.usefixtures("customers_a_part")
 def test_two_workers_on_everything_at_once_come_to_the_same(by_hand: Made) -> None:
     run_id = monthly_run.start(OCTOBER, now=NOW, as_of=NOW).run.pk
     at_once(*[lambda: workers.work_off(run_id, clock=lambda: NOW)] * 3)
@@ -176,6 +199,7 @@ def test_two_workers_on_everything_at_once_come_to_the_same(by_hand: Made) -> No
     assert nothing_twice()
 
 
+@pytest.mark.usefixtures("customers_a_part")
 def test_who_was_overtaken_stores_nothing(by_hand: Made) -> None:
     """Each part is taken over and done by another before its first worker gets on with it."""
     run_id = monthly_run.start(OCTOBER, now=NOW, as_of=NOW).run.pk
@@ -310,6 +334,6 @@ def test_messages_alone_bring_the_month_to_its_end(fresh_db: str, tmp_path: Path
     assert hear_messages(fresh_db) == sum(step.parts for step in status().steps)
     assert status().step == "close"
     a_month.close()
-    assert hear_messages(fresh_db) == 2 + len(CUSTOMERS)
+    assert hear_messages(fresh_db) == 3, "the close, the customers, their one part"
     assert status().state == "done"
     assert nothing_twice()

@@ -191,7 +191,7 @@ def test_two_pushes_at_once_have_the_effect_of_one(double: StripeDouble) -> None
 
 def test_two_invoices_of_a_new_customer_at_once_make_one_customer(double: StripeDouble) -> None:
     october = approved("acme", SMALL)
-    outcome = run(Month(2026, 9), author="schedule", now=NOW, tenant="acme").outcomes[0]
+    outcome = run(Month(2026, 9), author="schedule", now=NOW, tenants=["acme"]).outcomes[0]
     september = approve(outcome.invoice_id or 0, by="controller", now=NOW)
     double.books.search_lag = 1
     gate = threading.Barrier(2)

@@ -54,7 +54,7 @@ class Command(AnsweringCommand):
                 author=drafted_by,
                 now=now,
                 dry_run=options["dry_run"],
-                tenant=options["tenant"],
+                tenants=None if options["tenant"] is None else [options["tenant"]],
             )
             if options["approve"]:
                 result = approve_run(result, by=options["person"], now=now)
