@@ -34,7 +34,11 @@ def migrations_digest() -> str:
     metering = ROOT / "metering"
     paths = [ROOT / "requirements" / "base.txt", ROOT / "config" / "roles.py"]
     paths += [metering / "privileges.py"]
-    paths += [metering / "catalogue.py", metering / "management" / "commands" / "migrate.py"]
+    paths += [
+        metering / "catalogue.py",
+        metering / "price_imports.py",
+        metering / "management" / "commands" / "migrate.py",
+    ]
     paths += sorted((metering / "pricelists").glob("*.py"))
     for app in APPS:
         paths += sorted((ROOT / app / "migrations").rglob("*.py"))

@@ -33,7 +33,7 @@ from billing.plans import import_plans
 from billing.push import PushOutcome, push
 from billing.stripe_gateway import StripeGateway
 from billing.verify import verify
-from metering import catalogue, owners, people, usage_files
+from metering import catalogue, owners, people, price_imports, usage_files
 from metering.domain.periods import Month
 from metering.file_ingestion import ingest_file
 from metering.outcomes import IngestResult
@@ -135,7 +135,7 @@ def _set_up(inputs: Inputs, now: datetime) -> None:
     people.add(PREPARER, ["finance"])
     people.add(APPROVER, ["approver"])
     if catalogue.is_empty():
-        catalogue.import_genai_prices(effective_at=now)
+        price_imports.import_genai_prices(effective_at=now)
     if inputs.owners:
         owners.import_file(inputs.owners)
     if inputs.seats:

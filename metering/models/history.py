@@ -36,8 +36,12 @@ for _owner in (
     record(_owner)
 
 record(ApiKey, without=["secret_digest"], quiet=["last_used_at"])
-record(PriceListImport, INSERTS, without=["rules"])
-record(PriceRow, UPDATES, without=["conditions", "unit_prices"])
+record(PriceListImport, INSERTS, without=["rules", "terms", "refused"])
+record(
+    PriceRow,
+    UPDATES,
+    without=["conditions", "unit_prices", "derived_from", "discount_percent"],
+)
 record(Seal, INSERTS)
 
 

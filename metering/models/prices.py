@@ -19,9 +19,13 @@ class PriceListImport(models.Model):
     so that importing the same edition again is seen to change nothing.
     """
 
-    book = models.TextField(help_text="the list's name, genai-prices")
+    book = models.TextField(help_text="the list's name: genai-prices, contract:acme")
     source = models.TextField(help_text="the list and its version, genai-prices 0.2.3")
     rules = models.JSONField()
+    terms = models.JSONField(
+        default=list, help_text="what a contract says, from which its prices are worked out"
+    )
+    refused = models.JSONField(default=list, help_text="what of the edition could not be taken")
     digest = models.TextField()
     effective_at = models.DateTimeField()
     imported_at = models.DateTimeField(default=timezone.now)
@@ -48,7 +52,8 @@ class PriceRow(models.Model):
     """A dated price (`metering.domain.prices.Price`). Events name it as the row that priced them.
 
     What it says never changes; only its end may be set, or moved to an earlier instant. A row that
-    was taken back before it began ends where it starts, and holds at no instant.
+    was taken back before it began ends where it starts, and holds at no instant. A price below 0
+    or a tier out of order is refused by a check of the table (migration `0017_contract_prices`).
     """
 
     book = models.TextField()
@@ -63,6 +68,16 @@ class PriceRow(models.Model):
     valid_from = models.DateTimeField(null=True)
     valid_to = models.DateTimeField(null=True)
     opened_by = models.ForeignKey(PriceListImport, on_delete=models.PROTECT, related_name="opened")
+    derived_from = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        related_name="derived",
+        null=True,
+        help_text="the public price that a contract takes a discount from",
+    )
+    discount_percent = models.DecimalField(
+        max_digits=9, decimal_places=6, null=True, help_text="taken from the public price"
+    )
 
     class Meta:
         db_table = "price_row"
@@ -76,6 +91,16 @@ class PriceRow(models.Model):
                     ("conditions_digest", RangeOperators.EQUAL),
                     (validity(), RangeOperators.OVERLAPS),
                 ],
+            ),
+            ExclusionConstraint(
+                name="one_contract_prices_a_model_at_a_time",
+                expressions=[
+                    ("provider", RangeOperators.EQUAL),
+                    ("model_id", RangeOperators.EQUAL),
+                    ("book", RangeOperators.NOT_EQUAL),
+                    (validity(), RangeOperators.OVERLAPS),
+                ],
+                condition=Q(book__startswith="contract:"),
             ),
             models.CheckConstraint(
                 condition=Q(valid_to=None) | Q(valid_from=None) | Q(valid_to__gte=F("valid_from")),

@@ -15,18 +15,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from metering.catalogue import (
-    GENAI_PRICES,
-    ImportResult,
-    PriceListOutOfOrder,
-    load_book,
-    take_over,
-)
+from metering.catalogue import GENAI_PRICES, load_book
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Conditions, Price, Tier, UnitPrice
 from metering.domain.rating import Rating, rate
 from metering.domain.usage import UsageEvent
 from metering.models import PriceListImport, PriceRow
+from metering.price_imports import ImportResult, PriceListOutOfOrder, take_over
 from metering.pricelists.parsed import ParsedList
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
@@ -72,11 +67,11 @@ def unit_price(at: datetime, **call: Any) -> Decimal | None:
 class TestTakingAListOver:
     def test_the_same_edition_again_changes_nothing_at_any_instant(self) -> None:
         first = take_over("list", edition(NOVEMBER, row("1"), row("0.5", conditions=BATCH)))
-        assert first == ImportResult("list 1", 2, 0, 0)
+        assert first[:4] == ("list 1", 2, 0, 0)
         before = list(PriceRow.objects.filter(book="list").values())
         for effective_at in (NOVEMBER, DECEMBER, NOVEMBER - timedelta(days=9)):
             again = edition(effective_at, row("1"), row("0.5", conditions=BATCH))
-            assert take_over("list", again) == ImportResult("list 1", 0, 0, 2)
+            assert take_over("list", again)[:4] == ("list 1", 0, 0, 2)
         assert list(PriceRow.objects.filter(book="list").values()) == before
         assert PriceListImport.objects.filter(book="list").count() == 1
 
@@ -85,7 +80,7 @@ class TestTakingAListOver:
         result = take_over(
             "list", edition(DECEMBER, row("2"), row("7", model="other"), source="list 2")
         )
-        assert result == ImportResult("list 2", 1, 1, 1)
+        assert result[:4] == ("list 2", 1, 1, 1)
         instant = timedelta(microseconds=1)
         assert unit_price(DECEMBER - instant) == 1
         assert unit_price(DECEMBER) == 2
@@ -255,7 +250,7 @@ class TestThePackagesList:
         assert card.levels[0].units["input_tokens"].unit_price == Decimal("0.0000025")
 
     def test_the_command_refuses_another_list_and_an_instant_without_zone(self) -> None:
-        with pytest.raises(CommandError, match="invalid choice: 'litellm'"):
+        with pytest.raises(CommandError, match="litellm cannot be read: No such file"):
             call_command("import_prices", "--from", "litellm")
         with pytest.raises(CommandError, match="has no offset: write it like 2026"):
             call_command("import_prices", "--effective-at", "2026-11-01")

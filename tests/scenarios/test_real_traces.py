@@ -25,7 +25,7 @@ from billing.demo.bill_documents import CSV_COLUMNS, Line, delimited_bill, opena
 from billing.demo.billed_usage import ProviderLog
 from billing.demo.bills import usage_lines
 from billing.verify import verify
-from metering import catalogue, owners, people
+from metering import catalogue, owners, people, price_imports
 from metering.charged_usage import charged_usage
 from metering.domain.money import settle
 from metering.domain.periods import Month
@@ -88,7 +88,7 @@ def bills(
 ) -> tuple[StoredBill, ...]:
     """Everything that comes in, in the order in which it comes."""
     if catalogue.is_empty():
-        catalogue.import_genai_prices(effective_at=NOW)
+        price_imports.import_genai_prices(effective_at=NOW)
     file = tmp_path / "owners.csv"
     file.write_text(OWNERS)
     owners.import_file(file)
@@ -178,7 +178,7 @@ def test_tenants_are_as_heavy_as_the_clients_whose_rates_they_have(
 def recorded(fresh_db: str, shared_data: Path) -> list[tuple[str, Decimal | None]]:
     """Recorded bodies taken in; the request and the price that another reader expects."""
     if catalogue.is_empty():
-        catalogue.import_genai_prices(effective_at=NOW)
+        price_imports.import_genai_prices(effective_at=NOW)
     bodies = list(recorded_bodies(shared_data))
     result = ingest([payload for payload, _ in bodies])
     assert [(p.index, p.message) for p in result.problems] == []

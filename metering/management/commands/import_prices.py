@@ -1,53 +1,168 @@
-"""Provider prices from a price list, dated."""
+"""Provider prices from a price list or a contract, dated."""
 
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, ArgumentTypeError
+import re
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from metering import catalogue
+from config.roles import IMPORT_PRICES
+from metering import catalogue, people, price_imports
+from metering.domain.contract_prices import InvalidTerm
+from metering.domain.price_differences import in_words
 from metering.domain.price_matching import InvalidClause
-from metering.domain.prices import InvalidPrice
+from metering.domain.prices import InvalidPrice, Price
+from metering.input_files import UnreadableInput, text_of
 from metering.management.answering import AnsweringCommand
+from metering.people import NotAllowed
+from metering.price_imports import ImportResult
+from metering.pricelists import contract
+from metering.pricelists.parsed import UnreadablePriceList
 
 _FORM: Final = "write it like 2026-11-01T00:00:00Z"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_SHOWN: Final = 20
+_REFUSALS: Final = (
+    price_imports.PriceListOutOfOrder,
+    price_imports.UnconfirmedLeaps,
+    InvalidPrice,
+    InvalidClause,
+    InvalidTerm,
+    UnreadablePriceList,
+    UnreadableInput,
+    NotAllowed,
+)
 
 
 class Command(AnsweringCommand):
-    help = "Import the prices of the installed genai-prices package; harmless to repeat."
+    help = (
+        "Import prices: those of the installed genai-prices package, LiteLLM's price map, "
+        "Langfuse's price list, or a file of our own. What would change is listed with --dry-run; "
+        "a new price ends the old one at its date; importing the same again changes nothing.\n\n"
+        f"{contract.__doc__}"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.add_argument("file", nargs="?", help="a price file, instead of --from")
         parser.add_argument(
-            "--from", dest="price_list", choices=[catalogue.GENAI_PRICES], default="genai-prices"
+            "--from",
+            dest="price_list",
+            default=None,
+            help="genai-prices (if nothing is said), or a price file",
+        )
+        parser.add_argument(
+            "--contract",
+            type=_name,
+            help="the file is what was agreed under this name; it goes before every list",
         )
         parser.add_argument(
             "--effective-at",
             type=_instant,
             default=None,
-            help="from when the list holds where it differs from what is held; "
-            "ISO 8601 with an offset, now if left out",
+            help="from when a public list holds where it differs from what is held; "
+            "ISO 8601 with an offset, now if left out. Contracts name their own dates",
         )
+        parser.add_argument("--dry-run", action="store_true", help="list what would change")
+        parser.add_argument(
+            "--confirm",
+            action="store_true",
+            help="changes by more than a hundred times are meant",
+        )
+        parser.add_argument("--as", dest="person", default="", help="who imports")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            result = catalogue.import_genai_prices(
-                effective_at=options["effective_at"] or timezone.now()
-            )
-        except (catalogue.PriceListOutOfOrder, InvalidPrice, InvalidClause) as error:
+            people.author(options["person"], IMPORT_PRICES)
+            result = _import(options)
+        except _REFUSALS as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            self.stdout.write(json.dumps(result._asdict()))
-        else:
+            self.stdout.write(json.dumps(_as_json(result, dry_run=options["dry_run"])))
+            return
+        for change in result.changes[:_SHOWN] if options["dry_run"] else ():
+            self.stdout.write(f"{change.kind:8}{in_words(change)}")
+        if options["dry_run"] and len(result.changes) > _SHOWN:
+            self.stdout.write(f"… and {len(result.changes) - _SHOWN} more (all with --json)")
+        for each in result.refused[:_SHOWN]:
+            self.stdout.write(f"refused {each.provider}/{each.model_id} {each.what}: {each.reason}")
+        if len(result.refused) > _SHOWN:
             self.stdout.write(
-                f"{result.source}: {result.added} price rows added, {result.closed} closed, "
-                f"{result.unchanged} unchanged"
+                f"… and {len(result.refused) - _SHOWN} more refused (all with --json)"
             )
+        self.stdout.write(
+            f"{result.source}: {result.added} price rows added, {result.closed} closed, "
+            f"{result.unchanged} unchanged"
+            + (f", {len(result.refused)} refused" if result.refused else "")
+            + (" (nothing is stored)" if options["dry_run"] else "")
+        )
+
+
+def _import(options: dict[str, Any]) -> ImportResult:
+    now = options["effective_at"] or timezone.now()
+    how = {"confirmed": options["confirm"], "dry_run": options["dry_run"]}
+    if options["file"] and options["price_list"]:
+        raise UnreadableInput("name the file once: as the argument, or with --from")
+    chosen = options["file"] or options["price_list"] or catalogue.GENAI_PRICES
+    if chosen == catalogue.GENAI_PRICES:
+        if options["contract"]:
+            raise UnreadableInput("a contract comes from a file: name it")
+        return price_imports.import_genai_prices(effective_at=now, **how)
+    path = Path(chosen)
+    text = text_of(path)
+    if options["contract"]:
+        book = f"{catalogue.CONTRACT}{options['contract']}"
+        return price_imports.import_contract(text, path.name, book=book, now=now, **how)
+    return price_imports.import_file(text, path.name, effective_at=now, **how)
+
+
+def _as_json(result: ImportResult, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "source": result.source,
+        "dryRun": dry_run,
+        "added": result.added,
+        "closed": result.closed,
+        "unchanged": result.unchanged,
+        "changes": [
+            {
+                "kind": change.kind,
+                "at": change.at and change.at.isoformat(),
+                "before": _price(change.before),
+                "after": _price(change.after),
+            }
+            for change in result.changes
+        ],
+        "refused": [each._asdict() for each in result.refused],
+    }
+
+
+def _price(price: Price | None) -> dict[str, Any] | None:
+    if price is None:
+        return None
+    return {
+        "provider": price.provider,
+        "model": price.model_id,
+        "conditions": price.conditions.as_json(),
+        "currency": price.currency,
+        "unitPrices": catalogue.unit_prices_json(price),
+        "validFrom": price.valid_from and price.valid_from.isoformat(),
+        "validTo": price.valid_to and price.valid_to.isoformat(),
+    }
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ArgumentTypeError(
+            f"{text!r} is no name of a contract: small letters, digits, dots and dashes, like acme"
+        )
+    return text
 
 
 def _instant(text: str) -> datetime:

@@ -14,7 +14,7 @@ from django.core.management.commands import migrate
 from django.utils import timezone
 
 from config import roles
-from metering import catalogue, privileges
+from metering import catalogue, price_imports, privileges
 
 
 class Command(migrate.Command):
@@ -30,4 +30,4 @@ class Command(migrate.Command):
             privileges.grant(options["database"])
             roles.apply(options["database"])
             if catalogue.is_empty():
-                catalogue.import_genai_prices(effective_at=timezone.now())
+                price_imports.import_genai_prices(effective_at=timezone.now())

@@ -1,0 +1,57 @@
+"""Several price books as one: a contract over prices of our own over public lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from metering.domain.price_book import PriceBook
+from metering.domain.rate_cards import RateCard
+
+_TELLING: Final = ("currencies_differ", "no_price_at_that_time", "unknown_model")
+"""Why there is no price: where the books differ, the first of these that one of them says."""
+
+
+class LayeredPriceBook(PriceBook):
+    """Books, of which the first that has a price for a call is asked: one that prices the call as
+    it was made (its tier included) goes before one that has the standard price only."""
+
+    __slots__ = ("layers",)
+
+    def __init__(self, layers: Sequence[tuple[str, PriceBook]], *, currency: str = "USD") -> None:
+        super().__init__((), (), currency=currency)
+        self.layers: Final = tuple(layers)
+
+    def __len__(self) -> int:
+        return sum(len(book) for _, book in self.layers)
+
+    def look_up(
+        self,
+        provider: str,
+        model: str,
+        at: datetime,
+        service_tier: str = "standard",
+        *,
+        batch: bool = False,
+        speed: str | None = None,
+        region: str | None = None,
+    ) -> RateCard | str:
+        second_best: RateCard | None = None
+        reasons = set()
+        for _, book in self.layers:
+            found = book.look_up(
+                provider, model, at, service_tier, batch=batch, speed=speed, region=region
+            )
+            if isinstance(found, str):
+                reasons.add(found)
+            elif found.reason is None:
+                return found
+            else:
+                second_best = second_best or found
+        if second_best is not None:
+            return second_best
+        return next((reason for reason in _TELLING if reason in reasons), "unknown_provider")
+
+    def known_providers(self) -> frozenset[str]:
+        return frozenset[str]().union(*(book.known_providers() for _, book in self.layers))
