@@ -37,7 +37,7 @@ from metering.formats.problems import (
     shares_problem,
     units_problem,
 )
-from metering.providers.counts import Counts, UnreadableUsage
+from metering.providers.counts import Counts, ImpossibleCount, UnreadableUsage
 from metering.providers.dialects import read_usage
 
 MAX_TEXT: Final = 200
@@ -183,6 +183,10 @@ def finish(
 ) -> Problem | None:
     """Check a decoded event and turn it into a `UsageEvent`, in place; or say what is wrong.
 
+    Counts that contradict one another (cached tokens above the input) are no reason to lose the
+    call: the event is kept as it was sent, `usage_quality` says *inconsistent*, and rating says
+    why it has no price.
+
     Only for an event that nobody else holds: to everyone else, events are immutable.
     """
     _set(event, "source", source)
@@ -195,7 +199,8 @@ def finish(
         _set(event, "usage", None)
     if event.service_tier != "standard":
         _settle_tier(event, event.service_tier)
-    problem = problem or contradiction(event)
+    if contradiction(event) is not None:
+        _set(event, "usage_quality", "inconsistent")
     if event.input_tokens is None and event.output_tokens is None:
         problem = problem or _no_usage(event)
     if event.units:
@@ -282,6 +287,8 @@ def _settle_tier(event: UsageEvent, tier: str) -> None:
 def _no_usage(event: UsageEvent) -> Problem | None:
     if event.units or any(getattr(event, name) is not None for name in COUNTS):
         return None
+    if event.usage is not None:
+        return None  # its counts could not be, but it is the only report of the call there is
     return Problem(
         "no_usage",
         "the event reports no usage; give inputTokens or outputTokens (0 if there was none), "
@@ -298,7 +305,8 @@ def _share(share: NativeShare) -> Share:
 
 
 def _take_usage(event: UsageEvent) -> Problem | None:
-    """Replace the counts by those of the provider's own object and keep its canonical text."""
+    """Replace the counts by those of the provider's own object and keep its canonical text. An
+    object with a count that cannot be (below zero) is kept and not believed."""
     try:
         usage = _decode_json(cast("Raw", event.usage))
         if usage is None or usage == {}:
@@ -306,8 +314,12 @@ def _take_usage(event: UsageEvent) -> Problem | None:
             return None
         if not isinstance(usage, dict):
             return Problem("unreadable_usage", "usage is no object; send it as the provider did")
-        dialect, counts = read_usage(usage, declared=event.usage_format, provider=event.provider)
         text = _encode_json(usage).decode()
+        dialect, counts = read_usage(usage, declared=event.usage_format, provider=event.provider)
+    except ImpossibleCount:
+        _set(event, "usage", text)
+        _set(event, "usage_quality", "inconsistent")
+        return None
     except UnreadableUsage as error:
         return Problem("unreadable_usage", str(error))
     except (*UNDECODABLE, ArithmeticError) as error:

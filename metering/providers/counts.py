@@ -17,6 +17,10 @@ class UnreadableUsage(ValueError):
     """The object is not in the dialect it is read in, or one of its counts is no count."""
 
 
+class ImpossibleCount(UnreadableUsage):
+    """A count is a whole number that no call can have used: below zero, or absurdly high."""
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """The ten counts (inclusive reading, `None` is *not reported*) and the units beside them.
 
@@ -60,7 +64,7 @@ def count(holder: Mapping[str, object], key: str) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise UnreadableUsage(f"usage: {key} is {value!r:.60}; a count is a whole number")
     if not 0 <= value <= MAX_TOKENS:
-        raise UnreadableUsage(f"usage: {key} is {value}; a count lies between 0 and {MAX_TOKENS}")
+        raise ImpossibleCount(f"usage: {key} is {value}; a count lies between 0 and {MAX_TOKENS}")
     return value
 
 

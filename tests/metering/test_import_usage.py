@@ -78,7 +78,7 @@ def test_good_lines_are_stored_beside_bad_ones_and_the_exit_code_is_one(
         "",
         event(2, provider="nobody-knows-it"),
         event(1, inputTokens=7),
-        event(3, cachedInputTokens=4),
+        event(3, cachedInputTokens=-4),
         event(4),
     )
     said = run(file, "--rejects", rejects, code=1)
@@ -88,12 +88,12 @@ def test_good_lines_are_stored_beside_bad_ones_and_the_exit_code_is_one(
         ("line 2", "rejected", "malformed_json"),
         ("line 4", "rejected", "unknown_provider"),
         ("line 5", "conflict", "same_key_other_content"),
-        ("line 6", "rejected", "cached_exceeds_input"),
+        ("line 6", "rejected", "out_of_range"),
     ]
     assert written[3]["key"] == "e3"
     assert "accepted              2" in said
     assert "rejected              3" in said
-    assert "line 6: rejected (cached_exceeds_input): cachedInputTokens 4 is more than" in said
+    assert "line 6: rejected (out_of_range): " in said
 
 
 def test_places_stay_right_beyond_one_batch(

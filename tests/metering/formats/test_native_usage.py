@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.metering.formats.native_events import accepted, refused
+from tests.metering.formats.native_events import accepted
 
 USAGE = {
     "prompt_tokens": 540,
@@ -48,8 +48,3 @@ def test_units_of_the_usage_win_too() -> None:
     event = accepted(usage=usage, usageFormat="anthropic", units={"web_search": 3})
     assert event.units == {"web_search": 2}
     assert event.usage_quality == "inconsistent"
-
-
-def test_a_usage_that_contradicts_itself_is_refused() -> None:
-    usage = {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 6}}
-    assert refused(inputTokens=None, usage=usage).reason == "cached_exceeds_input"
