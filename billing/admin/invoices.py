@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.db import transaction
@@ -15,9 +15,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from billing import push_run
 from billing.approvals import NotApproved, approve
 from billing.models import Invoice, InvoiceLine
-from config.roles import APPROVE_INVOICE
+from billing.stripe_gateway import StripeNotConfigured
+from config.roles import APPROVE_INVOICE, PUSH_INVOICE
 from metering.admin.acts import Act, action, perform
 from metering.admin.bases import ReadOnlyAdmin, shown
 from metering.admin.figures import (
@@ -54,8 +56,8 @@ class InvoiceAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("shown_state", "cycle", "total_figure", "plan", "prepared", "approved",
                        "made_from", "result", "replaced", "voided")  # fmt: skip
-    actions = ("approve_chosen",)
-    actions_detail = ("approve",)
+    actions = ("approve_chosen", "push_chosen")
+    actions_detail = ("approve", "push")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A void invoice says why; one that replaces another says which."""
@@ -119,6 +121,44 @@ class InvoiceAdmin(ReadOnlyAdmin):
             ),
         )
 
+    def has_push_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whoever may push invoices, of one that is approved and not yet at Stripe."""
+        if not request.user.has_perm(PUSH_INVOICE):
+            return False
+        approved = Invoice.objects.filter(state=Invoice.State.APPROVED)
+        return object_id is None or approved.filter(pk=object_id).exists()
+
+    @admin.action(description="Push the chosen approved ones to Stripe", permissions=["push"])
+    def push_chosen(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> None:
+        """Drafts among them stay as they are."""
+        try:
+            said = _push(list(queryset.values_list("pk", flat=True)), request)
+        except _PUSH_REFUSALS as error:
+            messages.error(request, str(error))
+            return
+        messages.success(request, said)
+
+    @action(description="Push to Stripe", url_path="push", permissions=["push"], icon="send")
+    def push(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        invoice = Invoice.objects.get(pk=object_id)
+        return perform(
+            self,
+            request,
+            Act(
+                title=f"Push the invoice of {invoice.tenant} to Stripe",
+                note=format_html(
+                    "{} for {}. Stripe finalizes it and sends it to the customer.",
+                    minor(invoice.total_minor, invoice.currency),
+                    cycle_of(invoice),
+                ),
+                button="Push the invoice",
+                do=lambda _: _push([invoice.pk], request),
+                refusals=_PUSH_REFUSALS,
+                back=reverse("admin:billing_invoice_change", args=[invoice.pk]),
+                sections=[lines_of(invoice)],
+            ),
+        )
+
     @shown("state", order="state")
     def shown_state(self, row: Invoice) -> SafeString:
         return label(row.state)
@@ -164,6 +204,16 @@ class InvoiceAdmin(ReadOnlyAdmin):
         if row.voided_at is None:
             return NOTHING
         return format_html("{}: {}", instant(row.voided_at), row.void_reason)
+
+
+_PUSH_REFUSALS: Final = (push_run.NothingToPush, StripeNotConfigured, NotAllowed)
+
+
+def _push(invoice_ids: list[int], request: HttpRequest) -> str:
+    started = push_run.start(invoice_ids, by=request.user.get_username(), now=timezone.now())
+    told = "On its way to Stripe: {}. {}" if started.new else "{} was on its way already. {}"
+    run = started.run
+    return format_html(told, run.subject, link("metering_workrun", run.pk, "How it goes"))
 
 
 def cycle_of(invoice: Invoice) -> str:

@@ -81,6 +81,7 @@ def test_an_installation_begins_with_schedules_that_people_then_edit() -> None:
         "fold rollups": "metering.fold_rollups",
         "make partitions": "metering.make_partitions",
         "run the month": "billing.start_month",
+        "apply Stripe's events": "billing.apply_stripe_events",
     }.items() <= tasks.items()
 
 
