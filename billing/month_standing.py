@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Literal
 
 from django.db.models import Count, Sum
@@ -13,9 +12,8 @@ from django.db.models import Count, Sum
 from allocation.month_standing import AllocationStanding
 from allocation.month_standing import standing as allocation_standing
 from billing.models import Invoice
-from metering.domain.money import EXACT
 from metering.domain.periods import Month
-from metering.month_usage import DayCost, MonthUsage, month_costs, month_days, month_usage
+from metering.month_usage import MonthUsage, month_usage
 
 NextStep = Literal[
     "usage",
@@ -51,7 +49,6 @@ class MonthStanding:
 
     month: Month
     usage: MonthUsage
-    costs: tuple[DayCost, ...]
     allocation: AllocationStanding
     invoices: InvoicesStanding
     is_over: bool
@@ -86,16 +83,11 @@ class MonthStanding:
 
 def standing(month: Month, *, now: datetime) -> MonthStanding:
     """The month as of `now`, read from rollups and stored rows."""
-    days = month_days(month)
-    costs = tuple(month_costs(days))
-    metered: dict[tuple[str, str], Decimal] = {}
-    for each in costs:
-        key = (each.provider, each.currency)
-        metered[key] = EXACT.add(metered.get(key, Decimal(0)), each.cost)
+    usage = month_usage(month)
+    metered = {(each.name, each.currency): each.cost for each in usage.providers}
     return MonthStanding(
         month=month,
-        usage=month_usage(month, days),
-        costs=costs,
+        usage=usage,
         allocation=allocation_standing(month, metered),
         invoices=_invoices(month),
         is_over=now >= month.period.end,

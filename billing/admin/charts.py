@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from metering.admin.figures import money
 from metering.domain.money import EXACT, plain
 from metering.domain.periods import Month
-from metering.month_usage import DayCost
+from metering.month_usage import DayCost, NamedCost
 
 NAMED: Final = 6
 """So many models or owners have a colour of their own; the others are one."""
@@ -32,13 +32,19 @@ class Chart:
     words: str
 
 
-def daily_by_model(costs: Iterable[DayCost], month: Month) -> Chart | None:
-    """Cost by day, stacked by executed model, in the currency of most of it; `None`: no cost."""
-    own, currency = _of_one_currency(costs)
+def main_currency(costs: Iterable[DayCost]) -> str:
+    """The currency of most days' and models' cost (the first of several); empty: no cost."""
+    used = Counter(each.currency for each in costs if each.cost)
+    return min(used, key=lambda currency: (-used[currency], currency), default="")
+
+
+def daily_by_model(costs: Iterable[DayCost], currency: str, month: Month) -> Chart | None:
+    """Cost in a currency by day, stacked by executed model; `None`: no cost."""
+    own = [each for each in costs if each.cost and each.currency == currency]
     if not own:
         return None
     days = month.period.days()
-    totals = _totals(own, lambda each: each.model)
+    totals = _totals((each.model, each.cost) for each in own)
     named = [name for name, _ in totals[:NAMED]]
     stacks: dict[str, dict[int, Decimal]] = defaultdict(dict)
     for each in own:
@@ -63,12 +69,10 @@ def daily_by_model(costs: Iterable[DayCost], month: Month) -> Chart | None:
     return Chart(json.dumps(data), _options(currency), words)
 
 
-def split(
-    costs: Iterable[DayCost], name_of: Callable[[DayCost], str]
-) -> list[tuple[str, SafeString, str]]:
-    """The largest names with their cost and part of the whole, the others summed up."""
-    own, currency = _of_one_currency(costs)
-    totals = _totals(own, name_of)
+def split(costs: Iterable[NamedCost], currency: str) -> list[tuple[str, SafeString, str]]:
+    """The largest names with their cost in a currency and part of the whole, the others summed
+    up."""
+    totals = _totals((each.name, each.cost) for each in costs if each.currency == currency)
     rest = sum((cost for _, cost in totals[NAMED:]), start=Decimal(0))
     shown = [*totals[:NAMED], *([(OTHERS, rest)] if rest else [])]
     whole = sum((cost for _, cost in totals), start=Decimal(0))
@@ -81,24 +85,10 @@ def _per_cent(part: Decimal, whole: Decimal) -> str:
     return str((EXACT.divide(part, whole) * 100).quantize(Decimal("0.1")))
 
 
-def _of_one_currency(costs: Iterable[DayCost]) -> tuple[list[DayCost], str]:
-    by_currency: dict[str, list[DayCost]] = defaultdict(list)
-    for each in costs:
-        if each.cost:
-            by_currency[each.currency].append(each)
-    if not by_currency:
-        return [], ""
-    currency = max(sorted(by_currency), key=lambda key: len(by_currency[key]))
-    return by_currency[currency], currency
-
-
-def _totals(
-    costs: Sequence[DayCost], name_of: Callable[[DayCost], str]
-) -> list[tuple[str, Decimal]]:
+def _totals(costs: Iterable[tuple[str, Decimal]]) -> list[tuple[str, Decimal]]:
     totals: dict[str, Decimal] = {}
-    for each in costs:
-        name = name_of(each)
-        totals[name] = EXACT.add(totals.get(name, Decimal(0)), each.cost)
+    for name, cost in costs:
+        totals[name] = EXACT.add(totals.get(name, Decimal(0)), cost)
     return sorted(totals.items(), key=lambda entry: (-entry[1], entry[0]))
 
 

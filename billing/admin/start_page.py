@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocation.closed_months import close_of
-from billing.admin.charts import daily_by_model, split
+from billing.admin.charts import daily_by_model, main_currency, split
 from billing.admin.next_step import call_to_action
 from billing.admin.standing_cards import cards
 from billing.month_standing import standing
 from metering.admin.figures import month_name
 from metering.domain.periods import InvalidPeriod, Month
-from metering.month_usage import months_with_usage, today
+from metering.month_usage import NamedCost, months_with_usage, today
 
 SHOWN_MONTHS = 12
 
@@ -29,6 +29,9 @@ def start_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     months = _months(now)
     month = _chosen(request, months)
     found = standing(month, now=now)
+    usage = found.usage
+    currency = main_currency(usage.days)
+    models = [NamedCost(each.model, each.currency, each.cost) for each in usage.days]
     return {
         **context,
         "title": "This month",
@@ -41,10 +44,10 @@ def start_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "standing": found,
         "next_step": call_to_action(found, request),
         "cards": cards(found),
-        "daily": daily_by_model(found.costs, month),
+        "daily": daily_by_model(usage.days, currency, month),
         "splits": [
-            ("By model", split(found.costs, lambda each: each.model)),
-            ("By cost centre", split(found.costs, lambda each: each.cost_centre)),
+            ("By model", split(models, currency)),
+            ("By cost centre", split(usage.cost_centres, currency)),
         ],
         "check_url": reverse("admin:allocation_month_check", args=[str(month)]),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -20,7 +21,8 @@ from metering.domain.usage import Share, UsageEvent
 from metering.events import current
 from metering.ingestion import ingest
 from metering.models import CostCentre
-from metering.month_usage import DayCost, DayUsage, month_costs, month_days, month_usage
+from metering.month_usage import DayCost, NamedCost, month_usage
+from metering.rollups import DAY
 from tests.metering.events import NOW, call
 
 OCTOBER = Month.parse("2026-10")
@@ -72,12 +74,30 @@ def of_raw_events() -> dict[tuple[Any, ...], tuple[int, Decimal]]:
         return {tuple(key): (int(n), cost) for *key, n, cost in cursor}
 
 
-def read() -> dict[tuple[Any, ...], tuple[int, Decimal]]:
-    days = month_days(OCTOBER)
-    assert days == sorted(days)
-    found = {day[:-2]: (day.events, day.cost) for day in days}
-    assert len(found) == len(days)
-    return {key: sums for key, sums in found.items() if any(sums)}
+def by_day() -> dict[tuple[Any, ...], tuple[int, Decimal]]:
+    key = ", ".join(DAY.key)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {key}, sum(events), sum(cost) FROM {DAY.relation()} cells"
+            " WHERE day >= %s AND day < %s"
+            f" GROUP BY {key} HAVING sum(events) <> 0 OR sum(cost) <> 0",
+            [OCTOBER.first_day(), OCTOBER.next().first_day()],
+        )
+        return {tuple(key): (int(n), cost) for *key, n, cost in cursor}
+
+
+def costs_of(
+    raw: dict[tuple[Any, ...], tuple[int, Decimal]], *columns: str
+) -> dict[tuple[Any, ...], Decimal]:
+    totals: dict[tuple[Any, ...], Decimal] = {}
+    for key, (_, cost) in raw.items():
+        part = tuple(key[DAY.key.index(name)] for name in (*columns, "currency"))
+        totals[part] = totals.get(part, Decimal(0)) + cost
+    return {key: cost for key, cost in totals.items() if cost}
+
+
+def nonzero(costs: Iterable[DayCost | NamedCost]) -> dict[tuple[Any, ...], Decimal]:
+    return {tuple(each[:-1]): each.cost for each in costs if each.cost}
 
 
 @settings(
@@ -95,8 +115,13 @@ def test_days_equal_the_raw_events_at_any_point(turns: list[Any]) -> None:
         else:
             rollups.fold(turn)
         raw = {key: sums for key, sums in of_raw_events().items() if any(sums)}
-        assert read() == raw
-        assert month_usage(OCTOBER, month_days(OCTOBER)).events == sum(n for n, _ in raw.values())
+        assert by_day() == raw
+        found = month_usage(OCTOBER)
+        assert found.events == sum(n for n, _ in raw.values())
+        assert found.unpriced == sum(n for key, (n, _) in raw.items() if "unpriced" in key)
+        assert nonzero(found.days) == costs_of(raw, "day", "model_executed")
+        assert nonzero(found.providers) == costs_of(raw, "provider")
+        assert nonzero(found.cost_centres) == costs_of(raw, "cost_centre")
         first = date(2026, 10, 1)
         assert events_of(first) == sum(n for key, (n, _) in raw.items() if key[0] == first)
 
@@ -105,19 +130,15 @@ def _event(at: datetime, kind: dict[str, Any], centre: str | None) -> UsageEvent
     return call(f"m{next(_serial)}", occurred_at=at, cost_center=centre, **kind)
 
 
-def test_a_day_is_counted_by_pricing_and_costed_without_it() -> None:
-    days = [
-        DayUsage(date(2026, 10, 2), "openai", "a", "growth", pricing, currency, n, Decimal(cost))
-        for pricing, currency, n, cost in (
-            ("free", "USD", 3, 0),
-            ("priced", "EUR", 5, 7),
-            ("priced", "USD", 2, 4),
-            ("unpriced", "USD", 9, 0),
-        )
-    ]
-    usage = month_usage(OCTOBER, days)
-    assert (usage.events, usage.unpriced, usage.late, usage.too_old) == (19, 9, None, 0)
-    assert month_costs(days) == [
-        DayCost(date(2026, 10, 2), "openai", "a", "growth", "EUR", Decimal(7)),
-        DayCost(date(2026, 10, 2), "openai", "a", "growth", "USD", Decimal(4)),
-    ]
+def test_what_has_no_price_is_there_with_a_cost_of_zero() -> None:
+    ingest([call("u", model="nobody-prices-this"), call("p")], now=NOW)
+    found = month_usage(OCTOBER)
+    assert (found.events, found.unpriced, found.late, found.too_old) == (2, 1, None, 0)
+    day, cost = date(2026, 10, 3), Decimal("0.0002475")
+    assert found.days == (
+        DayCost(day, "gpt-4o-mini", "USD", cost),
+        DayCost(day, "nobody-prices-this", "USD", Decimal(0)),
+    )
+    assert found.providers == (NamedCost("openai", "USD", cost),)
+    assert found.cost_centres == (NamedCost("unallocated", "USD", cost),)
+    assert month_usage(OCTOBER.next()).events == 0
