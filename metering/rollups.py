@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple, Protocol
 
 from django.db import connection, transaction
@@ -118,34 +119,25 @@ def _add(
     event, rating = prepared.event, prepared.rating
     executed = event.model_executed or event.model
     tier = "batch" if event.batch else event.service_tier
-    bucket = bucket_of(event.occurred_at)
-    day = event.occurred_at.date()
-    for part in prepared.parts:
-        (centre, tenant), events, counts, classes = part
+    provider, project, currency = event.provider, prepared.project, rating.currency
+    day = str(event.occurred_at.date())
+    for (centre, tenant), events, counts, classes in prepared.parts:
         cost = _ZERO
         for name, quantity, amount in classes:
-            if amount is not None:
-                cost = EXACT.add(cost, amount)
+            if amount is None:
+                pricing, amount = "unpriced", _ZERO  # noqa: PLW2901
+            else:
+                pricing = rating.pricing
+                cost = _sum(cost, amount) if cost else amount
             cell.add(
-                (
-                    day,
-                    event.provider,
-                    prepared.project,
-                    executed,
-                    name,
-                    tier,
-                    tenant,
-                    centre,
-                    "unpriced" if amount is None else rating.pricing,
-                    rating.currency,
-                ),
-                (events, quantity, amount or 0),
+                (day, provider, project, executed, name, tier, tenant, centre, pricing, currency),
+                (events, quantity, amount),
             )
         usage.add(
             (
-                bucket,
+                _bucket_text(event.occurred_at),
                 event.source,
-                event.provider,
+                provider,
                 event.model,
                 executed,
                 event.service_tier,
@@ -159,7 +151,7 @@ def _add(
                 event.served_from,
                 prepared.user_kind,
                 rating.pricing,
-                rating.currency,
+                currency,
             ),
             (events, *counts, cost, (event.latency_ms or 0) if events else 0),
         )
@@ -167,15 +159,23 @@ def _add(
             tokens = (event.input_tokens or 0) + (event.output_tokens or 0)
             user.add(
                 (day, tenant, centre, pseudonym, prepared.user_kind),
-                (1, tokens, rating.cost or 0),
+                (1, tokens, rating.cost or _ZERO),
             )
+
+
+def _bucket_text(instant: datetime) -> str:
+    return _text_of(bucket_of(instant))
+
+
+_text_of = lru_cache(maxsize=10_000)(str)
+_sum: Final = EXACT.add
 
 
 def _copy(rollup: Rollup, deltas: Deltas) -> None:
     if not len(deltas):
         return
     # What `str` makes of a Decimal is a number to PostgreSQL too, exponent and all.
-    text = "".join(["\t".join(map(str, row)) + "\n" for row in deltas.rows()])
+    text = "".join(["\t".join((*key, *map(str, sums))) + "\n" for key, sums in deltas.items()])
     if "\\" in text:
         text = text.replace("\\", "\\\\")
     bulk.copy_text(rollup.tail, (*rollup.key, *rollup.sums), text)

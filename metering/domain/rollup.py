@@ -7,7 +7,7 @@ so that a cycle can be cut in any zone), `cell` (the grain of a provider's bill,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -184,17 +184,18 @@ def _split_quantity(quantity: int | Decimal, weights: list[int]) -> list[int] | 
 
 
 class Deltas:
-    """Signed deltas of a batch, one row per cell, summed before they go to the database."""
+    """Signed deltas of a batch, one for each cell, summed before they go to the database. A cell's
+    key is of texts."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_sums",)
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[object, ...], list[int | Decimal]] = {}
+        self._sums: dict[tuple[str, ...], list[int | Decimal]] = {}
 
-    def add(self, key: tuple[object, ...], sums: Iterable[int | Decimal]) -> None:
-        row = self._rows.get(key)
+    def add(self, key: tuple[str, ...], sums: Iterable[int | Decimal]) -> None:
+        row = self._sums.get(key)
         if row is None:
-            self._rows[key] = list(sums)
+            self._sums[key] = list(sums)
             return
         for i, value in enumerate(sums):
             if value:
@@ -203,16 +204,16 @@ class Deltas:
     def negated(self) -> Deltas:
         """What takes these deltas back."""
         taken = Deltas()
-        for key, sums in self._rows.items():
+        for key, sums in self._sums.items():
             # (a minus sign would round a Decimal to the context's precision)
-            taken._rows[key] = [
+            taken._sums[key] = [
                 value.copy_negate() if isinstance(value, Decimal) else -value for value in sums
             ]
         return taken
 
-    def rows(self) -> Iterator[tuple[object, ...]]:
-        for key, sums in self._rows.items():
-            yield (*key, *sums)
+    def items(self) -> Iterable[tuple[tuple[str, ...], Sequence[int | Decimal]]]:
+        """Each cell's key and its sums."""
+        return self._sums.items()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._sums)

@@ -139,7 +139,7 @@ def test_deltas_sum_exactly_per_cell(entries: list[tuple[str, Decimal]]) -> None
     deltas = Deltas()
     for letter, amount in entries:
         deltas.add((letter,), (1, amount))
-    rows = {key: (n, total) for key, n, total in deltas.rows()}
+    rows = {key: (n, total) for (key,), (n, total) in deltas.items()}
     assert {key for key, _ in entries} == set(rows)
     for key, (n, total) in rows.items():
         mine = [amount for k, amount in entries if k == key]
