@@ -32,6 +32,18 @@ changed, or `None`. A guard sees to it that its answer holds until the transacti
 _guards: list[MonthGuard] = []
 
 
+def lock_changes() -> None:
+    """Let nobody else change what counts, or how it is valued, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+def why_it_must_stay(month: Month) -> str | None:
+    """Why nothing that is known of the month may change any more; `None` while it is open. The
+    answer holds until the transaction ends."""
+    return next((why for guard in _guards if (why := guard(month)) is not None), None)
+
+
 def guard_months(guard: MonthGuard) -> None:
     """Let an app that knows of closed months be asked before anything is uncounted."""
     if guard not in _guards:
@@ -108,12 +120,10 @@ def _uncount_batch(
     """Uncount some of the day's events: how many, or why the month must stay as it is."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     with transaction.atomic():
-        for guard in _guards:
-            why = guard(month)
-            if why is not None:
-                return why
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        why = why_it_must_stay(month)
+        if why is not None:
+            return why
+        lock_changes()
         events = stored_events.read(
             Period(start, start + timedelta(days=1)),
             "e.source = %(source)s AND e.data_mode = %(data_mode)s"

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -240,7 +240,22 @@ def _quantity(quantity: int | Decimal) -> str:
     return plain(quantity) if isinstance(quantity, Decimal) else str(quantity)
 
 
-def valued_text(prepared: PreparedEvent, pseudonym: str | None) -> str:
+class Valued(Protocol):
+    """An event with whom it belongs to and what it should cost: prepared, or valued anew."""
+
+    @property
+    def user_kind(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def cost_centre(self) -> str: ...
+    @property
+    def owner_route(self) -> str: ...
+    @property
+    def rating(self) -> Rating: ...
+
+
+def valued_text(prepared: Valued, pseudonym: str | None) -> str:
     """The valued part as tab-separated text in the order of `VALUED`."""
     rating = prepared.rating
     return "\t".join(

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
@@ -29,7 +28,7 @@ from metering.domain.identity import identify
 from metering.domain.keys import event_key
 from metering.domain.price_book import PriceBook
 from metering.domain.spelling import meant
-from metering.domain.usage import COUNTS, Rejection, UsageEvent
+from metering.domain.usage import Rejection, UsageEvent
 from metering.event_rows import (
     COLUMNS,
     ControlCharacter,
@@ -38,6 +37,7 @@ from metering.event_rows import (
     instant_text,
     prepare,
 )
+from metering.event_shares import store_shares
 from metering.outcomes import Outcome
 from metering.pseudonyms import Pseudonyms
 from metering.rollups import append_deltas
@@ -46,8 +46,6 @@ ATTEMPTS: Final = 4
 DATABASE_DOWN: Final = (errors.OperationalError, DjangoOperationalError)
 """What a batch raises when the database is not there, or asked for one retry too many."""
 HINTS: Final = 20
-_INPUT: Final = COUNTS.index("input_tokens")
-_OUTPUT: Final = COUNTS.index("output_tokens")
 
 
 @dataclass(frozen=True)
@@ -307,37 +305,9 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
             " ON CONFLICT DO NOTHING",
             [sorted(tenants - {""})],
         )
-    _insert_shares([item for item in accepted if item.event.shares])
+    store_shares((item, 0) for item in accepted if item.event.shares)
     append_deltas(named)
     return found
-
-
-def _insert_shares(shared: Sequence[PreparedEvent]) -> None:
-    """Lay down who had which part of each shared call, what the shares left included (last)."""
-    if not shared:
-        return
-    columns = "event_key, revision, position, occurred_at, tenant, cost_centre, input_tokens"
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY event_share ({columns}, output_tokens, cost) FROM STDIN") as copy,
-    ):
-        for item in shared:
-            unpriced = item.rating.cost is None
-            for position, part in enumerate(item.parts):
-                cost = sum((c for _, _, c in part.classes if c is not None), Decimal(0))
-                copy.write_row(
-                    (
-                        item.key,
-                        0,
-                        position,
-                        item.event.occurred_at,
-                        part.owner.tenant,
-                        part.owner.cost_centre,
-                        part.counts[_INPUT],
-                        part.counts[_OUTPUT],
-                        None if unpriced else cost,
-                    )
-                )
 
 
 def _to_late_queue(index: int, event: UsageEvent, books: Books, now: datetime) -> Outcome:

@@ -22,13 +22,15 @@ _PLAIN: Final = (
     *("source", "external_request_id", "provider", "model", "occurred_at", "model_executed"),
     *COUNTS,
     *("service_tier", "batch", "served_from", "endpoint_tag", "prompt_version", "status"),
-    *("latency_ms", "data_mode", "environment"),
+    *("latency_ms", "data_mode", "environment", "region", "usage_format"),
+    *("tenant_id", "cost_center"),
 )
-"""The reported columns that the rollups are keyed by or sum."""
-_TEXTS: Final = ("units", "shares", "lines")
+"""The reported columns that the rollups are keyed by or sum, that prices hang on, and that owners
+are found by."""
+_TEXTS: Final = ("units", "shares", "lines", "usage")
 _VALUED: Final = (
     *("event_key", "provider_project", "user_pseudonym", "user_kind", "tenant", "cost_centre"),
-    *("pricing", "pricing_reason", "cost", "currency", "revision"),
+    *("owner_route", "pricing", "pricing_reason", "cost", "currency", "revision"),
 )
 _COLUMNS: Final = (*_PLAIN, *_VALUED, *(f"{name}::text AS {name}" for name in _TEXTS))
 _units: Final = msgspec.json.Decoder(dict[str, Decimal]).decode
@@ -38,7 +40,7 @@ _lines: Final = msgspec.json.Decoder(list[tuple[str, str, str, str, int]]).decod
 
 class StoredEvent(NamedTuple):
     """An event as it counts now, in the shape in which rollups take it. Of what was reported,
-    only what the rollups know of is filled in."""
+    only what rollups, prices and owners hang on is filled in."""
 
     key: str
     event: UsageEvent
@@ -46,8 +48,11 @@ class StoredEvent(NamedTuple):
     user_kind: str
     project: str
     tenant: str
+    cost_centre: str
+    owner_route: str
     rating: Rating
     parts: tuple[Part, ...]
+    revision: int
 
 
 def read(
@@ -91,6 +96,7 @@ def _event(row: dict[str, Any], share_owners: _ShareOwners) -> StoredEvent:
         **{name: row[name] for name in _PLAIN},
         units=_units(row["units"]) if row["units"] else {},
         shares=_shares(row["shares"]) if row["shares"] else (),
+        usage=row["usage"],
     )
     rating = Rating(
         row["pricing"],
@@ -109,8 +115,11 @@ def _event(row: dict[str, Any], share_owners: _ShareOwners) -> StoredEvent:
         user_kind=row["user_kind"],
         project=row["provider_project"],
         tenant=row["tenant"],
+        cost_centre=row["cost_centre"],
+        owner_route=row["owner_route"],
         rating=rating,
         parts=parts(event, owner, others, class_costs(event, rating)),
+        revision=row["revision"],
     )
 
 

@@ -199,12 +199,14 @@ class PriceList:
             raise ValueError(f"{self.source} takes effect at an instant with a time zone")
 
     def provider_named(self, name: str) -> ListedProvider | None:
-        """By our alias, else the list's own id, else the list's own matching, in its order."""
-        wanted = name.lower().strip()
-        wanted = PROVIDER_ALIASES.get(wanted, wanted)
-        for provider in self.providers:
-            if provider.id == wanted:
-                return provider
+        """By the list's own id, else that of our alias, else the list's own matching, in its
+        order."""
+        sent = name.lower().strip()
+        wanted = PROVIDER_ALIASES.get(sent, sent)
+        for named in (sent, wanted):
+            for provider in self.providers:
+                if provider.id == named:
+                    return provider
         for provider in self.providers:
             if provider.provider_match and provider.provider_match.matches(wanted):
                 return provider
