@@ -92,9 +92,9 @@ def _month_checks(closed: ClosedMonth, journey: Journey, made: MadeMonth | None)
         yield Check(f"{month}: closed by two persons", closed.close is not None, closed.not_closed)
     yield Check(f"{month}: every billing cycle has its invoice", closed.invoices.complete)
     if closed.pushed:
-        amiss = [f"{x.tenant} {x.status}: {x.message}" for x in closed.pushed if not x.done]
+        amiss = [x.tenant for x in closed.pushed if not x.done]
         yield Check(
-            f"{month}: Stripe's invoices are ours, line by line", not amiss, "; ".join(amiss)
+            f"{month}: Stripe's invoices are ours, line by line", not amiss, ", ".join(amiss)
         )
     yield Check(
         f"{month}: verified from the raw events", not closed.findings, "; ".join(closed.findings)

@@ -11,11 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from time import monotonic, sleep
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from django.conf import settings
 
-from billing.stripe_gateway import StripeGateway
 from config.celery import worker_command
 from config.embedded import valkey
 from config.environment import ROOT
@@ -57,23 +56,42 @@ class Companion:
         return _so_far(self.said).decode(errors="replace")[-2_000:].strip() or "it said nothing"
 
 
+class StripeAccess(NamedTuple):
+    """The Stripe that the demo pushes to."""
+
+    key: str
+    base_url: str
+
+
 @contextmanager
-def worker(database: str) -> Iterator[Companion]:
-    """A Celery worker on the database, with the broker that is configured."""
+def worker(database: str, stripe: StripeAccess | None) -> Iterator[Companion]:
+    """A Celery worker on the database, with the broker that is configured and with that Stripe,
+    which becomes this process's too."""
     if settings.ENVIRONMENT.embeds_redis:
         valkey.ensure_running(settings.ENVIRONMENT.embedded)
-    with _running("worker", worker_command(), {"APPORTION_DATABASE": database}) as companion:
-        yield companion
+    before = settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL
+    key, base_url = stripe or StripeAccess("", settings.STRIPE_BASE_URL)
+    environment = {
+        "APPORTION_DATABASE": database,
+        "STRIPE_API_KEY": key,
+        "STRIPE_BASE_URL": base_url,
+    }
+    try:
+        settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL = key, base_url
+        with _running("worker", worker_command(), environment) as companion:
+            yield companion
+    finally:
+        settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL = before
 
 
 @contextmanager
-def stripe() -> Iterator[StripeGateway | None]:
+def stripe() -> Iterator[StripeAccess | None]:
     """Stripe's test mode where STRIPE_API_KEY is a key of it, else a double of Stripe on this
     machine; none with a live key (what the demo makes up is owed by nobody), nor in an
     installation without the double."""
     if settings.STRIPE_API_KEY:
         trial = settings.STRIPE_API_KEY.startswith(_TRIAL_KEYS)
-        yield StripeGateway.of_settings() if trial else None
+        yield StripeAccess(settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL) if trial else None
         return
     if not _DOUBLE.is_dir():
         yield None
@@ -82,7 +100,7 @@ def stripe() -> Iterator[StripeGateway | None]:
     with _running("Stripe double", command, {}) as double:
         double.wait_until(lambda: b"STRIPE_API_KEY" in _so_far(double.said))
         given = dict(pair.split("=", 1) for pair in double.last_lines().splitlines()[-1].split())
-        yield StripeGateway(given["STRIPE_API_KEY"], given["STRIPE_BASE_URL"])
+        yield StripeAccess(given["STRIPE_API_KEY"], given["STRIPE_BASE_URL"])
 
 
 @contextmanager

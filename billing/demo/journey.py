@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.utils import timezone
 
@@ -24,20 +24,19 @@ from allocation.provider_bills import StoredBill
 from allocation.reconciliation import ProviderResult, results_of
 from allocation.rule_book import read_rule_file, store_rule
 from allocation.run_book import current_run
-from billing import invoice_run, monthly_run
+from billing import invoice_run, monthly_run, push_run
 from billing.approvals import approve_run
 from billing.demo.companions import Companion
 from billing.invoice_run import InvoiceRun
 from billing.models import Invoice
 from billing.plans import import_plans
-from billing.push import PushOutcome, push
-from billing.stripe_gateway import StripeGateway
 from billing.verify import verify
 from metering import catalogue, owners, people, price_imports, usage_files
 from metering.domain.periods import Month
 from metering.file_ingestion import ingest_file
 from metering.outcomes import IngestResult
-from metering.work_status import RunStatus
+from metering.work import Started
+from metering.work_status import RunStatus, status
 
 PREPARER: Final = "preparer"
 APPROVER: Final = "approver"
@@ -69,6 +68,13 @@ class Inputs:
     plans: Path | None = None
 
 
+class Pushed(NamedTuple):
+    """Whose invoice was pushed, and whether Stripe has finalized it."""
+
+    tenant: str
+    done: bool
+
+
 @dataclass(frozen=True)
 class ClosedMonth:
     """What the journey made of one month."""
@@ -79,7 +85,7 @@ class ClosedMonth:
     close: PeriodClose | None
     not_closed: str
     invoices: InvoiceRun
-    pushed: tuple[PushOutcome, ...]
+    pushed: tuple[Pushed, ...]
     findings: tuple[str, ...]
 
 
@@ -107,12 +113,12 @@ def travel(
     *,
     now: datetime,
     worker: Companion,
-    stripe: StripeGateway | None,
+    pushes: bool,
     said: Callable[[str], None],
 ) -> Journey:
     """Take every step for the months that the bills are of. `now` (aware) is the day of the
-    month's end work; without `stripe` nothing is pushed; `said` hears each step as it begins.
-    Raises what the steps raise."""
+    month's end work; unless it `pushes`, nothing goes to Stripe; `said` hears each step as it
+    begins. Raises what the steps raise."""
     journey = Journey()
     said("setting up owners, prices, rules and plans")
     with journey.step("set up"):
@@ -125,7 +131,7 @@ def travel(
     with journey.step("import bills"):
         journey.bills = tuple(stored for file in inputs.bills for stored in _import(file, now))
     rule = read_rule_file(inputs.rule).content.name if inputs.rule else None
-    trip = _Trip(journey, rule, now, worker, stripe, said)
+    trip = _Trip(journey, rule, now, worker, pushes, said)
     for month in sorted({bill.month for bill in journey.bills}):
         journey.months.append(trip.take(month))
     return journey
@@ -169,7 +175,7 @@ class _Trip:
     rule: str | None
     now: datetime
     worker: Companion
-    stripe: StripeGateway | None
+    pushes: bool
     said: Callable[[str], None]
 
     def take(self, month: Month) -> ClosedMonth:
@@ -193,12 +199,12 @@ class _Trip:
             if close is not None:
                 self._work(month)
             invoices = invoice_run.run(month, author=PREPARER, now=self.now)
-        pushed: tuple[PushOutcome, ...] = ()
-        if close is not None and self.stripe is not None:
-            self.said(f"{month}: approving the invoices and pushing them to Stripe")
+        pushed: tuple[Pushed, ...] = ()
+        if close is not None and self.pushes:
+            self.said(f"{month}: approving the invoices; the worker pushes them to Stripe")
             with self.journey.step("approve and push invoices"):
                 invoices = approve_run(invoices, by=APPROVER, now=self.now)
-                pushed = self._pushed(invoices, self.stripe)
+                pushed = self._pushed(invoices)
         self.said(f"{month}: verifying all of it from the raw events")
         with self.journey.step("verify"):
             findings = tuple(": ".join(finding) for finding in verify(month).findings)
@@ -206,32 +212,34 @@ class _Trip:
         return ClosedMonth(month, results, run, close, refusal, invoices, pushed, findings)
 
     def _work(self, month: Month) -> None:
-        """Have the worker do of the month's run what can be done before people act again.
-
-        Raises `WorkFailed`.
-        """
-        monthly_run.start(
+        """Have the worker do of the month's run what can be done before people act again."""
+        started = monthly_run.start(
             month, author=PREPARER, now=timezone.now(), rule=self.rule, as_of=self.now
         )
+        self._done(started)
 
-        def came_to_rest() -> bool:
-            return _status(month).state != "at work"
-
-        self.worker.wait_until(came_to_rest)
-        status = _status(month)
-        if status.state == "failed":
-            raise WorkFailed(f"{month}: {'; '.join(status.errors)}")
-
-    def _pushed(self, invoices: InvoiceRun, stripe: StripeGateway) -> tuple[PushOutcome, ...]:
-        approved = [
-            x.invoice_id
+    def _pushed(self, invoices: InvoiceRun) -> tuple[Pushed, ...]:
+        approved = {
+            x.invoice_id: x.tenant
             for x in invoices.outcomes
             if x.invoice_id is not None and x.state == Invoice.State.APPROVED
-        ]
-        return tuple(push(number, now=timezone.now(), gateway=stripe) for number in approved)
+        }
+        if approved:
+            self._done(push_run.start(approved, by=APPROVER, now=timezone.now()))
+        found = Invoice.objects.in_bulk(approved)
+        return tuple(
+            Pushed(tenant, found[key].state == Invoice.State.FINALIZED)
+            for key, tenant in approved.items()
+        )
+
+    def _done(self, started: Started) -> None:
+        """Wait until the run has come to rest. Raises `WorkFailed`."""
+        self.worker.wait_until(lambda: _status(started).state != "at work")
+        now = _status(started)
+        if now.state == "failed":
+            raise WorkFailed(f"{now.subject}: {'; '.join(now.errors)}")
 
 
-def _status(month: Month) -> RunStatus:
-    status = monthly_run.monthly_run_status(month)
-    assert status is not None, "the month's run was started just before"
-    return status
+def _status(started: Started) -> RunStatus:
+    started.run.refresh_from_db()
+    return status(started.run)

@@ -29,7 +29,6 @@ from billing.demo.own_database import DatabaseRefused, demo_database
 from billing.demo.owners import SOURCE
 from billing.demo.papers import write_papers
 from billing.demo.summary import print_summary
-from billing.stripe_gateway import StripeGateway
 from metering.usage_files import UnreadableFile
 
 MONTH_END_WORK: Final = datetime(2026, 11, 2, 9, tzinfo=UTC)
@@ -79,10 +78,10 @@ class Command(BaseCommand):
             with (
                 _made_beside(console, out / "in", options) as made,
                 demo_database() as name,
-                companions.worker(name) as worker,
                 companions.stripe() as stripe,
+                companions.worker(name, stripe) as worker,
             ):
-                failed = self._run(console, out, options, made, worker, stripe)
+                failed = self._run(console, out, options, made, worker, pushes=stripe is not None)
         except REFUSALS as error:
             raise CommandError(str(error)) from error
         console.print(f"Documents are under {out}/, the database is {name}.")
@@ -96,7 +95,8 @@ class Command(BaseCommand):
         options: dict[str, Any],
         making: Future[MadeMonth] | None,
         worker: Companion,
-        stripe: StripeGateway | None,
+        *,
+        pushes: bool,
     ) -> bool:
         """Take the journey and print what it found; whether something does not hold."""
         started = perf_counter()
@@ -108,7 +108,7 @@ class Command(BaseCommand):
             bill = BillFile(options["bill"], options["provider"], _columns(options["map"]))
             inputs = Inputs(options["usage"], (bill,), source="file")
             now = timezone.now()
-        journey = travel(inputs, now=now, worker=worker, stripe=stripe, said=console.print)
+        journey = travel(inputs, now=now, worker=worker, pushes=pushes, said=console.print)
         statements: dict[str, Sequence[Statement]] = {}
         with journey.step("write documents"):
             for closed in journey.months:
