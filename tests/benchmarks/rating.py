@@ -1,62 +1,170 @@
-"""How fast events are priced, against the library whose prices they are."""
+"""How fast events are priced, against the two libraries that are used for it everywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 from genai_prices import Usage, calc_price
 
-from metering.catalogue import load_book
-from metering.domain.rating import rate
+from metering.domain.price_book import PriceBook
 from metering.domain.usage import UsageEvent
-from tests.benchmarks.databases import own_database
-from tests.benchmarks.ingest import usage_file
+from metering.pricelists.genai_prices import parse_genai_prices
+from metering.rated_events import rated
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
+from tests.benchmarks.mixed_calls import mixed_calls
 
-EVENTS: Final = 20_000
+EVENTS: Final = 100_000
+LITELLM: Final = "litellm==1.106.2"
+LITELLM_HOME: Final = Path("var/benchmarks/litellm")
+"""An environment of its own: it brings forty libraries that nothing here needs."""
+
+_COUNTS: Final = (
+    ("input_tokens", "input_tokens"),
+    ("cached_input_tokens", "cache_read_tokens"),
+    ("cache_write_tokens", "cache_write_tokens"),
+    ("cache_write_1h_tokens", "cache_write_1h_tokens"),
+    ("output_tokens", "output_tokens"),
+    ("reasoning_tokens", "output_reasoning_tokens"),
+    ("audio_input_tokens", "input_audio_tokens"),
+)
+
+
+class DifferentAmounts(AssertionError):
+    """The yardstick prices a call otherwise than we do, and no stated policy says why."""
 
 
 def genai_prices() -> Iterator[Measured]:
-    """Events per second through `rate`, against `genai_prices.calc_price` on the same calls."""
-    from metering.usage_files import open_usage
-
-    now = datetime(2026, 11, 2, tzinfo=UTC)
-    with own_database(), usage_file(EVENTS) as path:
-        book = load_book()
-        items = [i.item for i in open_usage(path, source="bench", received_at=now).items]
-    events = [
-        event
-        for event in items
-        if isinstance(event, UsageEvent) and rate(event, book).pricing == "priced"
-    ]
+    """Events per second through `rated`, against `genai_prices.calc_price` on the same calls,
+    which must come to the same amounts."""
+    calls = mixed_calls(EVENTS)
+    ours, costs = _ours(calls)
+    usages = [(_usage(call), _context(call), call) for call in calls]
     with stopwatch() as seconds:
-        for event in events:
-            rate(event, book)
-        ours = len(events) / seconds()
-    usages = [(_usage(event), event) for event in events]
-    with stopwatch() as seconds:
-        for usage, event in usages:
+        said = [
             calc_price(
                 usage,
-                model_ref=event.model_executed or event.model,
-                provider_id=event.provider,
-                genai_request_timestamp=event.occurred_at,
-            )
-        theirs = len(events) / seconds()
+                model_ref=call.model,
+                provider_id=call.provider,
+                genai_request_timestamp=call.occurred_at,
+                price_context=context,
+            ).total_price
+            for usage, context, call in usages
+        ]
+        theirs = EVENTS / seconds()
+    _compare(calls, costs, said)
+    name = f"genai_prices.calc_price {version('genai-prices')}"
+    yield Measured("rating.genai_prices", ours, "events/s", EVENTS, name, theirs)
+
+
+def litellm() -> Iterator[Measured]:
+    """Events per second through `rated`, against `litellm.cost_per_token` on the same calls, in
+    an environment of its own. Skipped with a message where that cannot be installed."""
+    python = _litellm_python()
+    if python is None:
+        return
+    calls = mixed_calls(EVENTS)
+    ours, _ = _ours(calls)
+    asked = "\n".join(json.dumps(_litellm_call(call)) for call in calls)
+    child = subprocess.run(
+        [python, Path(__file__).with_name("litellm_child.py")],
+        input=asked,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PATH": ""},
+    )
+    answer = json.loads(child.stdout.splitlines()[-1])
     yield Measured(
-        "rating.genai_prices", ours, "events/s", len(events), "genai_prices.calc_price", theirs
+        "rating.litellm",
+        ours,
+        "events/s",
+        EVENTS,
+        f"litellm.cost_per_token {LITELLM.partition('==')[2]} ({answer['unknown']:,} unknown)",
+        EVENTS / answer["seconds"],
     )
 
 
-def _usage(event: UsageEvent) -> Usage:
-    return Usage(
-        input_tokens=event.input_tokens,
-        cache_read_tokens=event.cached_input_tokens,
-        cache_write_tokens=event.cache_write_tokens,
-        output_tokens=event.output_tokens,
+def _ours(calls: list[UsageEvent]) -> tuple[float, list[Decimal | None]]:
+    """The rate, the reading of the price list left out (it is read once for millions), and the
+    costs."""
+    book = _book()
+    with stopwatch() as seconds:
+        costs = [rated(call, book).cost for call in calls]
+        return EVENTS / seconds(), costs
+
+
+def _book() -> PriceBook:
+    from genai_prices.data import providers
+
+    listed = parse_genai_prices(
+        providers, source="genai-prices", effective_at=datetime(2026, 10, 1, tzinfo=UTC)
     )
+    return PriceBook(listed.prices, [listed.rules])
 
 
-BENCHMARKS: Final[dict[str, Benchmark]] = {"rating.genai_prices": genai_prices}
+def _usage(call: UsageEvent) -> Usage:
+    counts: dict[str, int | Decimal] = {
+        theirs: count for ours, theirs in _COUNTS if (count := getattr(call, ours)) is not None
+    }
+    if call.units:
+        counts["web_searches"] = call.units["web_search"]
+    return Usage(**counts)
+
+
+def _context(call: UsageEvent) -> Mapping[str, str]:
+    batch = {"processing": "batch"} if call.batch else {}
+    tier = {} if call.service_tier == "standard" else {"service_tier": call.service_tier}
+    return {**batch, **tier}
+
+
+def _compare(calls: list[UsageEvent], ours: list[Decimal | None], theirs: list[Decimal]) -> None:
+    """No policy of `tests/metering/pricing_differences.toml` is met by these calls, so that every
+    amount must be the same to the last digit."""
+    with localcontext(prec=60):
+        for call, cost, said in zip(calls, ours, theirs, strict=True):
+            if cost != said:
+                raise DifferentAmounts(f"{cost} here, {said} there: {call}")
+
+
+def _litellm_call(call: UsageEvent) -> dict[str, object]:
+    provider = {"google": "gemini"}.get(call.provider, call.provider)
+    return {
+        "model": call.model,
+        "custom_llm_provider": provider,
+        "prompt_tokens": call.input_tokens,
+        "completion_tokens": call.output_tokens,
+        "cache_read_input_tokens": call.cached_input_tokens or 0,
+        "cache_creation_input_tokens": call.cache_write_tokens or 0,
+        "service_tier": None if call.service_tier == "standard" else call.service_tier,
+    }
+
+
+def _litellm_python() -> Path | None:
+    python = LITELLM_HOME / "bin" / "python"
+    marker = LITELLM_HOME / LITELLM
+    if not marker.exists():
+        print(f"rating.litellm: installing {LITELLM} into {LITELLM_HOME} …", file=sys.stderr)
+        venv.create(LITELLM_HOME, with_pip=True, clear=True)
+        installed = subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", LITELLM], check=False
+        )
+        if installed.returncode:
+            print(f"rating.litellm: skipped, {LITELLM} cannot be installed", file=sys.stderr)
+            return None
+        marker.touch()
+    return python.absolute()
+
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    "rating.genai_prices": genai_prices,
+    "rating.litellm": litellm,
+}
