@@ -82,7 +82,7 @@ def october_in_the_books(folder: Path) -> None:
     period_close.close(OCTOBER, by=CONTROLLER, now=NOW, accept_unexplained="small")
     plans(on_pro("acme", 'zone = "Asia/Kolkata"\n'), on_pro("globex"), on_pro("initech"))
     for tenant in ("acme", "globex"):
-        made = run_invoices(OCTOBER, author="run_invoices", now=NOW, tenant=tenant)
+        made = run_invoices(OCTOBER, author="run_invoices", now=NOW, tenants=[tenant])
         approve_run(made, by=CONTROLLER, now=NOW)
     run_invoices(OCTOBER, author="run_invoices", now=NOW)
 

@@ -88,4 +88,4 @@ def test_an_invoice_taken_away_and_one_approved_by_sql_are_named(
 def test_verify_tells_it(owner_connection: psycopg.Connection) -> None:
     owner_connection.execute("ALTER TABLE invoice DISABLE TRIGGER USER")
     owner_connection.execute("UPDATE invoice SET approved_by = 'another' WHERE tenant = 'acme'")
-    assert {f.check for f in verify(OCTOBER).findings} == {"seal of the charge book"}
+    assert {f.check for f in verify(OCTOBER).findings} == {"seal of the charge book", "invoice"}
