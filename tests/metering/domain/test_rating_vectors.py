@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from genai_prices.data import providers
 from genai_prices.types import _providers_from_raw
 
+from metering.domain.money import RATING_QUANTUM
 from metering.domain.price_book import PriceBook
 from metering.domain.price_changes import price_changes
+from metering.domain.prices import Conditions
 from metering.domain.rating import rate
 from metering.domain.usage import UsageEvent
 from metering.pricelists.genai_prices import parse_genai_prices
@@ -199,6 +203,15 @@ SONNET = ("anthropic", "claude-sonnet-4-5")
             ),
             "0.0001485",
         ),
+        (
+            call(
+                "bedrock",
+                "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                total=10_000,
+                out=1_000,
+            ),
+            "0.045",
+        ),
         (call("openrouter", "qwen/qwen3-max", total=32_000, out=1_000), "0.0444"),
         (call("openrouter", "qwen/qwen3-max", total=32_001, out=1_000), "0.0444012"),
         (
@@ -219,6 +232,39 @@ def test_what_the_call_cost(event: UsageEvent, cost: str) -> None:
     assert rating.pricing == "priced"
     assert rating.cost == Decimal(cost)
     assert sum(line.amount for line in rating.lines) == rating.cost
+
+
+def test_a_short_recording_costs_what_ten_seconds_do() -> None:
+    rating = rate(call("groq", "whisper-large-v3", units={"audio_seconds": 4}), book())
+    assert rating.cost is not None
+    assert abs(rating.cost - Decimal("0.111") / 360) <= 2 * RATING_QUANTUM
+    assert [(line.token_class, line.quantity) for line in rating.lines] == [
+        ("audio_seconds", 4),
+        ("audio_seconds_to_minimum", 6),
+    ]
+
+
+def test_a_region_costs_more_where_a_list_says_so() -> None:
+    """Vector 28: inference in the US costs 1.1 times as much."""
+    opus = call("anthropic", "claude-opus-4-8", total=2_000, out=500)
+    assert rate(opus, book()).cost == Decimal("0.0225")
+    [standard] = (
+        row
+        for row in parsed().prices
+        if (row.provider, row.model_id) == ("anthropic", "claude-opus-4-8")
+        and not row.conditions.when
+        and row.holds_at(NOON)
+    )
+    dearer = {
+        unit: replace(price, base=price.base * Decimal("1.1"))
+        for unit, price in standard.unit_prices.items()
+    }
+    in_the_us = replace(
+        standard, id=10**6, unit_prices=dearer, conditions=Conditions({"region": "us"})
+    )
+    prices = PriceBook([*parsed().prices, in_the_us], [parsed().rules])
+    assert rate(msgspec.structs.replace(opus, region="us"), prices).cost == Decimal("0.02475")
+    assert rate(opus, prices).cost == Decimal("0.0225")
 
 
 def test_one_token_more_costs_the_whole_request_the_long_context_price() -> None:
