@@ -1,11 +1,12 @@
-"""All that statements of one allocation run are drawn from, read once."""
+"""All that statements of one allocation run are drawn from, read once: of everybody, or of one
+cost centre or tenant."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from allocation.domain.allocations import AllocatedLine
 from allocation.domain.cost_shares import DIRECT, ROUNDING
@@ -19,16 +20,17 @@ from allocation.domain.statements import (
     merged,
 )
 from allocation.models import AllocationRun
-from allocation.run_rows import read_lines
-from metering.domain.cells import MeteredCell, Owner
+from allocation.run_rows import OwnerColumn, read_lines
+from metering.domain.cells import UNALLOCATED, Owner
 from metering.domain.money import EXACT
 from metering.domain.periods import Month
 from metering.readings import (
     CostCentreFacts,
     FeatureLine,
+    OwnerDay,
     cost_centres,
     features,
-    metered_cells,
+    owner_days,
     tenants,
 )
 
@@ -37,15 +39,26 @@ class NothingAllocated(LookupError):
     """The month has no allocation run to draw a statement from."""
 
 
+class Whose(NamedTuple):
+    """The one cost centre or tenant that a book is read for."""
+
+    kind: OwnerColumn
+    key: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBook:
     """A run's lines and settlements, with the owners' names and what was metered in its month.
 
     `lines` are merged as statements show them. `currency_of` is by the bill's name;
-    `payable_minor` is the bills' payable total by currency. `features` and `cells` are by owner.
+    `payable_minor` is the bills' payable total by currency. `features` and `days` are by owner.
+
+    With `whose`, lines, features and days are that owner's alone, and the lines are the
+    unallocated ones too, which every statement names. All the others are whole.
     """
 
     run: AllocationRun
+    whose: Whose | None
     month: Month
     reference: RunReference
     lines: tuple[StatementLine, ...]
@@ -55,7 +68,7 @@ class RunBook:
     centres: Mapping[str, CostCentreFacts]
     tenant_names: Mapping[str, str]
     features: Mapping[Owner, tuple[FeatureLine, ...]]
-    cells: Mapping[Owner, tuple[MeteredCell, ...]]
+    days: Mapping[Owner, tuple[OwnerDay, ...]]
 
 
 def current_run(month: Month) -> AllocationRun:
@@ -76,11 +89,13 @@ def current_run(month: Month) -> AllocationRun:
 def open_book(
     run: AllocationRun,
     *,
+    whose: Whose | None = None,
     with_metering: bool = True,
     lines: Iterable[AllocatedLine] | None = None,
 ) -> RunBook:
-    """Read a run's rows, the owners' names and what was metered in its month. Whoever has read
-    the run's lines already hands them in.
+    """Read a run's rows, the owners' names and what was metered in its month; for the statement of
+    one owner, no more than it needs (`whose`). Whoever has read the run's lines already hands
+    them in.
 
     Without metering, statements lack what they show as information; what they assert, and so
     their digest, is the same.
@@ -91,10 +106,12 @@ def open_book(
     payable: dict[str, int] = defaultdict(int)
     for bill in bills:
         payable[bill.currency] += bill.payable_minor
+    metered_of = {} if whose is None else {whose.kind: whose.key}
     rule = RuleVersion(version.rule_id, version.number, version.digest)
     providers = {bill.bill_id: bill.provider for bill in bills}
     return RunBook(
         run=run,
+        whose=whose,
         month=month,
         reference=RunReference(
             number=run.number,
@@ -104,7 +121,7 @@ def open_book(
             rules=(rule,),
         ),
         lines=merged(
-            _parts(read_lines(run.pk) if lines is None else lines, f"{rule.rule} v{rule.version}")
+            _parts(_lines(run, whose) if lines is None else lines, f"{rule.rule} v{rule.version}")
         ),
         currency_of={_bill(b.bill_id, b.currency): b.currency for b in bills},
         settlements=tuple(
@@ -121,9 +138,17 @@ def open_book(
         payable_minor=dict(payable),
         centres={facts.code: facts for facts in cost_centres()},
         tenant_names={facts.key: facts.name or facts.key for facts in tenants()},
-        features=_by_owner(features(month.period)) if with_metering else {},
-        cells=_by_owner(metered_cells(month.period)) if with_metering else {},
+        features=_by_owner(features(month.period, **metered_of)) if with_metering else {},
+        days=_by_owner(owner_days(month.period, **metered_of)) if with_metering else {},
     )
+
+
+def _lines(run: AllocationRun, whose: Whose | None) -> Iterable[AllocatedLine]:
+    if whose is None:
+        return read_lines(run.pk)
+    columns: dict[OwnerColumn, list[str]] = {"cost_centre": [UNALLOCATED]}
+    columns.setdefault(whose.kind, []).append(whose.key)
+    return read_lines(run.pk, columns)
 
 
 def _parts(lines: Iterable[AllocatedLine], rule: str) -> Iterator[Part]:
@@ -153,7 +178,7 @@ def _parts(lines: Iterable[AllocatedLine], rule: str) -> Iterator[Part]:
         )
 
 
-_Owned = TypeVar("_Owned", MeteredCell, FeatureLine)
+_Owned = TypeVar("_Owned", OwnerDay, FeatureLine)
 
 
 def _by_owner(found: Iterable[_Owned]) -> dict[Owner, tuple[_Owned, ...]]:

@@ -7,10 +7,10 @@ rows again (an auditor, `verify`) can take it again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from django.db import connection
@@ -23,6 +23,8 @@ from allocation.domain.allocations import (
     SourceLine,
 )
 from metering.domain.money import minor_digits, plain
+
+OwnerColumn = Literal["cost_centre", "tenant"]
 
 
 class _Table(NamedTuple):
@@ -74,9 +76,12 @@ def read_allocation(run_id: int) -> Allocation:
     )
 
 
-def read_lines(run_id: int) -> Iterator[AllocatedLine]:
-    """The run's lines in canonical order."""
-    return (AllocatedLine(*row) for row in _read(_LINES, run_id, "number"))
+def read_lines(
+    run_id: int, any_of: Mapping[OwnerColumn, Sequence[str]] | None = None
+) -> Iterator[AllocatedLine]:
+    """The run's lines in canonical order; with `any_of`, those alone that one of the columns has
+    one of the values named for it."""
+    return (AllocatedLine(*row) for row in _read(_LINES, run_id, "number", any_of))
 
 
 def outputs_digest(allocation: Allocation) -> str:
@@ -118,11 +123,17 @@ def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -
             copy.write_row(row)
 
 
-def _read(table: _Table, run_id: int, order: str) -> list[tuple[Any, ...]]:
+def _read(
+    table: _Table,
+    run_id: int,
+    order: str,
+    any_of: Mapping[OwnerColumn, Sequence[str]] | None = None,
+) -> list[tuple[Any, ...]]:
+    chosen = " OR ".join(f"{column} = ANY(%s)" for column in any_of or ())
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {', '.join(table.columns)} FROM {table.name}"
-            f" WHERE run_id = %s ORDER BY {order}",
-            [run_id],
+            f" WHERE run_id = %s{f' AND ({chosen})' if chosen else ''} ORDER BY {order}",
+            [run_id, *(list(values) for values in (any_of or {}).values())],
         )
         return list(cursor.fetchall())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeVar
 
@@ -47,6 +47,10 @@ COMPANY = Subject(kind="company", key="", name="All cost centres")
 
 class UnknownSubject(LookupError):
     """No such cost centre or tenant, or nothing in the currency asked for."""
+
+
+class BookOfAnother(ValueError):
+    """The book was read for one owner; what another bears is not in it."""
 
 
 def cost_centre_subject(book: RunBook, code: str) -> Subject:
@@ -92,7 +96,15 @@ def currency_for(book: RunBook, subject: Subject, asked: str | None) -> str:
 def draw(
     book: RunBook, subject: Subject, currency: str, proof: EvidenceReference | None = None
 ) -> Statement:
-    """The subject's statement in one currency; `proof` as issued, else read from the events now."""
+    """The subject's statement in one currency; `proof` as issued, else read from the events now.
+
+    Raises `BookOfAnother` for a subject other than the one that the book was read for.
+    """
+    if book.whose is not None and book.whose != (subject.kind, subject.key):
+        raise BookOfAnother(
+            f"the book was read for {book.whose.kind} {book.whose.key!r}; read one for "
+            f"{subject.kind} {subject.key!r}, or for everybody"
+        )
     return Statement(
         period=book.month,
         subject=subject,
@@ -211,19 +223,18 @@ def _unallocated(book: RunBook, currency: str) -> tuple[UnallocatedPart, ...]:
 
 
 def _metered(book: RunBook, subject: Subject) -> Metered:
-    cells = _owned(book.cells, subject)
+    used = _owned(book.days, subject)
     own = _owned(book.features, subject)
-    unpriced = tuple(sorted({c.cell.model for c in cells if c.cost is None}))
-    currencies = {c.currency for c in cells if c.cost} | {
+    unpriced = tuple(sorted({each.model for each in used if each.cost is None}))
+    currencies = {each.currency for each in used if each.cost} | {
         line.currency for line in own if line.cost
     }
     if len(currencies) != 1:
         return Metered(unpriced_models=unpriced)
-    days: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
-    dates = {cell.cell.day.isoformat(): cell.cell.day for cell in cells}
-    for cell in cells:
-        if cell.cost is not None:
-            days[cell.cell.day.isoformat(), cell.cell.model].append(cell.cost)
+    days: dict[tuple[date, str], list[Decimal]] = defaultdict(list)
+    for each in used:
+        if each.cost is not None:
+            days[each.day, each.model].append(each.cost)
     tags: dict[str, list[Decimal]] = defaultdict(list)
     for line in own:
         tags[line.endpoint_tag].append(line.cost)
@@ -231,8 +242,7 @@ def _metered(book: RunBook, subject: Subject) -> Metered:
         currency=currencies.pop(),
         features=tuple(FeatureReading(tag, sum_exact(tags[tag])) for tag in sorted(tags)),
         days=tuple(
-            DayReading(dates[day], model, sum_exact(days[day, model]))
-            for day, model in sorted(days)
+            DayReading(day, model, sum_exact(days[day, model])) for day, model in sorted(days)
         ),
         unpriced_models=unpriced,
     )

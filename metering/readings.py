@@ -67,6 +67,48 @@ def metered_cells(period: Period) -> list[MeteredCell]:
         ]  # fmt: skip
 
 
+class OwnerDay(NamedTuple):
+    """An owner's usage of an executed model on one UTC day, by what it should have cost (`None`:
+    what is unpriced, apart)."""
+
+    owner: Owner
+    day: date
+    model: str
+    currency: str
+    cost: Decimal | None
+
+
+def owner_days(
+    period: Period, *, cost_centre: str | None = None, tenant: str | None = None
+) -> list[OwnerDay]:
+    """Metered cost by owner, UTC day and executed model, sorted: of one cost centre or tenant, if
+    it is named."""
+    whose, parameters = _of_owner(cost_centre, tenant)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT cost_centre, tenant, day, model, currency, pricing = 'unpriced', sum(cost)"
+            f" FROM {CELL.relation()} cells WHERE day >= %s AND day < %s{whose}"
+            " GROUP BY 1, 2, 3, 4, 5, 6"
+            " HAVING sum(quantity) <> 0 OR sum(cost) <> 0 OR sum(events) <> 0"
+            " ORDER BY 1, 2, 3, 4, 5, 6",
+            [period.start.date(), period.end.date(), *parameters],
+        )
+        return [
+            OwnerDay(Owner(centre, tenant), day, model, currency, None if unpriced else cost)
+            for centre, tenant, day, model, currency, unpriced, cost in cursor
+        ]
+
+
+def _of_owner(cost_centre: str | None, tenant: str | None) -> tuple[str, list[str]]:
+    """Further conditions, and their parameters."""
+    named = [
+        (column, value)
+        for column, value in (("cost_centre", cost_centre), ("tenant", tenant))
+        if value is not None
+    ]
+    return "".join(f" AND {column} = %s" for column, _ in named), [value for _, value in named]
+
+
 class DayCost(NamedTuple):
     """What a provider's priced usage of one UTC day should cost in one currency."""
 
@@ -187,16 +229,20 @@ class FeatureLine(NamedTuple):
     cost: Decimal
 
 
-def features(period: Period) -> list[FeatureLine]:
-    """Metered usage by owner, endpoint tag and executed model, sorted; unpriced cost is left out
-    of `cost`. For information on statements: the bill's division does not depend on it."""
+def features(
+    period: Period, *, cost_centre: str | None = None, tenant: str | None = None
+) -> list[FeatureLine]:
+    """Metered usage by owner, endpoint tag and executed model, sorted; of one cost centre or
+    tenant, if it is named; unpriced cost is left out of `cost`. For information on statements:
+    the bill's division does not depend on it."""
+    whose, parameters = _of_owner(cost_centre, tenant)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT cost_centre, tenant, endpoint_tag, provider, model_executed, currency,"
             " sum(events), sum(input_tokens + output_tokens), sum(cost)"
-            f" FROM {USAGE.relation()} cells WHERE bucket_at >= %s AND bucket_at < %s"
+            f" FROM {USAGE.relation()} cells WHERE bucket_at >= %s AND bucket_at < %s{whose}"
             " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
-            [*on_buckets(period)],
+            [*on_buckets(period), *parameters],
         )
         return [
             FeatureLine(Owner(c, t), tag, provider, model, currency, int(n), int(tokens), cost)

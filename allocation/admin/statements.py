@@ -16,7 +16,7 @@ from allocation.models import Statement
 from allocation.rendering.statement_csv import statement_csv
 from allocation.rendering.statement_html import statement_html
 from allocation.rendering.statement_json import statement_value
-from allocation.run_book import open_book
+from allocation.run_book import Whose, open_book
 from allocation.statements import cost_centre_subject, draw
 from metering.admin.acts import action
 from metering.admin.bases import ReadOnlyAdmin, shown
@@ -182,7 +182,7 @@ class StatementAdmin(ReadOnlyAdmin):
 
 def _drawn(object_id: str) -> tuple[Statement, Drawn]:
     row = Statement.objects.select_related("run__rule_version").get(pk=object_id)
-    book = open_book(row.run)
+    book = open_book(row.run, whose=Whose("cost_centre", row.cost_centre))
     return row, draw(book, cost_centre_subject(book, row.cost_centre), row.currency)
 
 

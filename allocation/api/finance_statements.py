@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from allocation.domain.statements import Subject
 from allocation.models import Statement
 from allocation.rendering.statement_json import statement_value
-from allocation.run_book import NothingAllocated, RunBook, current_run, open_book
+from allocation.run_book import NothingAllocated, RunBook, Whose, current_run, open_book
 from allocation.statements import (
     COMPANY,
     UnknownSubject,
@@ -200,12 +200,18 @@ class StatementView(FinanceView):
     def get(self, request: Request, period: str) -> Response:
         asked = self.asked(request)
         try:
-            book = open_book(current_run(month_in_path(period)))
+            book = open_book(current_run(month_in_path(period)), whose=_whose(asked))
             subject = _subject(book, asked)
             currency = currency_for(book, subject, asked.get("currency"))
         except (NothingAllocated, UnknownSubject) as error:
             raise NotFound(str(error)) from error
         return answer(StatementSerializer, statement_value(draw(book, subject, currency)))
+
+
+def _whose(asked: dict[str, Any]) -> Whose | None:
+    if "cost_centre" in asked:
+        return Whose("cost_centre", asked["cost_centre"])
+    return Whose("tenant", asked["tenant"]) if "tenant" in asked else None
 
 
 def _subject(book: RunBook, asked: dict[str, Any]) -> Subject:

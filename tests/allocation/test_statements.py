@@ -16,7 +16,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from allocation import statements
 from allocation.models import Statement
-from allocation.run_book import RunBook, open_book
+from allocation.run_book import RunBook, Whose, open_book
 from metering.domain.money import from_minor
 from tests.allocation import october
 from tests.allocation.october import NOW, OCTOBER
@@ -64,6 +64,32 @@ def test_a_statement_drawn_later_has_the_issued_digest(book: RunBook) -> None:
     for code, digest in issued.items():
         subject = statements.cost_centre_subject(book, code)
         assert statements.draw(book, subject, "USD").digest == digest
+
+
+def test_a_book_of_one_owner_gives_the_statement_that_the_whole_book_gives(book: RunBook) -> None:
+    centres = sorted({s.cost_centre for s in book.settlements})
+    owners = [
+        *((statements.cost_centre_subject, Whose("cost_centre", code)) for code in centres),
+        *((statements.tenant_subject, Whose("tenant", key)) for key in sorted(book.tenant_names)),
+    ]
+    assert len(owners) > 4
+    for subject, whose in owners:
+        own = open_book(book.run, whose=whose)
+        whole = statements.draw(book, subject(book, whose.key), "USD")
+        assert statements.draw(own, subject(own, whose.key), "USD") == whole
+        assert {line.cost_centre for line in own.lines} < {line.cost_centre for line in book.lines}
+
+
+def test_a_book_of_one_owner_states_nobody_else(book: RunBook) -> None:
+    own = open_book(book.run, whose=Whose("tenant", "globex"))
+    others = (
+        statements.COMPANY,
+        statements.tenant_subject(own, "acme"),
+        statements.cost_centre_subject(own, "cc-growth"),
+    )
+    for subject in others:
+        with pytest.raises(statements.BookOfAnother, match="read for tenant 'globex'"):
+            statements.draw(own, subject, "USD")
 
 
 def test_each_line_says_what_it_came_from(book: RunBook) -> None:

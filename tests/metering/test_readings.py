@@ -21,6 +21,7 @@ from metering.readings import (
     driver_reading,
     features,
     metered_cells,
+    owner_days,
     usage_digest,
 )
 from metering.rollups import NotOnABucket, fold
@@ -29,7 +30,7 @@ from tests.metering.events import NOON, NOW, call
 OCTOBER = Month.parse("2026-10").period
 ACME, GLOBEX = Owner("unallocated", "acme"), Owner("unallocated", "globex")
 
-READINGS = (metered_cells, day_costs, usage_digest, features)
+READINGS = (metered_cells, day_costs, owner_days, usage_digest, features)
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +56,29 @@ def test_costs_by_day_are_those_of_the_cells() -> None:
     assert {c.currency: c.cost for c in found if c.cost} == {
         "USD": sum(c.cost for c in cells if c.cost is not None)
     }
+
+
+def test_days_of_an_owner_are_those_of_its_cells() -> None:
+    shares = (Share(tenant_id="globex", input_tokens=600, output_tokens=100),)
+    ingest(
+        [
+            call(shares=shares, units={"nobody_prices_this": Decimal(1)}),
+            call("r2", model="nobody-prices-this", tenant_id="globex"),
+            call("r3", occurred_at=NOON + timedelta(days=1)),
+        ],
+        now=NOW,
+    )
+    cells: dict[tuple[object, ...], Decimal] = {}
+    for c in metered_cells(OCTOBER):
+        key = (c.owner, c.cell.day, c.cell.model, c.currency, c.cost is None)
+        cells[key] = cells.get(key, Decimal(0)) + (c.cost or 0)
+    found = owner_days(OCTOBER)
+    assert {(*day[:4], day.cost is None): day.cost or Decimal(0) for day in found} == cells
+    assert len(found) == len(cells) == 6
+    assert owner_days(OCTOBER, tenant="globex") == [d for d in found if d.owner == GLOBEX]
+    assert owner_days(OCTOBER, cost_centre="unallocated") == found
+    assert owner_days(OCTOBER, cost_centre="cc-nowhere") == []
+    assert features(OCTOBER, tenant="acme") == [f for f in features(OCTOBER) if f.owner == ACME]
 
 
 def test_a_shared_call_counts_for_each_owner_what_it_used() -> None:

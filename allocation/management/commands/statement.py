@@ -13,7 +13,7 @@ from allocation.domain.statements import Statement, Subject
 from allocation.rendering.statement_csv import statement_csv
 from allocation.rendering.statement_html import statement_html
 from allocation.rendering.statement_json import statement_value
-from allocation.run_book import NothingAllocated, RunBook, current_run, open_book
+from allocation.run_book import NothingAllocated, RunBook, Whose, current_run, open_book
 from metering.domain.periods import InvalidPeriod, Month
 from metering.management.answering import AnsweringCommand
 
@@ -40,7 +40,8 @@ class Command(AnsweringCommand):
         chosen = "json" if options["json"] else options["format"]
         _refuse_what_is_not_offered(chosen, options)
         try:
-            book = open_book(current_run(Month.parse(options["period"])))
+            run = current_run(Month.parse(options["period"]))
+            book = open_book(run, whose=_whose(options))
             subject = _subject(book, options)
             currency = statements.currency_for(book, subject, options["currency"])
             text = _rendered(statements.draw(book, subject, currency), chosen)
@@ -70,6 +71,12 @@ def _refuse_what_is_not_offered(chosen: str, options: dict[str, Any]) -> None:
                 f"statements per {whose} are not offered yet; there are --cost-centre and "
                 "--tenant, and the whole company's with neither"
             )
+
+
+def _whose(options: dict[str, Any]) -> Whose | None:
+    if options["cost_centre"] is not None:
+        return Whose("cost_centre", options["cost_centre"])
+    return None if options["tenant"] is None else Whose("tenant", options["tenant"])
 
 
 def _subject(book: RunBook, options: dict[str, Any]) -> Subject:
