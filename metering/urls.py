@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from metering.api import opsmeter, usage
 from metering.api.finance_cost_centres import CostCentresView
+from metering.api.finance_event_costs import EventCostView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/usage", usage.receive, name="usage"),
@@ -14,5 +15,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/ingest/demo-data", opsmeter.demo_data, name="opsmeter-demo-data"),
     path("v1/ingest/test-data", opsmeter.test_data, name="opsmeter-test-data"),
     path("v1/diagnostics/workspace-status", opsmeter.workspace_status, name="opsmeter-workspace"),
+    path(
+        "api/v1/finance/events/<str:event>/cost", EventCostView.as_view(), name="finance-event-cost"
+    ),
     path("api/v1/finance/cost-centres", CostCentresView.as_view(), name="finance-cost-centres"),
 ]

@@ -13,6 +13,7 @@ from metering.admin.figures import NOTHING, digest, exact, figure, instant, labe
 from metering.admin.tables import Column, Section, Text, figures, text
 from metering.domain.usage import COUNTS
 from metering.event_story import EventStory
+from metering.explanation import explain
 
 ROUTES: Final = {
     "cost_centre": "the cost centre that the event named",
@@ -32,6 +33,7 @@ def sections_of(story: EventStory) -> Sequence[Section]:
 
 def _sections(story: EventStory) -> Iterator[Section]:
     yield _cost(story)
+    yield _considered(story)
     yield _owner(story)
     yield _shares(story)
     yield _tokens(story)
@@ -66,6 +68,29 @@ def _cost(story: EventStory) -> Section:
         else (),
         empty=f"No line: the call is {story.valued['pricing']}.",
     )
+
+
+def _considered(story: EventStory) -> Section:
+    """Why these prices and no others: every row of the model, book by book."""
+    found = explain(story.event_key)
+    rows: list[tuple[Text, ...]] = []
+    for book in found.books:
+        if not book.verdicts:
+            rows.append((book.book, NOTHING, book.why))
+        rows += [
+            (
+                book.book,
+                link("metering_pricerow", each.price.id, f"price {each.price.id}"),
+                f"{'chosen' if each.is_used else 'not chosen'}: {each.why}",
+            )
+            for each in book.verdicts
+        ]
+    near = ", ".join(f"{each.provider}/{each.model_id}" for each in found.candidates)
+    notes = [f"Nearest models with a price: {near}."] if near else []
+    if not found.is_current:
+        now = "unpriced" if found.now.cost is None else f"{found.now.cost} {found.now.currency}"
+        notes.append(f"By the prices as they stand now: {now}; re-rating takes them over.")
+    return Section("Why these prices", text("book", "price", "why"), rows, note=" ".join(notes))
 
 
 def _owner(story: EventStory) -> Section:

@@ -61,6 +61,17 @@ class _Call(NamedTuple):
     on_capacity: RateCard | None
 
 
+class Considered(NamedTuple):
+    """What a look-up goes by: the edition of the list that is in force, the model that it takes
+    the call to mean, the call's values that conditions are compared with, and every row of that
+    model, whenever it holds."""
+
+    edition: PriceList
+    matched: Matched | None
+    values: Mapping[str, str]
+    rows: tuple[Price, ...]
+
+
 class PriceBook:
     """An immutable snapshot of prices and of the lists' matching rules.
 
@@ -134,6 +145,28 @@ class PriceBook:
             return schedule.only
         span = schedule.spans[bisect_right(schedule.edges, at)]
         return span.card_at(at) if span.windows else span.cards[()]
+
+    def considered(
+        self,
+        provider: str,
+        model: str,
+        at: datetime,
+        service_tier: str = "standard",
+        *,
+        batch: bool = False,
+        region: str | None = None,
+    ) -> Considered | None:
+        """What `look_up` goes by, to explain it; `None` for a book without any edition."""
+        if not self._lists:
+            return None
+        past = [listed for listed in self._lists if listed.effective_at <= at]
+        edition = past[-1] if past else self._lists[0]
+        matched = edition.match(provider, model)
+        call = _call(service_tier, self.currency, batch=batch, speed=None, region=region)
+        if matched is None:
+            return Considered(edition, None, call.values, ())
+        rows = self._rows.get((matched.provider, matched.model_id), ())
+        return Considered(edition, matched, {} if matched.resold else call.values, rows)
 
     def known_providers(self) -> frozenset[str]:
         """Names of providers that have an exact entry here (`price_matching.known_providers`)."""

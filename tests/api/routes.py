@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from allocation.models import AllocationRun, ProviderBill, Reconciliation
 from billing.models import Invoice
+from metering.models import UsageEvent
 
 Arguments = Mapping[str, Any]
 
@@ -69,6 +70,10 @@ def _bill(_: str) -> Arguments:
     return {"bill": ProviderBill.objects.get().pk}
 
 
+def _event(tenant: str) -> Arguments:
+    return {"event": str(UsageEvent.objects.filter(tenant=tenant).latest("event_key").pk)}
+
+
 def _run(_: str) -> Arguments:
     return {"run": AllocationRun.objects.get().pk}
 
@@ -79,6 +84,7 @@ def _reconciliation(_: str) -> Arguments:
 
 FINANCE: Mapping[str, Callable[[str], Arguments]] = {
     "finance-cost-centres": _nothing,
+    "finance-event-cost": _event,
     "finance-bills": _nothing,
     "finance-bill": _bill,
     "finance-bill-lines": _bill,

@@ -1,0 +1,88 @@
+"""Why a price row bears on a call, and why others of the same model do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from difflib import SequenceMatcher
+from typing import Final, NamedTuple
+
+from metering.domain.price_book import Considered
+from metering.domain.price_matching import PriceList
+from metering.domain.prices import Price
+
+NEAREST: Final = 3
+_ALIKE: Final = 0.5
+
+
+class Verdict(NamedTuple):
+    """A row that was considered: whether it priced anything of the call, and why (not)."""
+
+    price: Price
+    is_used: bool
+    why: str
+
+
+def verdicts(
+    considered: Considered, at: datetime, used: Mapping[int, Sequence[str]]
+) -> list[Verdict]:
+    """Each row of the model, those that priced something first. `used` names the classes that a
+    row priced."""
+    found = [
+        Verdict(row, row.id in used, _why(row, considered.values, at, used))
+        for row in considered.rows
+    ]
+    return sorted(found, key=lambda each: (not each.is_used, -each.price.rank, each.price.id))
+
+
+def _why(
+    row: Price, values: Mapping[str, str], at: datetime, used: Mapping[int, Sequence[str]]
+) -> str:
+    if row.id in used:
+        return f"it holds at that instant for such a call and prices {', '.join(used[row.id])}"
+    if row.valid_from is not None and at < row.valid_from:
+        return f"it holds only from {_instant(row.valid_from)} on"
+    if row.valid_to is not None and at >= row.valid_to:
+        return f"it held until {_instant(row.valid_to)}"
+    for key, value in row.conditions.when.items():
+        if values.get(key) != value:
+            is_said = f"the call's is {values[key]}" if key in values else "the call says none"
+            return f"it is for {key.replace('_', ' ')} {value}; {is_said}"
+    window = row.conditions.window
+    if window is not None and not window.holds_at(at):
+        return f"it holds from {window.start:%H:%M} to {window.end:%H:%M} ({window.zone}) only"
+    return "it holds, and what it prices was not used, or has a price in a row that goes before it"
+
+
+def _instant(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+class Candidate(NamedTuple):
+    """A model that has a price and whose name is near one that has none."""
+
+    provider: str
+    model_id: str
+    alike: float
+
+
+def nearest(provider: str, model: str, lists: Iterable[PriceList]) -> list[Candidate]:
+    """The few listed models that may have been meant, the likeliest first: models of the same
+    provider go before others'."""
+    wanted = model.lower()
+    found: dict[tuple[str, str], Candidate] = {}
+    for listed in lists:
+        own = listed.provider_named(provider)
+        for each in listed.providers:
+            is_own = own is not None and each.id == own.id
+            for candidate in each.models:
+                matcher = SequenceMatcher(None, candidate.id.lower(), wanted, autojunk=False)
+                least = _ALIKE if is_own else 0.9
+                if matcher.real_quick_ratio() < least or matcher.quick_ratio() < least:
+                    continue
+                alike = matcher.ratio() if is_own else matcher.ratio() - 0.3
+                if matcher.ratio() >= least:
+                    found[each.id, candidate.id] = Candidate(each.id, candidate.id, alike)
+    return sorted(found.values(), key=lambda each: (-each.alike, each.provider, each.model_id))[
+        :NEAREST
+    ]

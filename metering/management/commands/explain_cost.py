@@ -1,0 +1,87 @@
+"""Why an event costs what it costs."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from metering.domain.money import plain
+from metering.explanation import (
+    Explanation,
+    PriceFacts,
+    SeveralEvents,
+    UnknownEvent,
+    as_value,
+    explain,
+    find_event,
+)
+from metering.management.answering import AnsweringCommand
+
+
+class Command(AnsweringCommand):
+    help = (
+        "Print an event's cost line by line, the price row beneath each with its validity and "
+        "source, and why this row was chosen and others were not."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("event", help="its key, or its external request id")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            found = explain(find_event(options["event"]))
+        except (UnknownEvent, SeveralEvents) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(
+            json.dumps(as_value(found)) if options["json"] else "\n".join(_in_words(found))
+        )
+
+
+def _in_words(found: Explanation) -> list[str]:
+    valued, reported = found.story.valued, found.story.reported
+    cost = "no cost" if valued["cost"] is None else f"{plain(valued['cost'])} {valued['currency']}"
+    said = [
+        f"event {found.story.event_key} ({found.story.state})",
+        f"{reported['provider']} {found.model}, {found.story.occurred_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"tier {reported['service_tier']}{', batch' if reported['batch'] else ''}",
+        f"{valued['pricing']}: {cost}"
+        + (f" ({valued['pricing_reason']})" if valued["pricing_reason"] else ""),
+    ]
+    for each in found.lines:
+        said.append(f"  {each.line.token_class}: {each.arithmetic}")
+        said.append(f"    {_price(each.price)}")
+    for book in found.books:
+        said.append(f"{book.book} ({book.source}): {book.why}")
+        said += [
+            f"  {'→' if verdict.is_used else '-'} price {verdict.price.id}: {verdict.why}"
+            for verdict in book.verdicts
+        ]
+    if found.candidates:
+        near = ", ".join(f"{each.provider}/{each.model_id}" for each in found.candidates)
+        said.append(f"nearest models with a price: {near}")
+    if not found.is_current:
+        now = "unpriced" if found.now.cost is None else plain(found.now.cost)
+        said.append(f"by the prices as they stand now: {now}; re-rate the month to take them over")
+    if found.requested is not None:
+        asked = "unpriced" if found.requested.cost is None else plain(found.requested.cost)
+        said.append(f"as asked for ({reported['model']}): {asked}")
+    return said
+
+
+def _price(price: PriceFacts | None) -> str:
+    if price is None:
+        return "its price row is gone"
+    start = f"from {price.valid_from:%Y-%m-%d}" if price.valid_from else "always"
+    until = f" until {price.valid_to:%Y-%m-%d}" if price.valid_to else ""
+    basis = (
+        f", {plain(price.discount_percent)} % off price {price.derived_from}"
+        if price.discount_percent is not None
+        else ""
+    )
+    return (
+        f"price {price.id} of {price.source}, {price.provider}/{price.model}, {start}{until}{basis}"
+    )
