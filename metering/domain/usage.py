@@ -22,7 +22,7 @@ Status = Literal["success", "error"]
 DataMode = Literal["real", "test", "demo"]
 Environment = Literal["prod", "staging", "dev"]
 ServedFrom = Literal["provider", "caller_cache"]
-UsageQuality = Literal["provider_reported", "reported", "inconsistent", "missing"]
+UsageQuality = Literal["provider_reported", "reported", "estimated", "inconsistent", "missing"]
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True, gc=False):
