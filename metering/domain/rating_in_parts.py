@@ -16,7 +16,8 @@ _ZERO: Final = Decimal(0)
 
 class Part(NamedTuple):
     """A request as an event of its own. `model` is the one it ran on, if it is another than the
-    answer's, and empty where nobody said which; `declined`: it was an attempt that another model answered in the place of."""
+    answer's, and empty where nobody said which; `declined`: it was an attempt in whose place
+    another model answered."""
 
     event: UsageEvent
     model: str | None
