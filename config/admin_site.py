@@ -47,6 +47,12 @@ NAVIGATION: Final = [
         "items": [
             _list("Price book", "sell", "metering_pricerow"),
             _list("Price lists", "menu_book", "metering_pricelistimport"),
+            {
+                "title": "Without a price",
+                "icon": "money_off",
+                "link": reverse_lazy("admin:unpriced"),
+                "permission": _may_view("metering_pricerow"),
+            },
             _list("Own providers", "dns", "metering_provider"),
         ],
     },

@@ -9,10 +9,15 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from metering.admin.audit import audit_page
+from metering.admin.unpriced import price_page, queue_page
 
 
 def _pages() -> list[URLPattern]:
-    return [path("audit/", admin.site.admin_view(audit_page), name="audit")]
+    return [
+        path("audit/", admin.site.admin_view(audit_page), name="audit"),
+        path("unpriced/", admin.site.admin_view(queue_page), name="unpriced"),
+        path("unpriced/model/", admin.site.admin_view(price_page), name="unpriced_model"),
+    ]
 
 
 def _apps(request: HttpRequest, app_label: str | None = None) -> list[Any]:

@@ -156,13 +156,16 @@ def _unit_price(unit: str, found: Mapping[int | None, Decimal], *, inclusive: bo
 def _tier_row(
     amounts: _Amounts, standard: Mapping[str, UnitPrice], on: Conditions, *, inclusive: bool
 ) -> Iterator[Row]:
+    """The tier's own prices. A tier without any threshold has one price whatever the length; one
+    that has some must have them wherever the standard price does."""
     if not amounts:
         return
+    is_flat = all(found.keys() == {None} for found in amounts.values())
     prices = {}
     for unit, found in amounts.items():
         price = _unit_price(unit, found, inclusive=inclusive)
         expected = {tier.start for tier in standard[unit].tiers} if unit in standard else set()
-        if not expected <= {tier.start for tier in price.tiers}:
+        if not is_flat and not expected <= {tier.start for tier in price.tiers}:
             raise InvalidPrice(
                 f"{unit} costs more above {min(expected)} tokens by the standard price, and "
                 "nobody says what here"

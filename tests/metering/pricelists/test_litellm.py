@@ -1,0 +1,238 @@
+"""LiteLLM's price map: each shape as a row, each doubt as a refusal, against genai-prices too."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metering.domain.price_book import PriceBook
+from metering.domain.rating import Rating, rate
+from metering.pricelists.litellm import parse_litellm
+from metering.pricelists.parsed import ParsedList, UnreadablePriceList
+from tests.metering.events import call
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+PLAIN: dict[str, Any] = {
+    "litellm_provider": "acme",
+    "mode": "chat",
+    "input_cost_per_token": 1e-06,
+    "output_cost_per_token": 2e-06,
+}
+
+
+def parsed(**models: dict[str, Any]) -> ParsedList:
+    return parse_litellm(json.dumps(models), source="LiteLLM", effective_at=AT)
+
+
+def rated(found: ParsedList, **different: Any) -> Rating:
+    usage = {"provider": "acme", "model": "m", "occurred_at": AT, "cached_input_tokens": 0}
+    return rate(call(**{**usage, **different}), PriceBook(found.prices, [found.rules]))
+
+
+def cost(entry: dict[str, Any], **different: Any) -> Decimal | None:
+    found = parsed(m={**PLAIN, **entry})
+    assert found.refused == ()
+    return rated(found, **different).cost
+
+
+def test_prices_are_the_decimals_that_are_written() -> None:
+    assert cost({"input_cost_per_token": 0.00000015, "output_cost_per_token": 0.0}) == Decimal(
+        "0.00015"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "call_", "expected"),
+    [
+        ({"input_cost_per_token_above_200k_tokens": 3e-06}, {"input_tokens": 200_000}, "0.2004"),
+        (
+            {"input_cost_per_token_above_200k_tokens": 3e-06},
+            {"input_tokens": 200_001},
+            "0.600403",
+        ),
+        ({"input_cost_per_token_batches": 5e-07}, {"batch": True}, "0.0009"),
+        ({"output_cost_per_token_flex": 1e-06}, {"service_tier": "Flex"}, "0.0012"),
+        ({"provider_specific_entry": {"us": 1.1}}, {"region": "US"}, "0.00154"),
+        (
+            {
+                "provider_specific_entry": {"us": 1.1},
+                "input_cost_per_token_batches": 5e-07,
+                "output_cost_per_token_batches": 1e-06,
+            },
+            {"region": "us", "batch": True},
+            "0.00077",
+        ),
+        (
+            {"search_context_cost_per_query": {"search_context_size_low": 0.01}},
+            {"units": {"web_search": Decimal(2)}},
+            "0.0214",
+        ),
+        (
+            {"cache_creation_input_token_cost_above_1hr": 2e-06},
+            {"cache_write_1h_tokens": 100},
+            "0.0015",
+        ),
+    ],
+)
+def test_each_shape_of_price(entry: dict[str, Any], call_: dict[str, Any], expected: str) -> None:
+    assert cost(entry, **call_) == Decimal(expected)
+
+
+def test_off_peak_hours_by_weekday() -> None:
+    entry = {
+        "off_peak_pricing": {
+            "input_cost_per_token": 5e-07,
+            "windows": [
+                {"hours_utc": ["22:00-02:00"], "weekdays": [5]},
+                {"hours_utc": "00:00-00:00", "weekdays": [7]},
+            ],
+        }
+    }
+    friday = datetime(2026, 11, 20, tzinfo=UTC)
+    cheap, dear = Decimal("0.0009"), Decimal("0.0014")
+    for hours, expected in ((21, dear), (22, cheap), (25, cheap), (26, dear), (48, cheap)):
+        assert cost(entry, occurred_at=friday + timedelta(hours=hours)) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({"input_cost_per_token": "1e-6"}, "is no number"),
+        ({"input_cost_per_token": -1e-6}, "below 0"),
+        ({"input_cost_per_furlong": 1e-6}, "unit is not known"),
+        ({"input_cost_per_second": 1e-6}, "unit is not known"),
+        ({"output_cost_per_token_above_200k_tokens_weekly": 1e-6}, "unit is not known"),
+        ({"cache_read_input_token_cost_above_200k_tokens": 1e-7}, "none below it"),
+        ({"tiered_pricing": [{"range": [0, 10], "input_cost_per_token": 1}]}, "beside plain"),
+        ({"provider_specific_entry": {"mars": 1.1}}, "mars is not known"),
+        ({"search_context_cost_per_query": {"a": 0.1, "b": 0.2}}, "by its context size"),
+        ({"off_peak_pricing": {"input_cost_per_token": 1e-7}}, "without windows"),
+        (
+            {"off_peak_pricing": {"input_cost_per_token": 1e-7, "windows": [{"hours_utc": "9-5"}]}},
+            "22:00-06:00",
+        ),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_with_its_model(entry: dict[str, Any], why: str) -> None:
+    found = parsed(m={**PLAIN, **entry}, other=PLAIN)
+    assert [row.model_id for row in found.prices] == ["other"]
+    assert any(each.model_id == "m" and why in each.reason for each in found.refused)
+    assert rated(found).reason == "unknown_model"
+
+
+def test_a_tier_that_cannot_be_taken_leaves_the_standard_price() -> None:
+    found = parsed(
+        m={
+            **PLAIN,
+            "input_cost_per_token_above_200k_tokens": 3e-06,
+            "input_cost_per_token_batches": 5e-07,
+            "output_cost_per_token_batches": 1e-06,
+            "output_cost_per_token_above_200k_tokens_batches": 2e-06,
+        }
+    )
+    [refused] = found.refused
+    assert (refused.what, refused.whole) == ("prices for batches", False)
+    assert rated(found, batch=True).reason == "tier_not_priced:batch"
+
+
+def test_a_tier_without_thresholds_has_one_price_for_every_length() -> None:
+    long = {"input_cost_per_token_above_200k_tokens": 3e-06}
+    tier = {"input_cost_per_token_priority": 4e-06, "output_cost_per_token_priority": 8e-06}
+    for tokens, expected in ((1000, "0.0056"), (300_000, "1.2016")):
+        assert cost({**long, **tier}, service_tier="priority", input_tokens=tokens) == Decimal(
+            expected
+        )
+
+
+def test_names_that_two_models_share_are_nobodys() -> None:
+    found = parsed(**{"acme/m": PLAIN, "acme-eu/m": {**PLAIN, "litellm_provider": "acme"}})
+    assert rated(found, model="acme/m").pricing == "priced"
+    azure = {**PLAIN, "litellm_provider": "azure"}
+    both = parsed(**{"azure/m": azure, "azure_ai/m": {**azure, "litellm_provider": "azure_ai"}})
+    assert rated(both, provider="azure", model="azure/m").pricing == "priced"
+    assert rated(both, provider="azure").reason == "unknown_model"
+    assert len(both.refused) == 2
+
+
+def test_gemini_and_vertex_ai_keep_their_own_prices() -> None:
+    found = parsed(
+        **{
+            "gemini/m": {**PLAIN, "litellm_provider": "gemini"},
+            "m": {
+                **PLAIN,
+                "litellm_provider": "vertex_ai-language-models",
+                "input_cost_per_token": 5e-6,
+            },
+        }
+    )
+    assert rated(found, provider="gemini").cost == Decimal("0.0014")
+    assert rated(found, provider="vertex_ai").cost == Decimal("0.0054")
+
+
+@given(st.integers(0, 400))
+def test_a_file_that_was_cut_off_is_none(end: int) -> None:
+    text = json.dumps({"m": PLAIN, "n": PLAIN})
+    if end >= len(text):
+        return
+    with pytest.raises(UnreadablePriceList):
+        parse_litellm(text[:end], source="LiteLLM", effective_at=AT)
+
+
+def test_the_real_file_loses_no_price_without_saying_so(shared_data: Path) -> None:
+    path = shared_data / "prices-litellm" / "model_prices_and_context_window.json"
+    text = path.read_text()
+    found = parse_litellm(text, source="LiteLLM", effective_at=AT)
+    models = {row.model_id for row in found.prices}
+    refused = {each.model_id for each in found.refused if each.whole}
+    assert not models & refused
+    assert models | refused | {"sample_spec"} == set(json.loads(text))
+    assert len(models) > 4000
+    of = {"occurred_at": AT, "input_tokens": 10_000, "output_tokens": 500}
+    for different, expected in (
+        ({"provider": "openai", "model": "gpt-4o", "cached_input_tokens": 6_000}, "0.0225"),
+        (
+            {
+                "provider": "openai",
+                "model": "gpt-5.4",
+                "input_tokens": 272_001,
+                "output_tokens": 1000,
+            },
+            "1.382505",
+        ),
+        (
+            {
+                "provider": "openai",
+                "model": "gpt-5.4",
+                "service_tier": "priority",
+                "output_tokens": 2000,
+            },
+            "0.11",
+        ),
+        (
+            {
+                "provider": "dashscope",
+                "model": "qwen3-max",
+                "input_tokens": 32_001,
+                "output_tokens": 1000,
+            },
+            "0.0888024",
+        ),
+        (
+            {
+                "provider": "anthropic",
+                "model": "claude-opus-4-8",
+                "region": "us",
+                "input_tokens": 2000,
+            },
+            "0.02475",
+        ),
+        ({"provider": "openai", "model": "gpt-4o", "batch": True, "output_tokens": 1000}, "0.0175"),
+    ):
+        assert rated(found, **{**of, **different}).cost == Decimal(expected), different
