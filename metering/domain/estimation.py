@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from bpe_openai import get_encoding  # type: ignore[import-not-found, unused-ignore]
+from bpe_openai import get_encoding
 
 _OLDER: Final = re.compile(
     r"gpt-3\.5|gpt-4(?![\d.o])|text-embedding-(ada|3)|davinci-002|babbage-002"
