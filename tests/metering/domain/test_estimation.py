@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("bpe_openai")
-
 from metering.domain.estimation import encoding_of, estimate, request_tokens, text_tokens
 
 FIXTURES = ("litellm-reference", "token-counter-fixtures")
