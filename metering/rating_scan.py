@@ -12,14 +12,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from psycopg import sql
 
 from metering import bulk
 from metering.domain.money import plain
 from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.usage import COUNTS, UsageEvent
-from metering.event_rows import NULL, instant_text, lines_json
+from metering.event_rows import NULL, lines_json
 from metering.events import current
 from metering.rated_events import RATED_EVENT_FIELDS, rated
 
@@ -36,6 +35,7 @@ _COLUMNS: Final = (
     *COUNTS,
 )
 _FIRST_STORED: Final = len(_COLUMNS)
+_LINES: Final = 500
 _COUNTS_FROM: Final = 4 + len(_TEXTS) + len(_OPTIONAL)
 
 
@@ -83,53 +83,46 @@ def _event(fields: list[str]) -> UsageEvent:
         usage=None if usage == NULL else usage,
         usage_format=None if usage_format == NULL else usage_format,
         service_tier=tier,
-        batch=fields[2] == "t",
+        batch=fields[2] == "true",
         region=None if region == NULL else region,
         served_from=served,  # type: ignore[arg-type]  # as it was checked when it came
     )
 
 
 def _rows(day: date, model: str | None) -> Iterator[list[str]]:
+    for lines in handed_over(day, model):
+        for line in lines.split("\n"):
+            yield line.split("\t")
+
+
+def handed_over(day: date, model: str | None) -> Iterator[str]:
+    """The UTC day's events as texts of many lines each, while the database goes on reading."""
+    query, parameters = _query(day, model)
+    with (
+        bulk.cursor() as cursor,
+        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", parameters) as copy,
+    ):
+        copy.set_types(["text"])
+        for (lines,) in copy.rows():
+            yield lines
+
+
+def _query(day: date, model: str | None) -> tuple[str, dict[str, Any]]:
+    """A query for a UTC day's events, with what their prices hang on and what is stored of them: a
+    text of many lines a row, since a row for each costs more than reading it. (No field holds a
+    tab or a line's end: such events are refused when they come.)"""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    period = Period(start, start + timedelta(days=1))
-    events, _ = current(period)
-    columns = ", ".join((*(f"e.{name}" for name in _COLUMNS), *(_stored(n) for n in _STORED)))
-    query = f"SELECT {columns} FROM {events} e"
-    values: dict[str, Any] = {
-        "period_start": instant_text(period.start),
-        "period_end": instant_text(period.end),
-    }
-    if model is not None:
-        query += " WHERE coalesce(e.model_executed, e.model) = %(model)s"
-        values["model"] = model
-    with bulk.cursor() as cursor, cursor.copy(_copy(query, values, cursor)) as copy:
-        rest = b""
-        for block in copy:
-            *lines, rest = (rest + bytes(block)).split(b"\n")
-            for line in lines:
-                fields = line.decode().split("\t")
-                yield [_unescaped(f) for f in fields] if b"\\" in line else fields
+    events, parameters = current(Period(start, start + timedelta(days=1)))
+    columns = (*(f"e.{name}" for name in _COLUMNS), *(_stored(name) for name in _STORED))
+    line = " || E'\\t' || ".join(f"coalesce({each}::text, E'\\x1e')" for each in columns)
+    chosen = " WHERE coalesce(e.model_executed, e.model) = %(model)s" if model is not None else ""
+    query = (
+        "SELECT string_agg(line, E'\\n') FROM"
+        f" (SELECT {line} AS line, row_number() OVER () / {_LINES} AS block"
+        f" FROM {events} e{chosen}) lines GROUP BY block"
+    )
+    return query, {**parameters, "model": model}
 
 
 def _stored(name: str) -> str:
     return name if "(" in name else f"e.{name}"
-
-
-def _copy(query: str, values: dict[str, Any], cursor: Any) -> str:
-    """COPY takes no parameters, so they are written into it, quoted."""
-    quoted = {name: sql.Literal(value).as_string(cursor) for name, value in values.items()}
-    return f"COPY ({query % quoted}) TO STDOUT (NULL '{NULL}')"
-
-
-_ESCAPES: Final = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r", "\\b": "\b", "\\f": "\f"}
-
-
-def _unescaped(field: str) -> str:
-    """What COPY wrote: a backslash doubled, and control characters by name."""
-    if "\\" not in field:
-        return field
-    parts = field.split("\\\\")
-    for escape, character in _ESCAPES.items():
-        if escape != "\\\\":
-            parts = [part.replace(escape, character) for part in parts]
-    return "\\".join(parts)

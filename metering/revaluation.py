@@ -31,7 +31,7 @@ from metering.event_rows import VALUED, class_costs, instant_text, value_digest,
 from metering.event_shares import store_shares
 from metering.models import UserIdentity
 from metering.rated_events import rated
-from metering.rating_scan import differing_keys
+from metering.rating_scan_workers import differing_days
 from metering.rollups import append_deltas
 from metering.stored_events import StoredEvent
 
@@ -117,8 +117,7 @@ def rerate(
     book = catalogue.load_book()
     _must_be_open(month)
     found = Revalued(month)
-    for day in month.period.days():
-        looked_at, keys = differing_keys(day, book, model=model)
+    for day, looked_at, keys in differing_days(month, book, model=model):
         found.looked_at += looked_at
         _change(found, day, keys, _rater(book), (author, reason, now), dry_run=dry_run)
     return found

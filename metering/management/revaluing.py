@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from config.garbage import collect_rarely
 from metering import people
 from metering.domain.money import plain
 from metering.domain.periods import InvalidPeriod, Month
@@ -40,6 +41,7 @@ class RevaluingCommand(AnsweringCommand):
         return {}
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        collect_rarely()
         try:
             month = Month.parse(options["period"])
             author = people.author(options["person"], self.permission)

@@ -22,13 +22,19 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     collect_rarely()
-    from tests.benchmarks import ingest, month, pages, rating
+    from tests.benchmarks import ingest, month, pages, rating, rerating
 
     only = os.environ.get("ONLY", "")
     console = Console()
     table = Table("benchmark", "value", "unit", "n", "baseline", "its value", "ratio")
     results = []
-    benchmarks = (rating.BENCHMARKS, ingest.BENCHMARKS, month.BENCHMARKS, pages.BENCHMARKS)
+    benchmarks = (
+        rating.BENCHMARKS,
+        rerating.BENCHMARKS,
+        ingest.BENCHMARKS,
+        month.BENCHMARKS,
+        pages.BENCHMARKS,
+    )
     for name, benchmark in ChainMap(*benchmarks).items():
         if not name.startswith(only):
             continue

@@ -15,7 +15,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from metering import dispositions, event_shares, owners, revaluation
+from metering import (
+    dispositions,
+    event_shares,
+    owners,
+    rating_scan_workers,
+    revaluation,
+)
 from metering.domain.periods import Month
 from metering.domain.usage import Share, UsageEvent
 from metering.ingestion import ingest
@@ -177,6 +183,17 @@ def test_two_at_once_have_the_effect_of_one(fresh_db: str, monkeypatch: pytest.M
     assert sum(changed) == 22
     assert rows("SELECT count(*), max(revision) FROM event_revision") == [(22, 1)]
     assert list(check_month(OCTOBER)) == []
+
+
+def test_several_processes_find_what_one_does(
+    fresh_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(several(20), now=NOW)
+    import_file(ALIAS, "own.csv", effective_at=LATER)
+    alone = done(dry_run=True)
+    monkeypatch.setattr(rating_scan_workers, "WORTH_IT", 0)
+    assert done(dry_run=True) == alone
+    assert alone.changed == 22
 
 
 def test_what_is_cut_off_is_finished_by_doing_it_again(
