@@ -36,10 +36,10 @@ SEATS: Final = {
     "cc-platform": 14,
 }
 
-UNMAPPED_TENANTS: Final = 8
+UNMAPPED_TENANTS: Final = 5
 """The smallest customers, whom nobody has assigned yet: what is theirs alone is unallocated."""
 
-PLAN_BY_RANK: Final = ((10, "scale"), (30, "team"), (len(TENANTS), "pay-as-you-go"))
+PLAN_BY_RANK: Final = ((6, "scale"), (18, "team"), (len(TENANTS), "pay-as-you-go"))
 WITHOUT_PLAN: Final = 3
 
 _COLUMNS: Final = (
@@ -118,7 +118,7 @@ def seats_csv() -> bytes:
 
 
 def subscriptions_toml() -> bytes:
-    """A subscription per customer: the ten largest on the large plan, the next twenty on the
+    """A subscription per customer: the six largest on the large plan, the next twelve on the
     small one; the rest pay by use, but for the last few, who have no plan at all."""
     tables = []
     for rank, tenant in enumerate(TENANTS[:-WITHOUT_PLAN]):
