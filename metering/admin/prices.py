@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from calendar import day_abbr
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -17,13 +18,17 @@ from metering.admin.tables import Section, figures, text
 from metering.domain.prices import Conditions, UnitPrice
 from metering.models import PriceListImport, PriceRow
 
+REFUSED_SHOWN: Final = 500
+
 
 def conditions_in_words(content: Mapping[str, Any]) -> str:
     """When the price bears: `standard`, or what must hold of the call."""
     on = Conditions.from_json(content)
     said = [f"{key.replace('_', ' ')} = {value}" for key, value in on.when.items()]
     if on.window is not None:
-        said.append(f"{on.window.start:%H:%M} to {on.window.end:%H:%M} UTC")
+        days = ", ".join(day_abbr[day - 1] for day in on.window.weekdays)
+        hours = f"{on.window.start:%H:%M} to {on.window.end:%H:%M} {on.window.zone}"
+        said.append(f"{hours} on {days}" if days else hours)
     return ", ".join(said) or "standard"
 
 
@@ -38,8 +43,9 @@ class PriceRowAdmin(ReadOnlyAdmin):
         ("when", "valid"),
         ("book", "opened"),
         ("currency", "content"),
+        ("basis",),
     )
-    readonly_fields = ("when", "valid", "opened", "content")
+    readonly_fields = ("when", "valid", "opened", "content", "basis")
 
     def sections(self, request: HttpRequest, row: PriceRow) -> Sequence[Section]:  # noqa: ARG002
         prices = {name: UnitPrice.from_json(said) for name, said in row.unit_prices.items()}
@@ -54,8 +60,15 @@ class PriceRowAdmin(ReadOnlyAdmin):
                         figure(price.per),
                         format_html_join(
                             "; ",
-                            "{} above {} input tokens",
-                            ((number(tier.price), number(tier.start)) for tier in price.tiers),
+                            "{} {} {} input tokens",
+                            (
+                                (
+                                    number(tier.price),
+                                    "from" if tier.inclusive else "above",
+                                    number(tier.start),
+                                )
+                                for tier in price.tiers
+                            ),
                         )
                         or NOTHING,
                     )
@@ -96,6 +109,13 @@ class PriceRowAdmin(ReadOnlyAdmin):
     def opened(self, row: PriceRow) -> SafeString | str:
         return link("metering_pricelistimport", row.opened_by_id, row.opened_by)
 
+    @shown("worked out from")
+    def basis(self, row: PriceRow) -> SafeString | str:
+        if row.derived_from_id is None or row.discount_percent is None:
+            return NOTHING
+        price = link("metering_pricerow", row.derived_from_id, f"price {row.derived_from_id}")
+        return format_html("{} less {} %", price, number(row.discount_percent))
+
     @shown("digest")
     def content(self, row: PriceRow) -> SafeString:
         return digest(row.content_digest)
@@ -116,6 +136,22 @@ class PriceListImportAdmin(ReadOnlyAdmin):
     ordering = ("-effective_at",)
     fields = (("source", "book"), ("effective", "imported"), ("content", "rows"))
     readonly_fields = ("effective", "imported", "content", "rows")
+
+    def sections(self, request: HttpRequest, row: PriceListImport) -> Sequence[Section]:  # noqa: ARG002
+        if not row.refused:
+            return []
+        return [
+            Section(
+                "Not taken over",
+                text("provider", "model", "what", "why"),
+                [
+                    (each["provider"], each["model_id"], each["what"], each["reason"])
+                    for each in row.refused[:REFUSED_SHOWN]
+                ],
+                note=f"{len(row.refused)} in all; usage of them is without a price, or has it "
+                "from another list.",
+            )
+        ]
 
     @shown("takes effect", order="effective_at")
     def effective(self, row: PriceListImport) -> SafeString:
