@@ -122,14 +122,14 @@ def travel(
     journey = Journey()
     said("setting up owners, prices, rules and plans")
     with journey.step("set up"):
-        _set_up(inputs, now)
+        set_up(inputs, now)
     said("taking in usage and pricing it")
     with journey.step("ingest and price"):
         usage = usage_files.open_usage(inputs.usage, source=inputs.source, received_at=now)
         journey.ingested = ingest_file(usage, now=now)
     said("taking in the provider bills")
     with journey.step("import bills"):
-        journey.bills = tuple(stored for file in inputs.bills for stored in _import(file, now))
+        journey.bills = tuple(stored for file in inputs.bills for stored in take_bill(file, now))
     rule = read_rule_file(inputs.rule).content.name if inputs.rule else None
     trip = _Trip(journey, rule, now, worker, pushes, said)
     for month in sorted({bill.month for bill in journey.bills}):
@@ -137,7 +137,8 @@ def travel(
     return journey
 
 
-def _set_up(inputs: Inputs, now: datetime) -> None:
+def set_up(inputs: Inputs, now: datetime) -> None:
+    """People, prices, owners, drivers, rules and plans, as far as they are given."""
     people.add(PREPARER, ["finance"])
     people.add(APPROVER, ["approver"])
     if catalogue.is_empty():
@@ -153,7 +154,8 @@ def _set_up(inputs: Inputs, now: datetime) -> None:
         import_plans(inputs.plans.read_bytes())
 
 
-def _import(file: BillFile, now: datetime) -> tuple[StoredBill, ...]:
+def take_bill(file: BillFile, now: datetime) -> tuple[StoredBill, ...]:
+    """Import one bill file; what it held."""
     imported = provider_bills.import_bill(
         file.path.read_bytes(),
         Terms(file.provider, columns=file.columns),

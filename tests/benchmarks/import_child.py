@@ -1,8 +1,4 @@
-"""A process that imports one file into a named database and prints its peak memory in KiB.
-
-Its own mark, from /proc: what the system tells its parent counts the parent's memory as well,
-from the moment of the fork.
-"""
+"""A process that imports one file into a named database and prints its peak memory in KiB."""
 
 from __future__ import annotations
 
@@ -12,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import django
+
+from tests.benchmarks.peak import peak_kib
 
 
 def main(database: str, path: str) -> None:
@@ -25,8 +23,7 @@ def main(database: str, path: str) -> None:
     with pointed_at(database):
         usage = open_usage(Path(path), source="bench", received_at=now)
         ingest_file(usage, now=now, workers=1)
-    marks = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(marks["VmHWM"].split()[0])
+    print(peak_kib())
 
 
 main(*sys.argv[1:])

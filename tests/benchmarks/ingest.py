@@ -25,6 +25,7 @@ from metering.ingestion import Books, prepare_batch
 from metering.usage_files import open_usage
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
+from tests.benchmarks.peak import peak_of
 from tests.serving import serving
 
 EVENTS: Final = 60_000
@@ -143,13 +144,7 @@ def memory() -> Iterator[Measured]:
 
 def _peak_kib(events: int) -> int:
     with usage_file(events) as path, own_database() as name:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.import_child", name, path],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return int(done.stdout)
+        return peak_of("tests.benchmarks.import_child", name, str(path))
 
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {

@@ -1,18 +1,30 @@
 """The demo's month end to end: made up, ingested, priced, reconciled, allocated, closed, billed
-and verified."""
+and verified; and the memory that closing it takes."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from allocation import allocation_run
+from allocation.reconciliation import reconcile
+from billing.demo.documents import write_month
+from billing.demo.journey import PREPARER, set_up, take_bill
 from billing.demo.month import EVENTS
+from billing.management.commands.demo import MONTH_END_WORK, made_inputs
+from metering.domain.periods import Month
+from metering.file_ingestion import ingest_file
+from metering.usage_files import open_usage
+from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
+from tests.benchmarks.peak import peak_of
 
 ASKED_S: Final = 60.0
+CLOSED: Final = 60_000
 
 
 def month() -> Iterator[Measured]:
@@ -27,4 +39,27 @@ def month() -> Iterator[Measured]:
     yield Measured("demo.month", took, "s", EVENTS, "the time it may take", ASKED_S)
 
 
-BENCHMARKS: Final[dict[str, Benchmark]] = {"demo.month": month}
+def close_memory() -> Iterator[Measured]:
+    """Peak memory of approving and closing a month of four times as many events, against that of
+    the fewer. It grows with the cells of the bills and their owners, not with the events."""
+    few, many = _peak_kib(CLOSED // 4), _peak_kib(CLOSED)
+    yield Measured(
+        "close.memory", many / 1024, "MiB", CLOSED, f"with {CLOSED // 4:,} events", few / 1024
+    )
+
+
+def _peak_kib(events: int) -> int:
+    now = MONTH_END_WORK
+    october = Month.of(now).previous()
+    with TemporaryDirectory() as folder, own_database() as name:
+        inputs = made_inputs(write_month(Path(folder), events))
+        set_up(inputs, now)
+        ingest_file(open_usage(inputs.usage, source=inputs.source, received_at=now), now=now)
+        for bill in inputs.bills:
+            take_bill(bill, now)
+        reconcile(october, now=now)
+        allocation_run.run(october, rule="company", author=PREPARER, now=now)
+        return peak_of("tests.benchmarks.close_child", name)
+
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {"demo.month": month, "close.memory": close_memory}
