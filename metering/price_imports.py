@@ -19,13 +19,11 @@ from metering.catalogue import CONTRACT, GENAI_PRICES, LANGFUSE, LITELLM, MANUAL
 from metering.domain.contract_prices import (
     ContractPrice,
     ContractPrices,
-    InvalidTerm,
     PublicList,
-    Term,
     classes_left_out,
     contract_prices,
-    terms_in_force,
 )
+from metering.domain.contract_terms import InvalidTerm, Term, terms_in_force
 from metering.domain.digests import digest_of
 from metering.domain.price_changes import PriceChanges, price_changes
 from metering.domain.price_differences import Change, Leap, differences, leaps

@@ -18,7 +18,7 @@ from metering.admin.acts import Act, perform
 from metering.admin.bases import ModelAdmin
 from metering.admin.figures import NOTHING, figure, instant
 from metering.admin.tables import Section, figures, text
-from metering.domain.contract_prices import InvalidTerm
+from metering.domain.contract_terms import InvalidTerm
 from metering.models import PriceRow
 from metering.pricelists.parsed import UnreadablePriceList
 from metering.unpriced import UnpricedModel, price_as, unpriced_models

@@ -28,7 +28,7 @@ from decimal import Decimal, InvalidOperation
 from io import StringIO
 from typing import Final, NamedTuple
 
-from metering.domain.contract_prices import InvalidTerm, Term
+from metering.domain.contract_terms import InvalidTerm, Term
 from metering.domain.money import UnknownCurrency, minor_digits
 from metering.domain.prices import Conditions, InvalidPrice, Tier, UnitPrice
 from metering.domain.units import UNITS, unit_named

@@ -16,7 +16,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from metering import catalogue
 from metering.catalogue import GENAI_PRICES, LITELLM, MANUAL, load_book
-from metering.domain.contract_prices import InvalidTerm
+from metering.domain.contract_terms import InvalidTerm
 from metering.domain.rating import Rating, rate
 from metering.models import PriceListImport, PriceRow
 from metering.price_imports import (

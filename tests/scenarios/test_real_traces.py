@@ -187,6 +187,8 @@ def recorded(fresh_db: str, shared_data: Path) -> list[tuple[str, Decimal | None
 
 
 DECIDED_OTHERWISE = {
+    "cassette-043": "an advisor worked on the answer and is billed at its own model's price; the"
+    " vector leaves it out",
     "cassette-064": "its web search is priced too; the vector's two prices leave it out",
     "cassette-080": "gpt-5.6-sol costs less since 21 August 2026, and the calls are of October",
     "cassette-081": "gpt-5.6-sol costs less since 21 August 2026, and the calls are of October",

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from config.roles import IMPORT_PRICES
 from metering import catalogue, people, price_imports
-from metering.domain.contract_prices import InvalidTerm
+from metering.domain.contract_terms import InvalidTerm
 from metering.domain.price_differences import in_words
 from metering.domain.price_matching import InvalidClause
 from metering.domain.prices import InvalidPrice, Price

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from config.roles import IMPORT_PRICES
 from metering import people
-from metering.domain.contract_prices import InvalidTerm
+from metering.domain.contract_terms import InvalidTerm
 from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed
 from metering.pricelists.parsed import UnreadablePriceList
