@@ -26,7 +26,7 @@ from billing.demo.traffic import (
 from metering.domain.attribution import PROJECT_TAG
 
 SEED: Final = 202610
-EVENTS: Final = 100_000
+EVENTS: Final = 60_000
 
 Payload = dict[str, Any]
 
