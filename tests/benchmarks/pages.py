@@ -18,7 +18,7 @@ from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 
 EVENTS: Final = 1_200_000
-"""The demo's month ten times over."""
+"""Twenty of the demo's months; ten are asked for."""
 TAIL: Final = 20_000
 """Of these so many came in since the schedule folded last."""
 NOW: Final = datetime(2026, 11, 2, tzinfo=UTC)
