@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from metering.domain.usage import MAX_TOKENS, Rejection
+from metering.formats.problems import PRIVATE
 
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are no event."""
@@ -89,7 +90,7 @@ def _loose(payload: bytes) -> object:
 
 def _value_at(whole: object, said: str) -> object:
     path = _PATH.search(said)
-    if path is None:
+    if path is None or path[1].rpartition(".")[2] in PRIVATE:
         return None
     value = whole
     for name, index in _STEP.findall(path[1]):

@@ -7,6 +7,7 @@ finished in place before anybody else has seen it, and then becomes a plain `Usa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -37,7 +38,7 @@ from metering.formats.problems import (
     shares_problem,
     units_problem,
 )
-from metering.providers.counts import Counts, ImpossibleCount, UnreadableUsage
+from metering.providers.counts import Counts, ImpossibleCount, UnreadableUsage, figures
 from metering.providers.dialects import read_usage
 
 MAX_TEXT: Final = 200
@@ -138,6 +139,8 @@ _TEXTS: Final = (
     *("region", "endpoint_tag", "prompt_version", "tenant_id", "user_id", "anon_id", "ip_hash"),
     *("agent_hash", "cost_center", "error_code", "trace_id", "workflow"),
 )
+_WORDS: Final = re.compile(r'"[,}\]]|[ \\]|[^\x00-\x7f]')
+"""Canonical JSON with a text as a value, or a name that is none: most usage objects are without."""
 _TIERS: Final = {"default": "standard", "on_demand": "standard"}
 _decode_json: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode_json: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
@@ -305,8 +308,9 @@ def _share(share: NativeShare) -> Share:
 
 
 def _take_usage(event: UsageEvent) -> Problem | None:
-    """Replace the counts by those of the provider's own object and keep its canonical text. An
-    object with a count that cannot be (below zero) is kept and not believed."""
+    """Replace the counts by those of the provider's own object and keep its canonical text, as far
+    as that is figures. An object with a count that cannot be (below zero) is kept and not
+    believed."""
     try:
         usage = _decode_json(cast("Raw", event.usage))
         if usage is None or usage == {}:
@@ -315,6 +319,8 @@ def _take_usage(event: UsageEvent) -> Problem | None:
         if not isinstance(usage, dict):
             return Problem("unreadable_usage", "usage is no object; send it as the provider did")
         text = _encode_json(usage).decode()
+        if _WORDS.search(text):
+            text = _encode_json(figures(usage)).decode()
         dialect, counts = read_usage(usage, declared=event.usage_format, provider=event.provider)
     except ImpossibleCount:
         _set(event, "usage", text)

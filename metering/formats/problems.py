@@ -15,6 +15,9 @@ MAX_UNITS: Final = Decimal(10) ** 12
 UNIT_DECIMALS: Final = 18
 MAX_SHARES: Final = 1000
 
+PRIVATE: Final = frozenset({"userId", "anonId", "ipHash", "agentHash"})
+"""Fields that name a person: what was sent in them is in no message, which may be logged."""
+
 _UNIT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _INVISIBLE: Final = re.compile(
@@ -145,15 +148,16 @@ def units_problem(units: Mapping[str, Decimal]) -> Problem | None:
 
 def name_problem(field: str, name: str) -> Problem | None:
     """Names hold nothing that cannot be seen, and something that can."""
+    shown = "the text" if field in PRIVATE else f"{name!a:.80}"
     if _CONTROL.search(name):
         return Problem(
-            "control_character", f"{field}: {name!r:.80} holds a control character; remove it"
+            "control_character", f"{field}: {shown} holds a control character; remove it"
         )
     found = _INVISIBLE.search(name)
     if found is not None:
         return Problem(
             "invisible_character",
-            f"{field}: {name!a:.80} holds U+{ord(found[0]):04X}, which cannot be seen; remove it",
+            f"{field}: {shown} holds U+{ord(found[0]):04X}, which cannot be seen; remove it",
         )
     if name.isspace():
         return Problem("empty_field", f"{field} is blank; name it, or leave the field out")

@@ -19,6 +19,7 @@ import msgspec
 from metering.domain.usage import Rejection, UsageEvent
 from metering.formats import native
 from metering.formats.malformed import UNDECODABLE
+from metering.formats.problems import PRIVATE
 
 _INTEGER: Final = re.compile(r"[+-]?\d{1,30}(\.0+)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?", re.ASCII)
@@ -150,10 +151,11 @@ def parse_row(
         try:
             value = column.convert(cell)
         except (_UnfitCell, *UNDECODABLE, ArithmeticError) as error:
+            shown = "unfit" if column.field in PRIVATE else f"{cell!r:.80}"
             return Rejection(
                 place=place,
                 reason="wrong_type",
-                message=f"column {column.name!r} ({column.field}) is {cell!r:.80}: {error}",
+                message=f"column {column.name!r} ({column.field}) is {shown}: {error}",
                 key=_key(sent),
             )
         if value is None:

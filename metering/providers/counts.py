@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -11,6 +12,16 @@ import msgspec
 from metering.domain.usage import MAX_TOKENS
 
 _NOTHING: Final[Mapping[str, object]] = {}
+_WORDS: Final = frozenset(
+    {
+        *("type", "model", "modality", "ttl", "speed", "service_tier", "serviceTier"),
+        *("inference_geo", "trafficType", "traffic_type"),
+    }
+)
+"""What usage objects say in words, each of at most `_MAX_WORD` characters."""
+_MAX_WORD: Final = 100
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_FIGURE: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 class UnreadableUsage(ValueError):
@@ -54,6 +65,32 @@ class BilledPart(NamedTuple):
     model: str | None
     counts: Counts
     declined: bool = False
+
+
+def figures(usage: Mapping[str, object]) -> dict[str, object]:
+    """The usage object without any text that is no figure and none of the words that dialects
+    have: what else stands in it may be somebody's prompt, and it is kept with the event."""
+    return {
+        name: _figures(name, value)
+        for name, value in usage.items()
+        if _NAME.fullmatch(name) and _says(name, value)
+    }
+
+
+def _figures(name: str, value: object) -> object:
+    if isinstance(value, Mapping):
+        return figures(value)
+    if isinstance(value, list):
+        return [_figures(name, each) for each in value if _says(name, each)]
+    return value
+
+
+def _says(name: str, value: object) -> bool:
+    return (
+        not isinstance(value, str)
+        or (name in _WORDS and len(value) <= _MAX_WORD)
+        or _FIGURE.fullmatch(value) is not None
+    )
 
 
 def count(holder: Mapping[str, object], key: str) -> int | None:

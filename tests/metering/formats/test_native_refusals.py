@@ -170,3 +170,11 @@ def test_names_of_other_scripts_are_names() -> None:
 def test_del_and_c1_are_control_characters() -> None:
     assert refused(tenantId="a\x7fb").reason == "control_character"
     assert refused(tenantId="a\x85b").reason == "control_character"
+
+
+@pytest.mark.parametrize("name", ["userId", "anonId", "ipHash", "agentHash"])
+def test_no_message_repeats_what_names_a_person(name: str) -> None:
+    for value in ("jane@example.com\u200b", "jane@example.com\u0007", "jane@" * 50, ["jane@"]):
+        rejection = refused(**{name: value})
+        assert name in rejection.message
+        assert "jane" not in rejection.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.metering.formats.native_events import accepted
 
 USAGE = {
@@ -48,3 +50,30 @@ def test_units_of_the_usage_win_too() -> None:
     event = accepted(usage=usage, usageFormat="anthropic", units={"web_search": 3})
     assert event.units == {"web_search": 2}
     assert event.usage_quality == "inconsistent"
+
+
+def test_no_text_is_kept_with_the_usage_but_the_words_that_dialects_have() -> None:
+    said = "a prompt that somebody wrote"
+    event = accepted(
+        usage={
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "cost": "0.00012",
+            "service_tier": "flex",
+            "note": said,
+            said: 1,
+            "prompt_tokens_details": {"cached_tokens": 3, "text": said, "type": "text"},
+            "messages": [{"content": said}, said, {"tokens": 1}],
+            "model": said * 10,
+        }
+    )
+    assert event.usage is not None
+    assert said not in event.usage
+    assert json.loads(event.usage) == {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "cost": "0.00012",
+        "service_tier": "flex",
+        "prompt_tokens_details": {"cached_tokens": 3, "type": "text"},
+        "messages": [{}, {"tokens": 1}],
+    }
