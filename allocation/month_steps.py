@@ -1,4 +1,4 @@
-"""A month's work up to its close, in steps that any worker may do a part of (`metering.flows`).
+"""A month's work up to its close, in steps that any worker may do a part of.
 
 Reconcile, gather, divide (a part for each pool of each bill), assemble; then a person approves and
 closes, and the last step waits for that. Dividing by parts gives the run, byte for byte, that
@@ -33,13 +33,13 @@ from allocation.portion_codec import (
 from allocation.provider_bills import bill_lines
 from allocation.reconciliation import CannotCompare, NothingToReconcile
 from allocation.rule_book import NoSuchRule
-from metering import work
+from metering.background import work
+from metering.background.flows import Leased, Part, Step
+from metering.background.schedules import SCHEDULE
 from metering.domain.apportionment import InvalidWeight
 from metering.domain.money import UnknownCurrency
 from metering.domain.periods import Month
-from metering.flows import Leased, Part, Step
 from metering.readings import usage_digest
-from metering.schedules import SCHEDULE
 
 CLOSED: Final = "the month is closed"
 LOOKS_FOR_A_CLOSE: Final = timedelta(minutes=1)

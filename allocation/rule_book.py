@@ -21,7 +21,7 @@ from allocation.domain.rules import (
 )
 from allocation.models import Rule, RuleVersion
 from metering.domain.periods import Month
-from metering.input_files import text_of
+from metering.files.input_files import text_of
 
 STANDARD: Final = "standard"
 """The rule's name where none is asked for. Stored on first use, as the release at that time had

@@ -36,11 +36,11 @@ from allocation.run_rows import outputs_digest, read_allocation
 from metering.domain.digests import digest_of
 from metering.domain.money import from_minor, plain, settle
 from metering.domain.periods import Month
-from metering.findings import Finding
-from metering.history_verification import changed
 from metering.past_usage import one_snapshot, usage_as_of
 from metering.seal_chain import roots_missing
-from metering.verification import unsealed_books
+from metering.verification.event_verification import unsealed_books
+from metering.verification.findings import Finding
+from metering.verification.history_verification import changed
 
 _RunRow = BillTotal | SourceLine | AllocatedLine | OwnerSettlement
 

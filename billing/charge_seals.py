@@ -17,8 +17,8 @@ from billing.models import Invoice, InvoiceLine
 from metering import seals
 from metering.domain.digests import digest_of
 from metering.domain.periods import Month
-from metering.findings import Finding
 from metering.seals import Bucket
+from metering.verification.findings import Finding
 
 
 def seal(invoices: Iterable[Invoice], *, now: datetime) -> None:

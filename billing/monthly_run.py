@@ -18,12 +18,12 @@ from django.db import transaction
 from allocation.month_steps import STEPS
 from billing import invoice_run
 from billing.invoice_run import InvoiceRun
-from metering import schedules, work, work_status
+from metering.background import schedules, work, work_status
+from metering.background.flows import Flow, Leased, Part, Step, register
+from metering.background.schedules import SCHEDULE
+from metering.background.work import Started
+from metering.background.work_status import RunStatus
 from metering.domain.periods import Month
-from metering.flows import Flow, Leased, Part, Step, register
-from metering.schedules import SCHEDULE
-from metering.work import Started
-from metering.work_status import RunStatus
 
 KIND: Final = "month"
 

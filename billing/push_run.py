@@ -16,11 +16,11 @@ from billing.models import Invoice
 from billing.push import push
 from billing.stripe_gateway import StripeGateway, StripeNotConfigured
 from config.roles import PUSH_INVOICE
-from metering import work
+from metering.background import work
+from metering.background.flows import Flow, Leased, Part, Step, register
+from metering.background.work import Started
 from metering.domain.digests import digest_of
-from metering.flows import Flow, Leased, Part, Step, register
 from metering.people import acting
-from metering.work import Started
 
 KIND: Final = "push"
 LOOKS_AGAIN: Final = timedelta(minutes=5)

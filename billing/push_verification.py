@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from billing.domain.stripe_amounts import to_stripe
 from billing.models import Invoice, InvoiceLine, StripePush, StripeRequest
 from metering.domain.periods import Month
-from metering.findings import Finding
+from metering.verification.findings import Finding
 
 
 def check(month: Month) -> Iterator[Finding]:

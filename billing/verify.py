@@ -20,11 +20,11 @@ from billing import charge_seals, push_verification
 from billing.domain.plans import plan_digest
 from billing.drafts import LineContent, recompute_all, stored_lines
 from billing.models import Invoice
-from metering import verification
 from metering.domain.periods import Month, Period
-from metering.findings import Finding
-from metering.history_verification import changed
 from metering.past_usage import latest_changes, usage_as_of
+from metering.verification import event_verification
+from metering.verification.findings import Finding
+from metering.verification.history_verification import changed
 
 
 class Verified(NamedTuple):
@@ -64,7 +64,7 @@ def verify(month: Month) -> Verified:
         lambda: charge_seals.check(month),
         lambda: push_verification.check(month),
         lambda: allocation_verification.check_month(month),
-        *verification.checks(month),
+        *event_verification.checks(month),
     )
     if connection.in_atomic_block:
         found = [list(check()) for check in checks]

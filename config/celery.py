@@ -1,7 +1,7 @@
 """The Celery application: carries hints over Redis; what is to be done stands in PostgreSQL.
 
 A task is acknowledged when it is done, so a worker that dies loses no message; one that comes
-twice finds its part done or leased (`metering.work`).
+twice finds its part done or leased (`metering.background.work`).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from metering.domain.rating import Rating
 from metering.domain.rollup import ClassCost, Part, parts
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.domain.usage_classes import usage_classes
-from metering.rated_events import rated
+from metering.pricing.rated_events import rated
 
 _KINDS: Final = {
     "occurred_at": "timestamptz",

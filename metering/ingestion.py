@@ -22,7 +22,7 @@ from django.db import OperationalError as DjangoOperationalError
 from django.db import connection, transaction
 from psycopg import errors
 
-from metering import bulk, catalogue, owners
+from metering import bulk, owners
 from metering.domain.attribution import OwnerBook
 from metering.domain.identity import identify
 from metering.domain.keys import event_key
@@ -39,6 +39,7 @@ from metering.event_rows import (
 )
 from metering.event_shares import store_shares
 from metering.outcomes import Outcome
+from metering.pricing import catalogue
 from metering.pseudonyms import Pseudonyms
 from metering.rollups import append_deltas
 

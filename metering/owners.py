@@ -32,7 +32,7 @@ from django.db import IntegrityError, connection, transaction
 
 from metering.domain.attribution import Dated, DatedTargets, OwnerBook, SourceDefaults
 from metering.domain.identity import lookup_hash
-from metering.input_files import text_of
+from metering.files.input_files import text_of
 from metering.models import (
     CostCentre,
     OwnerMapping,

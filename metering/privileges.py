@@ -125,8 +125,8 @@ def grant(alias: str = "migrator") -> bool:
                 application,
             )
             return False
-        for statement in _statements(cursor, sql.Identifier(application)):
-            cursor.execute(statement)
+        # Sent together: one round trip and one transaction, not some hundreds.
+        cursor.execute(sql.SQL(";").join(_statements(cursor, sql.Identifier(application))))
     return True
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from metering.domain.periods import Month
-from metering.findings import Finding, rows
 from metering.models import Seal
+from metering.verification.findings import Finding, rows
 
 
 def check(month: Month) -> Iterator[Finding]:

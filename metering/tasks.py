@@ -8,7 +8,8 @@ from typing import Final
 from django.utils import timezone
 
 from config.celery import app
-from metering import hints, partitions, rollups, workers
+from metering import partitions, rollups
+from metering.background import hints, workers
 
 FOLD_ROWS: Final = 20_000
 """Tail rows of each rollup that are folded in one transaction."""

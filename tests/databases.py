@@ -35,8 +35,8 @@ def migrations_digest() -> str:
     paths = [ROOT / "requirements" / "base.txt", ROOT / "config" / "roles.py"]
     paths += [metering / "privileges.py"]
     paths += [
-        metering / "catalogue.py",
-        metering / "price_imports.py",
+        metering / "pricing" / "catalogue.py",
+        metering / "pricing" / "price_imports.py",
         metering / "management" / "commands" / "migrate.py",
     ]
     paths += sorted((metering / "pricelists").glob("*.py"))

@@ -31,12 +31,14 @@ from billing.invoice_run import InvoiceRun
 from billing.models import Invoice
 from billing.plans import import_plans
 from billing.verify import verify
-from metering import catalogue, owners, people, price_imports, usage_files
+from metering import owners, people
+from metering.background.work import Started
+from metering.background.work_status import RunStatus, status
 from metering.domain.periods import Month
-from metering.file_ingestion import ingest_file
+from metering.files import usage_files
+from metering.files.file_ingestion import ingest_file
 from metering.outcomes import IngestResult
-from metering.work import Started
-from metering.work_status import RunStatus, status
+from metering.pricing import catalogue, price_imports
 
 PREPARER: Final = "preparer"
 APPROVER: Final = "approver"

@@ -13,7 +13,7 @@ from metering.admin.figures import NOTHING, digest, exact, figure, instant, labe
 from metering.admin.tables import Column, Section, Text, figures, text
 from metering.domain.usage import COUNTS
 from metering.event_story import EventStory
-from metering.explanation import explain
+from metering.pricing.explanation import explain
 
 ROUTES: Final = {
     "cost_centre": "the cost centre that the event named",

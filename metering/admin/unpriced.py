@@ -21,7 +21,7 @@ from metering.admin.tables import Section, figures, text
 from metering.domain.contract_terms import InvalidTerm
 from metering.models import PriceRow
 from metering.pricelists.parsed import UnreadablePriceList
-from metering.unpriced import UnpricedModel, price_as, unpriced_models
+from metering.pricing.unpriced import UnpricedModel, price_as, unpriced_models
 
 _SEE = "metering.view_pricerow"
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from metering.api.finance_access import FinanceView
 from metering.api.reading import answer, described
 from metering.api.values import Anything, Exact, Instant, Text, Truth, Whole
-from metering.explanation import SeveralEvents, UnknownEvent, as_value, explain, find_event
+from metering.pricing.explanation import SeveralEvents, UnknownEvent, as_value, explain, find_event
 
 
 class PriceSerializer(serializers.Serializer[Any]):

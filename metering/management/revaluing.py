@@ -16,7 +16,7 @@ from metering.domain.money import plain
 from metering.domain.periods import InvalidPeriod, Month
 from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed
-from metering.revaluation import MonthClosed, Moved, Revalued, Sums
+from metering.pricing.revaluation import MonthClosed, Moved, Revalued, Sums
 
 _SHOWN: Final = 30
 

@@ -2,7 +2,7 @@
 
 A run goes through named steps; a step is done in parts, which any worker may take. Whoever takes
 a part holds a lease on it and the fence of that lease; what it did counts only if the fence is
-still the same in the transaction that commits it (`metering.work`).
+still the same in the transaction that commits it (`metering.background.work`).
 """
 
 from __future__ import annotations

@@ -16,15 +16,15 @@ from allocation.bills.reading import Terms
 from allocation.models import AllocationRun
 from allocation.provider_bills import Imported, import_bill
 from metering import owners, people
-from metering.catalogue import load_book
 from metering.domain.cells import MeteredCell
 from metering.domain.periods import Month
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Price, UnitPrice
 from metering.domain.usage import UsageEvent
 from metering.ingestion import Books, ingest
-from metering.price_imports import take_over
 from metering.pricelists.parsed import ParsedList
+from metering.pricing.catalogue import load_book
+from metering.pricing.price_imports import take_over
 from metering.readings import DayCost
 
 OCTOBER = Month(2026, 10)

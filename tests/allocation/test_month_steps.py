@@ -21,10 +21,10 @@ from allocation.month_steps import STEPS
 from allocation.portion_codec import decode_lines, decode_portion, encode_lines, encode_portion
 from allocation.rule_book import store_rule
 from allocation.run_rows import outputs_digest, read_allocation
-from metering import flows, work, workers
+from metering.background import flows, work, workers
+from metering.background.flows import Flow
+from metering.background.work_status import RunStatus, latest
 from metering.domain.cells import Cell, MeteredCell, Owner
-from metering.flows import Flow
-from metering.work_status import RunStatus, latest
 from tests.allocation import october
 from tests.allocation.domain.test_division import DAY, RULE, A, B, C, line, readings_for, used
 from tests.allocation.october import CONTROLLER, NOW, OCTOBER

@@ -12,7 +12,7 @@ from allocation.models import PeriodClose
 from metering.dispositions import TryOuts, uncount
 from metering.domain.periods import Month
 from metering.ingestion import ingest
-from metering.verification import check_month
+from metering.verification.event_verification import check_month
 from tests.allocation.october import AUDITOR, NOW, OCTOBER
 from tests.metering.events import NOON, call
 

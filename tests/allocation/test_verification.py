@@ -13,9 +13,9 @@ from allocation import period_close
 from allocation.models import AllocationRun
 from allocation.run_rows import outputs_digest, read_allocation
 from allocation.verification import check_month
-from metering import verification
-from metering.findings import Finding
 from metering.readings import usage_digest
+from metering.verification import event_verification
+from metering.verification.findings import Finding
 from tests.allocation import october
 from tests.allocation.october import AUDITOR, CONTROLLER, NOW, OCTOBER
 
@@ -235,7 +235,7 @@ def test_after_late_usage_a_run_and_digest_that_fit_each_other_are_found_out(
 )
 def test_after_late_usage_a_changed_event_is_named(late: psycopg.Connection, change: str) -> None:
     late.execute(change)
-    named = {f.check for f in chain(verification.check_month(OCTOBER), check_month(OCTOBER))}
+    named = {f.check for f in chain(event_verification.check_month(OCTOBER), check_month(OCTOBER))}
     assert "event digest" in named
     assert named >= ({"allocation"} if "received_at" in change else {"usage rollup"})
 

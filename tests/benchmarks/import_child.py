@@ -15,8 +15,8 @@ from tests.benchmarks.peak import peak_kib
 def main(database: str, path: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    from metering.file_ingestion import ingest_file
-    from metering.usage_files import open_usage
+    from metering.files.file_ingestion import ingest_file
+    from metering.files.usage_files import open_usage
     from tests.databases import pointed_at
 
     now = datetime(2026, 11, 2, tzinfo=UTC)

@@ -19,10 +19,10 @@ from metering import bulk
 from metering.api_keys import create
 from metering.domain.periods import Month
 from metering.event_rows import COLUMNS, PreparedEvent, copy_line
-from metering.file_ingestion import BLOCK as BATCH
-from metering.file_ingestion import ingest_file
+from metering.files.file_ingestion import BLOCK as BATCH
+from metering.files.file_ingestion import ingest_file
+from metering.files.usage_files import open_usage
 from metering.ingestion import Books, prepare_batch
-from metering.usage_files import open_usage
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 from tests.benchmarks.peak import peak_of

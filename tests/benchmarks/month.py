@@ -17,8 +17,8 @@ from billing.demo.journey import PREPARER, set_up, take_bill
 from billing.demo.month import EVENTS
 from billing.management.commands.demo import MONTH_END_WORK, made_inputs
 from metering.domain.periods import Month
-from metering.file_ingestion import ingest_file
-from metering.usage_files import open_usage
+from metering.files.file_ingestion import ingest_file
+from metering.files.usage_files import open_usage
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 from tests.benchmarks.peak import peak_of

@@ -18,7 +18,7 @@ from genai_prices import Usage, calc_price
 from metering.domain.price_book import PriceBook
 from metering.domain.usage import UsageEvent
 from metering.pricelists.genai_prices import parse_genai_prices
-from metering.rated_events import rated
+from metering.pricing.rated_events import rated
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 from tests.benchmarks.mixed_calls import mixed_calls
 
@@ -127,8 +127,8 @@ def _context(call: UsageEvent) -> Mapping[str, str]:
 
 
 def _compare(calls: list[UsageEvent], ours: list[Decimal | None], theirs: list[Decimal]) -> None:
-    """No policy of `tests/metering/pricing_differences.toml` is met by these calls, so that every
-    amount must be the same to the last digit."""
+    """No policy of `pricing_differences.toml` is met by these calls, so that every amount must be
+    the same to the last digit."""
     with localcontext(prec=60):
         for call, cost, said in zip(calls, ours, theirs, strict=True):
             if cost != said:

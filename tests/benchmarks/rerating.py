@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from metering.file_ingestion import ingest_file
-from metering.price_imports import import_contract
-from metering.rating_scan import handed_over
-from metering.revaluation import rerate
-from metering.usage_files import open_usage
+from metering.files.file_ingestion import ingest_file
+from metering.files.usage_files import open_usage
+from metering.pricing.price_imports import import_contract
+from metering.pricing.rating_scan import handed_over
+from metering.pricing.revaluation import rerate
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.ingest import MONTH, NOW, usage_file
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch

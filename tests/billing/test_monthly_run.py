@@ -20,19 +20,19 @@ from billing import monthly_run
 from billing.models import Invoice
 from billing.tasks import start_month
 from config.celery import app
-from metering import hints, work, workers
-from metering.flows import FenceLost
+from metering.background import hints, work, workers
+from metering.background.flows import FenceLost
+from metering.background.work_status import RunStatus
 from metering.models import ScheduleFiring, WorkRun
-from metering.work_status import RunStatus
 from tests.allocation.october import NOW, OCTOBER
 from tests.billing import a_month
 from tests.billing.a_month import CUSTOMERS, Made, made, nothing_twice
 from tests.billing.billed import PLANS, plans
-from tests.metering.test_work import at_once
+from tests.metering.background.test_work import at_once
 
 WATCHED = (
-    "metering/work.py",
-    "metering/workers.py",
+    "metering/background/work.py",
+    "metering/background/workers.py",
     "allocation/month_steps.py",
     "allocation/allocation_run.py",
     "billing/monthly_run.py",

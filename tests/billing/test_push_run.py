@@ -16,11 +16,12 @@ from billing.push import push
 from billing.push_run import NothingToPush
 from billing.stripe_gateway import StripeNotConfigured
 from billing.tasks import apply_stripe_events
-from metering import people, work, work_status, workers
-from metering.flows import FenceLost
+from metering import people
+from metering.background import work, work_status, workers
+from metering.background.flows import FenceLost
+from metering.background.work_status import RunStatus
 from metering.models import WorkRun
 from metering.people import NotAllowed
-from metering.work_status import RunStatus
 from tests.admin_pages import browser, person, text, told
 from tests.billing.billed import NOW
 from tests.billing.pushed import SMALL, approved, double, held, is_whole

@@ -17,7 +17,7 @@ from metering.dispositions import TryOuts, uncount
 from metering.domain.periods import Month
 from metering.domain.usage import Share, UsageEvent
 from metering.ingestion import ingest
-from metering.verification import check_month
+from metering.verification.event_verification import check_month
 from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.parse("2026-10")

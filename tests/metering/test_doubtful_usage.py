@@ -12,7 +12,7 @@ from metering.domain.periods import Month
 from metering.domain.usage import Share, UsageEvent
 from metering.formats import native
 from metering.ingestion import ingest
-from metering.verification import check_month
+from metering.verification.event_verification import check_month
 from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.of(NOON)

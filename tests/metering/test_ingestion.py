@@ -14,14 +14,15 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metering import file_ingestion, ingestion, outcomes
+from metering import ingestion, outcomes
 from metering.domain.periods import Month
 from metering.domain.usage import Rejection, Share, UsageEvent
-from metering.file_ingestion import ingest_file
+from metering.files import file_ingestion
+from metering.files.file_ingestion import ingest_file
+from metering.files.usage_files import Unit, UnitParser, UsageFile
 from metering.ingestion import Books, ingest
 from metering.rollups import USAGE, fold
-from metering.usage_files import Unit, UnitParser, UsageFile
-from metering.verification import check_month
+from metering.verification.event_verification import check_month
 from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.parse("2026-10")

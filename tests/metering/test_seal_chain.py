@@ -9,10 +9,10 @@ import pytest
 
 from metering import seal_chain, seals
 from metering.domain.periods import Month
-from metering.findings import Finding
 from metering.ingestion import ingest
 from metering.models import Seal
 from metering.seals import Bucket
+from metering.verification.findings import Finding
 from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.parse("2026-10")

@@ -19,8 +19,8 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from billing import monthly_run
 from config.celery import scheduler_command, worker_command
+from metering.background.work_status import RunStatus
 from metering.models import ScheduleFiring, WorkPart, WorkRun
-from metering.work_status import RunStatus
 from tests.allocation.october import OCTOBER
 from tests.billing import a_month
 from tests.billing.a_month import Made, made, nothing_twice

@@ -17,7 +17,7 @@ from opsmeter_sdk import sdk
 
 from metering.api_keys import create, revoke
 from metering.domain.periods import Month
-from metering.verification import check_month
+from metering.verification.event_verification import check_month
 from tests.serving import Server
 
 pytestmark = pytest.mark.outside

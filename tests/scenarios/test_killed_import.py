@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from metering.domain.periods import Month
-from metering.verification import check_month
+from metering.verification.event_verification import check_month
 from tests.databases import ROOT
 from tests.metering.events import NOON
 

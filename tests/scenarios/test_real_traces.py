@@ -25,14 +25,15 @@ from billing.demo.bill_documents import CSV_COLUMNS, Line, delimited_bill, opena
 from billing.demo.billed_usage import ProviderLog
 from billing.demo.bills import usage_lines
 from billing.verify import verify
-from metering import catalogue, owners, people, price_imports
+from metering import owners, people
 from metering.charged_usage import charged_usage
 from metering.domain.money import settle
 from metering.domain.periods import Month
-from metering.file_ingestion import ingest_file
+from metering.files.file_ingestion import ingest_file
+from metering.files.usage_files import Unit, UnitParser, UsageFile
 from metering.outcomes import IngestResult
+from metering.pricing import catalogue, price_imports
 from metering.readings import metered_cells
-from metering.usage_files import Unit, UnitParser, UsageFile
 from tests.scenarios.traces import (
     as_calls,
     azure,

@@ -15,7 +15,7 @@ from allocation.bills.formats import FORMATS
 from allocation.bills.reading import Terms, currency_code
 from allocation.provider_bills import Imported, StoredBill, import_bill
 from metering.domain.money import UnknownCurrency, plain
-from metering.input_files import UnreadableInput, content_of
+from metering.files.input_files import UnreadableInput, content_of
 from metering.management.answering import AnsweringCommand
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from allocation.drivers import COLUMNS, read_driver_file, store_drivers
 from config.roles import IMPORT_DRIVERS
-from metering.input_files import UnreadableInput, text_of
+from metering.files.input_files import UnreadableInput, text_of
 from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed, author
 

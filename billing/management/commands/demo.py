@@ -29,7 +29,7 @@ from billing.demo.own_database import DatabaseRefused, demo_database
 from billing.demo.owners import SOURCE
 from billing.demo.papers import write_papers
 from billing.demo.summary import print_summary
-from metering.usage_files import UnreadableFile
+from metering.files.usage_files import UnreadableFile
 
 MONTH_END_WORK: Final = datetime(2026, 11, 2, 9, tzinfo=UTC)
 """When the made-up month is worked on, whatever the machine's clock says."""

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from billing.plans import InvalidPlanFile, PlanConflict, import_plans
-from metering.input_files import UnreadableInput, content_of
+from metering.files.input_files import UnreadableInput, content_of
 from metering.management.answering import AnsweringCommand
 
 

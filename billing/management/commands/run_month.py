@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from billing import monthly_run
 from config.roles import RUN_ALLOCATION
+from metering.background.schedules import SCHEDULE
+from metering.background.work_status import RunStatus, value
+from metering.background.workers import work_off
 from metering.domain.periods import InvalidPeriod, Month
 from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed, author
-from metering.schedules import SCHEDULE
-from metering.work_status import RunStatus, value
-from metering.workers import work_off
 
 _LOOK_SECONDS: Final = 0.5
 

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from metering.domain.money import plain
-from metering.explanation import (
+from metering.management.answering import AnsweringCommand
+from metering.pricing.explanation import (
     Explanation,
     PriceFacts,
     SeveralEvents,
@@ -18,7 +19,6 @@ from metering.explanation import (
     explain,
     find_event,
 )
-from metering.management.answering import AnsweringCommand
 
 
 class Command(AnsweringCommand):

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from metering import owners
-from metering.input_files import UnreadableInput
+from metering.files.input_files import UnreadableInput
 from metering.management.answering import AnsweringCommand
 
 

@@ -13,17 +13,18 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from config.roles import IMPORT_PRICES
-from metering import catalogue, people, price_imports
+from metering import people
 from metering.domain.contract_terms import InvalidTerm
 from metering.domain.price_differences import in_words
 from metering.domain.price_matching import InvalidClause
 from metering.domain.prices import InvalidPrice, Price
-from metering.input_files import UnreadableInput, text_of
+from metering.files.input_files import UnreadableInput, text_of
 from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed
-from metering.price_imports import ImportResult
 from metering.pricelists import contract
 from metering.pricelists.parsed import UnreadablePriceList
+from metering.pricing import catalogue, price_imports
+from metering.pricing.price_imports import ImportResult
 
 _FORM: Final = "write it like 2026-11-01T00:00:00Z"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -13,10 +13,10 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from metering.file_ingestion import WorkerDied, ingest_file
+from metering.files.file_ingestion import WorkerDied, ingest_file
+from metering.files.usage_files import FORMATS, UnreadableFile, UsageFile, open_usage
 from metering.management.answering import AnsweringCommand
 from metering.outcomes import IngestResult, Outcome
-from metering.usage_files import FORMATS, UnreadableFile, UsageFile, open_usage
 
 SHOWN: Final = 10
 

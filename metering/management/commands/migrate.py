@@ -14,7 +14,8 @@ from django.core.management.commands import migrate
 from django.utils import timezone
 
 from config import roles
-from metering import catalogue, price_imports, privileges
+from metering import privileges
+from metering.pricing import catalogue, price_imports
 
 
 class Command(migrate.Command):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from config.roles import IMPORT_OWNERS
-from metering import revaluation
 from metering.management.revaluing import RevaluingCommand
+from metering.pricing import revaluation
 
 
 class Command(RevaluingCommand):

@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from config.roles import IMPORT_PRICES
-from metering import revaluation
 from metering.management.revaluing import RevaluingCommand
+from metering.pricing import revaluation
 
 
 class Command(RevaluingCommand):

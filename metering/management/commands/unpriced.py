@@ -16,7 +16,7 @@ from metering.domain.contract_terms import InvalidTerm
 from metering.management.answering import AnsweringCommand
 from metering.people import NotAllowed
 from metering.pricelists.parsed import UnreadablePriceList
-from metering.unpriced import UnpricedModel, price_as, unpriced_models
+from metering.pricing.unpriced import UnpricedModel, price_as, unpriced_models
 
 
 class Command(AnsweringCommand):

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from metering.domain.periods import Month
-from metering.verification import check_month
+from metering.verification.event_verification import check_month
 from tests.metering.api.keys import TODAY, post, secret
 
 pytestmark = pytest.mark.usefixtures("db")

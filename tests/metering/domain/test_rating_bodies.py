@@ -24,12 +24,12 @@ from metering.domain.rating import Rating
 from metering.domain.usage import UsageEvent
 from metering.formats import native
 from metering.pricelists.genai_prices import parse_genai_prices
-from metering.rated_events import rated
+from metering.pricing.rated_events import rated
 from tests.metering.domain.test_rating_vectors import published
 
 AUGUST = datetime(2026, 8, 20, 5, tzinfo=UTC)
 DIFFERENCES: dict[str, list[dict[str, Any]]] = tomllib.loads(
-    (Path(__file__).parents[1] / "pricing_differences.toml").read_text()
+    (Path(__file__).parents[1] / "pricing" / "pricing_differences.toml").read_text()
 )
 PROVIDER_OF_FILE = ("groq", "mistral", "openrouter", "huggingface", "cerebras", "deepseek", "zai")
 OPENAIS = re.compile(r"gpt-(?!oss)|o\d|text-embedding|computer-use")

@@ -18,7 +18,7 @@ from metering.domain.usage import COUNTS, UsageEvent
 from metering.formats import native
 from metering.formats.problems import contradiction
 from metering.pricelists.genai_prices import parse_genai_prices
-from metering.rated_events import rated
+from metering.pricing.rated_events import rated
 from tests.metering.formats.native_events import LEAST, accepted, parse
 
 SENT = {"inputTokens": 540, "outputTokens": 180}

@@ -1,0 +1,198 @@
+"""Usage in files: the edge where bytes become events, streamed in bounded memory.
+
+One `UsageEvent` or `Rejection` per line or row: a bad line costs itself only. A file that cannot
+be read at all, or whose columns do not fit, raises `UnreadableFile` before its first row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, get_args
+
+import msgspec
+
+from metering.domain.usage import Rejection, UsageEvent
+from metering.files.input_files import UnreadableInput, regular_size
+from metering.files.usage_lines import TextFile, UnreadableText
+from metering.files.usage_tables import CsvTable, ParquetTable, Table, UnreadableTable
+from metering.formats import native, opsmeter, tabular
+
+Format = Literal["native", "opsmeter", "csv", "parquet"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+
+MAX_ARRAY: Final = 64 << 20
+"""Bytes of a file that is one JSON array, which has to be in memory as a whole."""
+
+_PARQUET: Final = b"PAR1"
+_JSON: Final = (".jsonl", ".ndjson", ".json")
+_TABLES: Final = ("csv", "parquet")
+_decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class UnreadableFile(ValueError):
+    """Nothing of the file can be imported. Names the file, the cause and the remedy."""
+
+
+class Item(NamedTuple):
+    """What one line, row or element became, and where it stands."""
+
+    place: str
+    item: UsageEvent | Rejection
+
+
+class Unit(NamedTuple):
+    """One line, row or element as it was read: to be parsed, or why it cannot be."""
+
+    place: str
+    content: bytes | Sequence[object] | Rejection
+
+
+@dataclass(frozen=True)
+class UnitParser:
+    """Turns what was read into events. A value: a process beside the reader can do it as well."""
+
+    format: Format
+    source: str
+    received_at: datetime
+    columns: tabular.Columns | None = None
+
+    def __call__(self, unit: Unit) -> Item:
+        place, content = unit
+        if isinstance(content, Rejection):
+            return Item(place, content)
+        source, received_at = self.source, self.received_at
+        if isinstance(content, bytes):
+            parse = opsmeter.parse if self.format == "opsmeter" else native.parse
+            return Item(place, parse(content, place=place, source=source, received_at=received_at))
+        assert self.columns is not None, "a table's row without its columns"
+        event = tabular.parse_row(
+            content, self.columns, place=place, source=source, received_at=received_at
+        )
+        return Item(place, event)
+
+
+@dataclass(frozen=True)
+class UsageFile:
+    """An open file that fits its format; `units` reads it, once.
+
+    `size` and `position()` are bytes on disk; a Parquet file has no position. `ignored` are the
+    columns of a table that carry no field.
+    """
+
+    format: Format
+    units: Iterator[Unit]
+    parse: UnitParser
+    size: int
+    position: Callable[[], int] | None = None
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> Iterator[Item]:
+        return map(self.parse, self.units)
+
+
+def open_usage(
+    path: Path,
+    *,
+    source: str,
+    received_at: datetime,
+    format: Format | None = None,
+    column_map: Mapping[str, str] | None = None,
+    naive_utc: bool = False,
+) -> UsageFile:
+    """Open the file and settle its format and columns; raises `UnreadableFile`.
+
+    `received_at` (aware UTC) is the time of events that report none. `column_map` (field →
+    column) is for tables. `naive_utc` reads a table's times without a zone as UTC.
+    """
+    format = format or guess_format(path)
+    if column_map and format not in _TABLES:
+        raise UnreadableFile(f"{path}: a column map is for csv and parquet, not for {format}")
+
+    parser = UnitParser(format, source, received_at)
+
+    def opened(table: Table) -> tuple[Iterator[Unit], UnitParser, tuple[str, ...]]:
+        columns = tabular.plan_columns(table.names, column_map or {}, naive_utc=naive_utc)
+        units = map(Unit._make, table.rows({column.name for column in columns.used}))
+        return units, replace(parser, columns=columns), columns.ignored
+
+    text: TextFile | None = None
+    try:
+        if format == "parquet":
+            size = regular_size(path)
+            units, by_columns, ignored = opened(ParquetTable(path))
+            return UsageFile(format, units, by_columns, size, ignored=ignored)
+        text = TextFile(path)
+        if format == "csv":
+            units, by_columns, ignored = opened(CsvTable(text))
+            return UsageFile(format, units, by_columns, text.size, text.position, ignored)
+        units = _elements(text) if text.head.startswith(b"[") else _lines(text)
+        return UsageFile(format, units, parser, text.size, text.position)
+    except (
+        UnreadableInput,
+        UnreadableText,
+        UnreadableTable,
+        tabular.UnfitColumns,
+        OSError,
+    ) as error:
+        if text is not None:
+            text.close()
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UnreadableFile:
+    if isinstance(error, UnreadableInput):  # names the path itself
+        return UnreadableFile(str(error))
+    if isinstance(error, OSError):
+        return UnreadableFile(f"{path} cannot be read: {error.strerror or error}")
+    return UnreadableFile(f"{path}: {error}")
+
+
+def guess_format(path: Path) -> Format:
+    """The format that the file's content, or else its name, shows; raises `UnreadableFile`."""
+    try:
+        regular_size(path)
+        with path.open("rb") as raw:
+            if raw.read(len(_PARQUET)) == _PARQUET:
+                return "parquet"
+        text = TextFile(path)
+    except (UnreadableInput, UnreadableText, OSError) as error:
+        raise _unreadable(path, error) from error
+    text.close()
+    name = path.name.lower().removesuffix(".gz")
+    if text.head.startswith((b"{", b"[")):
+        first = text.head.partition(b"\n")[0]
+        return "opsmeter" if b'"totalTokens"' in first else "native"
+    if name.endswith(_JSON):
+        return "native"
+    if name.endswith((".csv", ".txt")):
+        return "csv"
+    raise UnreadableFile(
+        f"{path}: neither the file's name nor its content shows its format; "
+        f"say it with --format ({', '.join(FORMATS)})"
+    )
+
+
+def _lines(text: TextFile) -> Iterator[Unit]:
+    for number, content in text.lines():
+        if isinstance(content, Rejection):
+            yield Unit(content.place, content)
+        elif content and not content.isspace():
+            yield Unit(f"line {number}", content)
+
+
+def _elements(text: TextFile) -> Iterator[Unit]:
+    """The events of a JSON array. The array as a whole must be JSON: where one event of a broken
+    one ends cannot be known."""
+    content = text.read(MAX_ARRAY)
+    try:
+        elements = _decode_array(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableText(
+            f"the file is no whole JSON array ({error}); mend it, or write one object a line"
+        ) from error
+    text.close()
+    return (Unit(f"index {index}", bytes(element)) for index, element in enumerate(elements))

@@ -1,0 +1,307 @@
+"""Why an event costs what it costs: its lines, the price rows beneath them, and why these.
+
+What is explained is what is stored; beside it stands what the event would be rated at by the
+prices as they are now, since only an explicit run makes the one into the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from metering.domain.layered_prices import LayeredPriceBook
+from metering.domain.money import EXACT, plain
+from metering.domain.price_book import Considered, PriceBook
+from metering.domain.price_choice import Candidate, Verdict, nearest, verdicts
+from metering.domain.rating import Rating
+from metering.domain.usage import UsageEvent
+from metering.event_story import EventStory, RatedLine, event_story
+from metering.models import PriceRow
+from metering.pricing import catalogue
+from metering.pricing.rated_events import RATED_EVENT_FIELDS, rated
+
+_MOST: Final = 20
+_TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
+
+class UnknownEvent(LookupError):
+    """No event has this key or request id; the message says where to look."""
+
+
+class SeveralEvents(LookupError):
+    """The request id is that of several events (attempts); the message lists their keys."""
+
+
+class PriceFacts(NamedTuple):
+    """A price row as it is told: where it comes from, what it says, from when to when."""
+
+    id: int
+    book: str
+    source: str
+    provider: str
+    model: str
+    conditions: Mapping[str, Any]
+    unit_prices: Mapping[str, Any]
+    currency: str
+    valid_from: datetime | None
+    valid_to: datetime | None
+    derived_from: int | None
+    discount_percent: Decimal | None
+
+
+class ExplainedLine(NamedTuple):
+    """A line with the row that priced it (`None` if it is gone) and its arithmetic in words."""
+
+    line: RatedLine
+    price: PriceFacts | None
+    arithmetic: str
+
+
+class AskedBook(NamedTuple):
+    """A book in the order in which books are asked: what it took the call to mean, and each of its
+    rows for that model with the reason why it bears or not."""
+
+    book: str
+    source: str
+    why: str
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`now` is how the event would be rated by today's prices, `requested` likewise for the model
+    that was asked for (`None` where that is the one that ran)."""
+
+    story: EventStory
+    model: str
+    lines: tuple[ExplainedLine, ...]
+    books: tuple[AskedBook, ...]
+    candidates: tuple[Candidate, ...]
+    now: Rating
+    requested: Rating | None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether today's prices come to what is stored."""
+        stored = self.story.valued
+        return (self.now.pricing, self.now.cost) == (stored["pricing"], stored["cost"])
+
+
+def find_event(key_or_request: str) -> UUID:
+    """The event of this key, or of this external request or event id.
+
+    Raises `UnknownEvent`, or `SeveralEvents` for a request that was tried more than once.
+    """
+    try:
+        return UUID(key_or_request)
+    except ValueError:
+        pass
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT event_key FROM usage_event WHERE external_request_id = %s OR event_id = %s"
+            " ORDER BY occurred_at, event_key LIMIT %s",
+            [key_or_request, key_or_request, _MOST],
+        )
+        keys = [key for (key,) in cursor.fetchall()]
+    if not keys:
+        raise UnknownEvent(f"no event has the key or request id {key_or_request!r}")
+    if len(keys) > 1:
+        listed = ", ".join(map(str, keys))
+        raise SeveralEvents(
+            f"{key_or_request!r} was sent in several attempts: name one of {listed}"
+        )
+    found: UUID = keys[0]
+    return found
+
+
+def explain(event_key: UUID) -> Explanation:
+    """Explain the cost of one event. Raises `UnknownEvent`."""
+    story = event_story(event_key)
+    if story is None:
+        raise UnknownEvent(f"no event has the key {event_key}")
+    book = catalogue.load_book()
+    event = _event(story.reported)
+    model = event.model_executed or event.model
+    rows = PriceRow.objects.select_related("opened_by").in_bulk(
+        {line.price_row for line in story.lines}
+    )
+    asked = tuple(_asked(name, each, event, model, story) for name, each in _books(book))
+    is_unpriced = story.valued["pricing"] == "unpriced"
+    lists = [considered.edition for considered in _editions(book, event, model)]
+    return Explanation(
+        story=story,
+        model=model,
+        lines=tuple(_line(line, rows.get(line.price_row)) for line in story.lines),
+        books=tuple(each for each in asked if each is not None),
+        candidates=tuple(nearest(event.provider, model, lists)) if is_unpriced else (),
+        now=rated(event, book),
+        requested=rated(event, book, model=event.model) if event.model != model else None,
+    )
+
+
+def _event(reported: Mapping[str, Any]) -> UsageEvent:
+    """The reported event as far as its price hangs on it."""
+    known = {name: reported[name] for name in RATED_EVENT_FIELDS if name != "units"}
+    units = {name: Decimal(str(n)) for name, n in (reported["units"] or {}).items()}
+    known["occurred_at"] = known["occurred_at"].astimezone(UTC)
+    return UsageEvent(source="", external_request_id="", units=units, **known)
+
+
+def _books(book: PriceBook) -> list[tuple[str, PriceBook]]:
+    if isinstance(book, LayeredPriceBook):
+        return list(book.layers)
+    names = catalogue.books()
+    return [(names[0], book)] if names else []
+
+
+def _considered(book: PriceBook, event: UsageEvent, model: str) -> Considered | None:
+    return book.considered(
+        event.provider,
+        model,
+        event.occurred_at,
+        event.service_tier,
+        batch=event.batch,
+        region=event.region,
+    )
+
+
+def _editions(book: PriceBook, event: UsageEvent, model: str) -> list[Considered]:
+    found = (_considered(each, event, model) for _, each in _books(book))
+    return [each for each in found if each is not None]
+
+
+def _asked(
+    name: str, book: PriceBook, event: UsageEvent, model: str, story: EventStory
+) -> AskedBook | None:
+    considered = _considered(book, event, model)
+    if considered is None:
+        return None
+    source, matched = considered.edition.source, considered.matched
+    if matched is None:
+        known = considered.edition.provider_named(event.provider)
+        why = (
+            f"it has no model that {model!r} could mean at {known.id}"
+            if known
+            else f"it does not know the provider {event.provider!r}"
+        )
+        return AskedBook(name, source, why, ())
+    used: dict[int, list[str]] = {}
+    for line in story.lines:
+        used.setdefault(line.price_row, []).append(line.token_class)
+    why = f"{event.provider}/{model} is its {matched.provider}/{matched.model_id}"
+    if matched.resold:
+        why += ", sold on by the provider of the call, so nothing is known of tiers"
+    return AskedBook(name, source, why, tuple(verdicts(considered, event.occurred_at, used)))
+
+
+def _line(line: RatedLine, row: PriceRow | None) -> ExplainedLine:
+    amount = EXACT.multiply(line.quantity, line.unit_price)
+    said = f"{plain(line.quantity)} {_TIMES} {plain(line.unit_price)} = {plain(amount)}"
+    if amount != line.amount:
+        said += f", by the price as it is quoted {plain(line.amount)}"
+    return ExplainedLine(line, None if row is None else facts_of(row), said)
+
+
+def facts_of(row: PriceRow) -> PriceFacts:
+    """The row as it is told."""
+    return PriceFacts(
+        row.pk,
+        row.book,
+        row.opened_by.source,
+        row.provider,
+        row.model_id,
+        row.conditions,
+        row.unit_prices,
+        row.currency,
+        row.valid_from,
+        row.valid_to,
+        row.derived_from_id,
+        row.discount_percent,
+    )
+
+
+def as_value(found: Explanation) -> dict[str, Any]:
+    """The explanation as programs get it: amounts as decimal strings, instants as ISO 8601."""
+    valued, reported = found.story.valued, found.story.reported
+    return {
+        "event": str(found.story.event_key),
+        "external_request_id": reported["external_request_id"],
+        "occurred_at": found.story.occurred_at.isoformat(),
+        "provider": reported["provider"],
+        "model": reported["model"],
+        "model_executed": found.model,
+        "state": found.story.state,
+        "revision": found.story.revisions[-1].number if found.story.revisions else 0,
+        "pricing": valued["pricing"],
+        "reason": valued["pricing_reason"],
+        "cost": None if valued["cost"] is None else plain(valued["cost"]),
+        "currency": valued["currency"],
+        "lines": [
+            {
+                "token_class": each.line.token_class,
+                "quantity": plain(each.line.quantity),
+                "unit_price": plain(each.line.unit_price),
+                "amount": plain(each.line.amount),
+                "arithmetic": each.arithmetic,
+                "price": _price_value(each.price),
+            }
+            for each in found.lines
+        ],
+        "books": [
+            {
+                "book": each.book,
+                "source": each.source,
+                "why": each.why,
+                "prices": [
+                    {
+                        "price_row": verdict.price.id,
+                        "conditions": verdict.price.conditions.as_json(),
+                        "valid_from": _instant(verdict.price.valid_from),
+                        "valid_to": _instant(verdict.price.valid_to),
+                        "used": verdict.is_used,
+                        "why": verdict.why,
+                    }
+                    for verdict in each.verdicts
+                ],
+            }
+            for each in found.books
+        ],
+        "candidates": [
+            {"provider": each.provider, "model": each.model_id} for each in found.candidates
+        ],
+        "now": _rating_value(found.now),
+        "requested": None if found.requested is None else _rating_value(found.requested),
+        "is_current": found.is_current,
+    }
+
+
+def _rating_value(rating: Rating) -> dict[str, Any]:
+    return {
+        "pricing": rating.pricing,
+        "reason": rating.reason,
+        "cost": None if rating.cost is None else plain(rating.cost),
+        "currency": rating.currency,
+    }
+
+
+def _price_value(price: PriceFacts | None) -> dict[str, Any] | None:
+    if price is None:
+        return None
+    return {
+        **price._asdict(),
+        "valid_from": _instant(price.valid_from),
+        "valid_to": _instant(price.valid_to),
+        "discount_percent": None
+        if price.discount_percent is None
+        else plain(price.discount_percent),
+    }
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()

@@ -1,0 +1,124 @@
+"""What was used and has no price: the queue that somebody resolves, model by model.
+
+A model leaves it by a price (a newer list, a contract, one of our own) or by an alias (the price
+of another model holds for it), and by re-rating the open months it was used in: a price that comes
+later changes nothing by itself.
+"""
+
+from __future__ import annotations
+
+import csv
+from datetime import date, datetime
+from io import StringIO
+from typing import Any, Final, NamedTuple
+
+from django.db import connection
+
+from metering.domain.periods import BUCKET, Month, Period
+from metering.domain.price_book import PriceBook
+from metering.domain.price_choice import Candidate, nearest
+from metering.events import current
+from metering.pricing import catalogue
+from metering.pricing.price_imports import ImportResult, import_contract
+from metering.rollups import USAGE
+
+_NO_PRICE: Final = ("unknown_model", "unknown_provider", "no_price_at_that_time")
+
+
+class UnpricedModel(NamedTuple):
+    """A model with usage that has no price. `months` says how many such events each UTC month has;
+    `reason` is that of its latest one; `has_price_now`: re-rating would price it."""
+
+    provider: str
+    model: str
+    events: int
+    tokens: int
+    first_at: datetime
+    last_at: datetime
+    months: tuple[tuple[Month, int], ...]
+    reason: str
+    has_price_now: bool
+    candidates: tuple[Candidate, ...]
+
+
+def unpriced_models() -> list[UnpricedModel]:
+    """The queue, what was used most first. Instants are the starts of quarters of an hour, UTC."""
+    book = catalogue.load_book()
+    lists = [edition for name in catalogue.books() for edition in catalogue.editions_of(name)[-1:]]
+    found: dict[tuple[str, str], list[Any]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT provider, model_executed,"
+            " to_char(bucket_at AT TIME ZONE 'UTC', 'YYYY-MM') AS month, sum(events)::bigint,"
+            " sum(input_tokens + output_tokens)::bigint, min(bucket_at), max(bucket_at)"
+            f" FROM {USAGE.relation()} cells WHERE pricing = 'unpriced'"
+            " GROUP BY 1, 2, 3 HAVING sum(events) <> 0 ORDER BY 1, 2, 3"
+        )
+        for provider, model, *month in cursor:
+            found.setdefault((provider, model), []).append(month)
+    queue = []
+    for (provider, model), months in found.items():
+        last_at = max(last for *_, last in months)
+        reason = _reason(provider, model, last_at)
+        has_price = _has_price(book, provider, model, last_at)
+        queue.append(
+            UnpricedModel(
+                provider,
+                model,
+                sum(events for _, events, *_ in months),
+                sum(tokens for _, _, tokens, *_ in months),
+                min(first for *_, first, _ in months),
+                last_at,
+                tuple((Month.parse(name), events) for name, events, *_ in months),
+                reason,
+                has_price and reason.partition("@")[0] in _NO_PRICE,
+                () if has_price else tuple(nearest(provider, model, lists)),
+            )
+        )
+    return sorted(queue, key=lambda each: (-each.events, each.provider, each.model))
+
+
+def _has_price(book: PriceBook, provider: str, model: str, at: datetime) -> bool:
+    return not isinstance(book.look_up(provider, model, at), str)
+
+
+def _reason(provider: str, model: str, at: datetime) -> str:
+    """Why one of the latest such events has no price."""
+    events, parameters = current(Period(at, at + BUCKET))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT e.pricing_reason FROM {events} e WHERE e.pricing = 'unpriced'"
+            " AND e.provider = %(provider)s AND coalesce(e.model_executed, e.model) = %(model)s"
+            " ORDER BY e.occurred_at DESC, e.event_key LIMIT 1",
+            {**parameters, "provider": provider, "model": model},
+        )
+        row = cursor.fetchone()
+    return str(row[0]) if row and row[0] else ""
+
+
+def price_as(
+    provider: str,
+    model: str,
+    *,
+    of_provider: str,
+    of_model: str,
+    since: date,
+    now: datetime,
+    dry_run: bool = False,
+) -> ImportResult:
+    """Let another model's price hold for this one from the UTC day on, as a price of our own.
+
+    Raises `InvalidTerm` if no public list knows the other one, and `UnreadablePriceList` for
+    names that are none.
+    """
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("provider", "model", "valid_from", "price_of_provider", "price_of"))
+    writer.writerow((provider, model, since.isoformat(), of_provider, of_model))
+    return import_contract(
+        text.getvalue(),
+        f"{provider}/{model} as {of_provider}/{of_model}",
+        book=catalogue.MANUAL,
+        now=now,
+        dry_run=dry_run,
+    )

@@ -1,0 +1,89 @@
+"""The queue of what was used without a price: listed, resolved, re-rated, gone."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from metering import people
+from metering.domain.periods import Month
+from metering.ingestion import ingest
+from metering.verification.event_verification import check_month
+from tests.metering.events import NOON, NOW, call
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _used() -> None:
+    ingest(
+        [
+            call("a", model="gpt-4o-minni"),
+            call("b", model="gpt-4o-minni", occurred_at=NOON + timedelta(days=20)),
+            call("c", model="something else"),
+            call("d", input_tokens=10, cached_input_tokens=20),
+            call("e"),
+        ],
+        now=NOW,
+    )
+
+
+def queue(*arguments: str) -> list[dict[str, Any]]:
+    out = StringIO()
+    call_command("unpriced", *arguments, "--json", stdout=out)
+    models: list[dict[str, Any]] = json.loads(out.getvalue())["models"]
+    return models
+
+
+def test_it_lists_models_with_counts_times_reasons_and_the_nearest() -> None:
+    first, broken, unlike = queue()
+    assert (first["model"], first["events"], first["tokens"]) == ("gpt-4o-minni", 2, 2400)
+    assert (first["firstAt"][:10], first["lastAt"][:10]) == ("2026-10-03", "2026-10-23")
+    assert first["months"] == {"2026-10": 2}
+    assert first["reason"] == "unknown_model"
+    assert first["candidates"][0] == {"provider": "openai", "model": "gpt-4o-mini"}
+    assert (broken["model"], broken["hasPriceNow"]) == ("gpt-4o-mini", False)
+    assert broken["reason"] == "input_tokens_exceeded"
+    assert unlike["candidates"] == []
+
+
+def test_another_models_price_and_a_re_rating_take_a_model_out_of_it() -> None:
+    resolved = queue(
+        *("openai", "gpt-4o-minni", "--price-of", "gpt-4o-mini", "--since", "2026-10-01")
+    )
+    assert (resolved[0]["model"], resolved[0]["hasPriceNow"]) == ("gpt-4o-minni", True)
+    call_command("rerate", "2026-10", "--model", "gpt-4o-minni", stdout=StringIO())
+    assert [each["model"] for each in queue()] == ["gpt-4o-mini", "something else"]
+    assert list(check_month(Month(2026, 10))) == []
+
+
+def test_what_cannot_be_resolved_so_says_why() -> None:
+    with pytest.raises(CommandError, match="--since which day"):
+        call_command("unpriced", "openai", "x", "--price-of", "gpt-4o")
+    with pytest.raises(CommandError, match="no public price list has such a model"):
+        call_command("unpriced", "openai", "x", "--price-of", "gpt-99", "--since", "2026-10-01")
+
+
+def test_finance_resolves_it_on_a_page_and_others_only_look() -> None:
+    page = reverse("admin:unpriced_model", query={"provider": "openai", "model": "gpt-4o-minni"})
+    clients = {}
+    for role in ("finance", "viewer"):
+        user, _ = people.add(role, [role])
+        clients[role] = Client()
+        clients[role].force_login(user)
+        shown = clients[role].get(reverse("admin:unpriced"))
+        assert "gpt-4o-minni" in shown.text
+        assert ("give it a price" in shown.text) == (role == "finance")
+    assert clients["viewer"].get(page).status_code == 403
+    filled = {"price_of_provider": "openai", "price_of": "gpt-99", "since": "2026-10-01"}
+    assert "no public price list has such a model" in clients["finance"].post(page, filled).text
+    done = clients["finance"].post(page, {**filled, "price_of": "gpt-4o-mini"}, follow=True)
+    assert "re-rate the open months now" in done.text
+    assert queue()[0]["hasPriceNow"]
