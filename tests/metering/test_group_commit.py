@@ -1,0 +1,123 @@
+"""Requests that come at once are done together, each with its own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from metering.group_commit import GroupCommit, Overloaded, Unanswered
+
+
+class Committing:
+    """What a group is done by: holds the first one back until it is told to go on, and keeps what
+    every group was made of."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.begun = Event()
+        self.go_on = Event()
+
+    def __call__(self, requests: Sequence[int]) -> list[int | Exception]:
+        self.groups.append(list(requests))
+        if not self.begun.is_set():
+            self.begun.set()
+            assert self.go_on.wait(10)
+        if any(request < 0 for request in requests):
+            raise ZeroDivisionError(f"one of {list(requests)} cannot be done")
+        if 99 in requests:
+            raise ConnectionError("the database is away")
+        return [PermissionError("not you") if r == 13 else r * 10 for r in requests]
+
+
+def held(
+    committing: Committing, pool: ThreadPoolExecutor, group: GroupCommit[int, int], *later: int
+) -> list[Future[int]]:
+    """A first request at work, and the later ones waiting for it in their order."""
+    futures = [pool.submit(group.do, 1)]
+    assert committing.begun.wait(10)
+    for request in later:
+        futures.append(pool.submit(group.do, request))
+        while len(group._queue) < len(futures) - 1:
+            pass
+    return futures
+
+
+def test_what_gathers_while_a_group_is_at_work_is_the_next_group() -> None:
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(committing, largest=3, most=100)
+    with ThreadPoolExecutor(8) as pool:
+        futures = held(committing, pool, group, 2, 3, 4, 5)
+        committing.go_on.set()
+        assert [future.result(10) for future in futures] == [10, 20, 30, 40, 50]
+    assert committing.groups == [[1], [2, 3, 4], [5]]
+
+
+def test_one_refused_request_refuses_no_other() -> None:
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(committing, largest=10, most=100)
+    with ThreadPoolExecutor(8) as pool:
+        futures = held(committing, pool, group, 13, 3)
+        committing.go_on.set()
+        with pytest.raises(PermissionError):
+            futures[1].result(10)
+        assert futures[2].result(10) == 30
+    assert committing.groups == [[1], [13, 3]]
+
+
+def test_after_an_error_each_request_is_done_by_itself() -> None:
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(committing, largest=10, most=100)
+    with ThreadPoolExecutor(8) as pool:
+        futures = held(committing, pool, group, 2, -1, 3)
+        committing.go_on.set()
+        assert futures[1].result(10) == 20
+        with pytest.raises(ZeroDivisionError):
+            futures[2].result(10)
+        assert futures[3].result(10) == 30
+        assert group.do(7) == 70, "the thread goes on"
+    assert committing.groups == [[1], [2, -1, 3], [2], [-1], [3], [7]]
+
+
+def test_what_meets_all_alike_is_told_to_all_at_once() -> None:
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(
+        committing, largest=10, most=100, shared=(ConnectionError,)
+    )
+    with ThreadPoolExecutor(8) as pool:
+        futures = held(committing, pool, group, 2, 99)
+        committing.go_on.set()
+        for future in futures[1:]:
+            with pytest.raises(ConnectionError):
+                future.result(10)
+    assert committing.groups == [[1], [2, 99]]
+
+
+def test_more_than_may_wait_is_refused_at_once() -> None:
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(committing, largest=10, most=3)
+    with ThreadPoolExecutor(8) as pool:
+        futures = held(committing, pool, group, 2, 3, 4)
+        with pytest.raises(Overloaded):
+            group.do(5)
+        committing.go_on.set()
+        assert [future.result(10) for future in futures] == [10, 20, 30, 40]
+        assert group.do(6) == 60, "what was refused is not counted as waiting"
+    assert [5] not in committing.groups
+
+
+def test_one_request_larger_than_all_that_may_wait_is_done_alone() -> None:
+    committing = Committing()
+    committing.go_on.set()
+    group: GroupCommit[int, int] = GroupCommit(committing, largest=10, most=3)
+    assert group.do(4, size=50) == 40
+
+
+def test_whoever_waits_too_long_is_told_that_nothing_is_known() -> None:
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(committing, largest=10, most=3, patience=0.01)
+    with pytest.raises(Unanswered):
+        group.do(1)
+    committing.go_on.set()
