@@ -7,10 +7,24 @@ decided here, and never by the order in which they arrive.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 import msgspec
+
+from metering.domain.usage import COUNTS
+
+PARENT: Final = "~parent"
+ANCESTORS: Final = "~ancestors"
+IS_CALL: Final = "~is_call"
+"""What is said of a span itself, under names that no field of an event has."""
+
+_TAG: Final = "tags."
+_COUNTED: Final = (*COUNTS, "units")
+_USAGE: Final = frozenset((*_COUNTED, "usage", "usage_format", "usage_quality"))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_text: Final = msgspec.json.Encoder(order="deterministic", decimal_format="string").encode
 
 
 class CallReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,3 +48,125 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     rank: int = 0
     ended: bool | None
     fields: dict[str, Any]
+
+
+class Told(NamedTuple):
+    """A value and its place among what was said of the same thing: when (microseconds since 1970)
+    and, at the same instant, in which rank."""
+
+    said_at: int
+    rank: int
+    value: Any
+
+    def over(self, other: Told) -> bool:
+        """Whether this holds against the other. Of two said at once in one rank the greater text
+        holds: any rule will do that does not ask which came first."""
+        if (self.said_at, self.rank) != (other.said_at, other.rank):
+            return (self.said_at, self.rank) > (other.said_at, other.rank)
+        return _text(self.value) > _text(other.value)
+
+
+class Span(NamedTuple):
+    """What all reports of one span come to. `told` holds fields of an event by their names, tags
+    one by one as `tags.NAME`, and what is said of the span itself as `PARENT`, `ANCESTORS` and
+    `IS_CALL`; `first_said_at` is the earliest that anything was said of it, in microseconds."""
+
+    told: Mapping[str, Told]
+    ended: bool
+    first_said_at: int
+
+    @property
+    def parent(self) -> str | None:
+        told = self.told.get(PARENT)
+        return None if told is None else str(told.value)
+
+    @property
+    def ancestors(self) -> Sequence[str]:
+        told = self.told.get(ANCESTORS)
+        return () if told is None else told.value
+
+    @property
+    def is_call(self) -> bool | None:
+        told = self.told.get(IS_CALL)
+        return None if told is None else bool(told.value)
+
+    def fields(self) -> dict[str, Any]:
+        """The fields as they stand, tags as a mapping again.
+
+        A usage object and counts beside it are two ways to say one thing. What the later message
+        said of it stands alone: the older one would contradict it, not add to it.
+        """
+        fields: dict[str, Any] = {}
+        tags: dict[str, Any] = {}
+        stale = self._stale()
+        for name, told in self.told.items():
+            if name.startswith("~") or name in stale:
+                continue
+            if name.startswith(_TAG):
+                tags[name.removeprefix(_TAG)] = told.value
+            else:
+                fields[name] = told.value
+        if tags:
+            fields["tags"] = tags
+        return fields
+
+    def _stale(self) -> frozenset[str]:
+        said = {name: told[:2] for name, told in self.told.items() if name in _USAGE}
+        counted = max((said[name] for name in _COUNTED if name in said), default=None)
+        whole = said.get("usage")
+        stale: set[str] = set()
+        if counted is not None and whole is not None:
+            if whole < counted:
+                stale = {"usage", "usage_format"}
+            else:
+                stale = {name for name in _COUNTED if name in said and said[name] < whole}
+        newest = max(filter(None, (counted, whole)), default=None)
+        quality = said.get("usage_quality")
+        if quality is not None and newest is not None and quality < newest:
+            stale.add("usage_quality")
+        return frozenset(stale)
+
+
+def told_by(report: CallReport) -> Span:
+    """What one report says. A value of `None` says nothing."""
+    at = _microseconds(report.said_at)
+    told: dict[str, Any] = {}
+    for name, value in report.fields.items():
+        if name == "tags":
+            told.update((f"{_TAG}{tag}", text) for tag, text in (value or {}).items())
+        else:
+            told[name] = value
+    told[PARENT] = report.parent_span_id
+    told[ANCESTORS] = [a for a in report.ancestors if a != report.span_id] or None
+    told[IS_CALL] = report.is_call
+    return Span(
+        {name: Told(at, report.rank, value) for name, value in told.items() if value is not None},
+        ended=bool(report.ended),
+        first_said_at=at,
+    )
+
+
+def join(one: Span, other: Span) -> Span:
+    """What two sets of reports of one span come to: of everything, what was said last.
+
+    In whatever order and however often they are joined, the same comes out.
+    """
+    told = dict(one.told)
+    for name, value in other.told.items():
+        known = told.get(name)
+        if known is None or value.over(known):
+            told[name] = value
+    return Span(
+        told,
+        one.ended or other.ended,
+        min(one.first_said_at, other.first_said_at),
+    )
+
+
+def first_said(span: Span) -> datetime:
+    """When anything was first said of the span, in UTC."""
+    return _EPOCH + timedelta(microseconds=span.first_said_at)
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,172 @@
+"""One call that was reported by several routes, as one event.
+
+An application knows for whom it called; an SDK or a gateway knows what the provider answered. Who
+knows what is a rule: a source says which of the two it is (`Role`), and where none says so it is
+seen from the reports themselves. What comes out hangs on the reports alone, not on their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final, Literal, NamedTuple
+
+from metering.domain.usage import COUNTS, UsageEvent, UsageQuality, counts_of
+
+Role = Literal["application", "meter"]
+"""`application`: its attribution is believed first; `meter` (an SDK, a gateway): its usage is."""
+
+ATTRIBUTION: Final = (
+    *("external_request_id", "model", "endpoint_tag", "prompt_version", "tenant_id"),
+    *("cost_center", "data_mode", "environment", "workflow"),
+)
+MEASURED: Final = (
+    *("occurred_at", "time_reported", *COUNTS, "units", "usage", "usage_format"),
+    *("usage_quality", "service_tier", "batch", "region", "served_from", "status"),
+    *("error_code", "latency_ms"),
+)
+_SAYS_WHOSE: Final = ("tenant_id", "endpoint_tag", "prompt_version", "cost_center", "workflow")
+_EITHER: Final = ("provider_request_id", "trace_id", "region", "latency_ms")
+_BELIEVED: Final[Mapping[UsageQuality, int]] = {
+    "provider_reported": 4,
+    "reported": 3,
+    "estimated": 2,
+    "inconsistent": 1,
+    "missing": 0,
+}
+SAME_CALL: Final = timedelta(hours=24)
+"""Reports of one trace that lie further apart are of two calls, however alike they are."""
+
+
+class Route(NamedTuple):
+    """A report of a call with what it is known by: the key of its event, and whether it names who
+    called."""
+
+    key: str
+    event: UsageEvent
+    names_user: bool
+
+
+class Merged(NamedTuple):
+    """The event that counts, and the routes that its attribution, its usage and its user come
+    from (`None`: nobody named one)."""
+
+    event: UsageEvent
+    attribution: Route
+    measure: Route
+    user: Route | None
+
+
+def merged_call(routes: Sequence[Route], roles: Mapping[str, Role]) -> Merged:
+    """The call that these reports are of: attribution from the application's, usage from the
+    SDK's or gateway's. `roles` are those that sources declare.
+
+    Where the one that has the attribution is silent, the others fill in, the best first; the
+    same for latency, region and ids. Its source and request id are those of the attribution, so
+    the source's own defaults hold; its event id names every report. Shares divide the tokens that
+    they were reported with, so where they are the usage is taken from there.
+    """
+    by_attribution = sorted(routes, key=lambda route: _attributes(route, roles), reverse=True)
+    by_measure = sorted(routes, key=lambda route: _measures(route, roles), reverse=True)
+    attribution, measure = by_attribution[0], by_measure[0]
+    shared = next((route for route in by_attribution if route.event.shares), None)
+    if shared is not None and _differ(shared.event, measure.event):
+        measure = shared
+    fields = {name: getattr(attribution.event, name) for name in ATTRIBUTION}
+    fields |= {name: getattr(measure.event, name) for name in MEASURED}
+    for name in _SAYS_WHOSE:
+        fields[name] = fields[name] or _first(name, by_attribution)
+    for name in _EITHER:
+        fields[name] = _coalesce(fields.get(name), _first(name, by_measure))
+    if not fields["time_reported"]:
+        fields |= _time_of(by_measure)
+    event = UsageEvent(
+        source=attribution.event.source,
+        provider=attribution.event.provider,
+        event_id="merged:" + "+".join(sorted(route.key for route in routes)),
+        model_executed=_executed(fields["model"], by_measure),
+        tags=_tags(by_attribution),
+        shares=shared.event.shares if shared is not None else (),
+        **fields,
+    )
+    user = next((route for route in by_attribution if route.names_user), None)
+    return Merged(event, attribution, measure, user)
+
+
+def are_one(one: UsageEvent, other: UsageEvent) -> bool:
+    """Whether two reports of one trace are of the same call: same provider, model and tokens.
+    Without tokens there is nothing to know it by."""
+    return (
+        one.provider == other.provider
+        and bool(one.input_tokens or one.output_tokens)
+        and one.input_tokens == other.input_tokens
+        and one.output_tokens == other.output_tokens
+        and bool(_models(one) & _models(other))
+        and abs(one.occurred_at - other.occurred_at) <= SAME_CALL
+    )
+
+
+def _models(event: UsageEvent) -> set[str]:
+    return {event.model, event.model_executed or event.model}
+
+
+def _attributes(route: Route, roles: Mapping[str, Role]) -> tuple[bool, int, str, str]:
+    event = route.event
+    said = sum(bool(getattr(event, name)) for name in _SAYS_WHOSE)
+    said += route.names_user + bool(event.shares) + bool(event.tags)
+    return (_has(event, roles, "application"), said, event.source, route.key)
+
+
+def _measures(route: Route, roles: Mapping[str, Role]) -> tuple[bool, int, bool, int, str, str]:
+    event = route.event
+    counts = sum(count is not None for count in counts_of(event)) + bool(event.units)
+    usable = event.usage_quality != "missing"
+    return (
+        usable and _has(event, roles, "meter"),
+        _BELIEVED[event.usage_quality],
+        event.usage is not None,
+        counts,
+        event.source,
+        route.key,
+    )
+
+
+def _has(event: UsageEvent, roles: Mapping[str, Role], role: Role) -> bool:
+    return roles.get(event.source) == role
+
+
+def _differ(one: UsageEvent, other: UsageEvent) -> bool:
+    return (one.input_tokens, one.output_tokens) != (other.input_tokens, other.output_tokens)
+
+
+def _first(name: str, routes: Iterable[Route]) -> Any:
+    found = (getattr(route.event, name) for route in routes)
+    return next((value for value in found if value is not None), None)
+
+
+def _coalesce(value: Any, other: Any) -> Any:
+    return other if value is None else value
+
+
+def _time_of(routes: Iterable[Route]) -> dict[str, Any]:
+    for route in routes:
+        if route.event.time_reported:
+            return {"occurred_at": route.event.occurred_at, "time_reported": True}
+    return {}
+
+
+def _executed(model: str, routes: Iterable[Route]) -> str | None:
+    """What ran: as the one that saw the answer says."""
+    for route in routes:
+        executed = route.event.model_executed or route.event.model
+        if route.event.model_executed is not None or executed != model:
+            return executed
+    return None
+
+
+def _tags(routes: Iterable[Route]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for route in routes:
+        for name, value in route.event.tags.items():
+            tags.setdefault(name, value)
+    return tags

@@ -1,0 +1,120 @@
+"""What is known of a span is the same in whatever order, and however often, it was told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import reduce
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metering.domain.call_reports import CallReport, Span, first_said, join, told_by
+from tests.metering.call_reports import report
+from tests.metering.events import NOON
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "input_tokens": st.integers(0, 3),
+    "output_tokens": st.integers(0, 3),
+    "usage": st.fixed_dictionaries({"prompt_tokens": st.integers(0, 3)}),
+    "usage_quality": st.sampled_from(["estimated", "provider_reported"]),
+    "model": st.sampled_from(["a", "b", None]),
+    "tags": st.dictionaries(st.sampled_from("xy"), st.sampled_from("12"), max_size=2),
+}
+REPORTS = st.builds(
+    lambda fields, after, rank, is_call, ended, parent, ancestors: report(
+        fields=fields,
+        after=after,
+        rank=rank,
+        is_call=is_call,
+        ended=ended,
+        parent_span_id=parent,
+        ancestors=tuple(ancestors),
+    ),
+    st.fixed_dictionaries({}, optional=VALUES),
+    st.integers(0, 2),
+    st.integers(0, 1),
+    st.sampled_from([None, True, False]),
+    st.sampled_from([None, True]),
+    st.sampled_from([None, "p", "q"]),
+    st.lists(st.sampled_from("ab"), max_size=2),
+)
+
+
+def known(reports: list[CallReport]) -> Span:
+    return reduce(join, map(told_by, reports))
+
+
+@given(st.lists(REPORTS, min_size=1, max_size=6), st.randoms())
+def test_order_and_repetition_change_nothing(reports: list[CallReport], order: Any) -> None:
+    shuffled = [*reports, *order.choices(reports, k=3)]
+    order.shuffle(shuffled)
+    assert known(shuffled) == known(reports)
+    assert known(shuffled).fields() == known(reports).fields()
+
+
+@given(st.lists(REPORTS, min_size=3, max_size=3))
+def test_parts_are_joined_in_any_grouping(reports: list[CallReport]) -> None:
+    a, b, c = map(told_by, reports)
+    assert join(join(a, b), c) == join(a, join(b, c))
+    assert join(a, a) == a
+    assert join(a, b) == join(b, a)
+
+
+def test_the_later_message_wins_field_by_field() -> None:
+    created = report(fields={"model": "gpt-4o", "endpoint_tag": "chat"}, after=1)
+    updated = report(fields={"model": "gpt-4o-mini", "input_tokens": 5}, after=2)
+    assert known([updated, created]).fields() == {
+        "model": "gpt-4o-mini",
+        "endpoint_tag": "chat",
+        "input_tokens": 5,
+    }
+
+
+def test_at_the_same_instant_the_rank_decides() -> None:
+    updated = report(fields={"model": "b"}, rank=1)
+    created = report(fields={"model": "z"}, rank=0)
+    assert known([updated, created]).fields() == {"model": "b"}
+
+
+def test_tags_are_told_one_by_one() -> None:
+    spans = [
+        report(fields={"tags": {"team": "growth", "tier": "free"}}),
+        report(fields={"tags": {"tier": "pro"}}, after=1),
+    ]
+    assert known(spans).fields() == {"tags": {"team": "growth", "tier": "pro"}}
+
+
+def test_nothing_said_takes_nothing_back() -> None:
+    silent = report(fields={"model": None, "tags": None}, after=9, is_call=None, ended=None)
+    told = report(fields={"model": "a"}, parent_span_id="p")
+    together = known([told, silent])
+    assert together.fields() == {"model": "a"}
+    assert (together.parent, together.is_call, together.ended) == ("p", True, True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [
+        ({"usage": {"a": 1}, "usage_format": "x"}, {"input_tokens": 2}, {"input_tokens": 2}),
+        ({"input_tokens": 2, "output_tokens": 1}, {"usage": {"a": 1}}, {"usage": {"a": 1}}),
+        (
+            {"output_tokens": 2, "usage_quality": "estimated"},
+            {"output_tokens": 3},
+            {"output_tokens": 3},
+        ),
+    ],
+    ids=["counts after the object", "the object after counts", "an estimate before the report"],
+)
+def test_what_a_later_message_says_of_usage_is_not_held_to_an_older_one(
+    first: dict[str, Any], second: dict[str, Any], left: dict[str, Any]
+) -> None:
+    assert known([report(fields=first), report(fields=second, after=1)]).fields() == left
+    both = {**second, **first}
+    assert known([report(fields=both)]).fields() == both
+
+
+def test_when_it_was_first_told_is_kept_to_the_microsecond() -> None:
+    at = NOON + timedelta(microseconds=123_457)
+    assert first_said(known([report(said_at=at), report(after=5)])) == at
