@@ -1,16 +1,16 @@
 """What counts: events never change, but whether they count is decided by rows beside them.
 
-An *uncounted* event stays where it is, with the reason why it no longer counts; what it had added
-to the rollups is taken back in the same transaction. Its key stays claimed, so that sending it
-again does not make it count again.
+An event that does not count stays where it is, with the reason and with what took its place; what
+it had added to the rollups is taken back in the same transaction, and added again if a later
+disposition lets it count again. Its key stays claimed, so that sending it again changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from django.db import connection, transaction
 
@@ -19,11 +19,14 @@ from metering.domain.periods import Month, Period
 from metering.domain.usage import DataMode
 from metering.event_rows import instant_text
 from metering.rollups import USAGE, append_deltas
-from metering.stored_events import StoredEvent
 
 BATCH: Final = 2_000
 _LOCK: Final = 7_315_004
 """One changer of dispositions at a time: what counts is read and changed under this lock."""
+
+State = Literal["counted", "superseded", "merged", "uncounted"]
+"""`superseded`: by a later report of the same call, or by the calls beneath it; `merged`: with
+another route's report; `uncounted`: taken back, and nothing took its place."""
 
 MonthGuard = Callable[[Month], str | None]
 """Asked inside the transaction that would change what counts in a month: why it must not be
@@ -48,6 +51,17 @@ def guard_months(guard: MonthGuard) -> None:
     """Let an app that knows of closed months be asked before anything is uncounted."""
     if guard not in _guards:
         _guards.append(guard)
+
+
+class Standing(NamedTuple):
+    """What is decided about an event: whether it counts (`counted`), and if not, why not and which
+    event took its place (`None`: none did)."""
+
+    key: str
+    occurred_at: datetime
+    state: State
+    reason: str
+    superseded_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +145,73 @@ def _uncount_batch(
             {"source": what.source, "data_mode": what.data_mode, "tenant": what.tenant},
             limit=BATCH,
         )
-        _dispose(events, reason=reason, author=author, now=now)
+        _append(
+            [
+                Standing(stored.key, stored.event.occurred_at, "uncounted", reason)
+                for stored in events
+            ],
+            author=author,
+            now=now,
+        )
         append_deltas([(stored, stored.pseudonym) for stored in events], sign=-1)
     return len(events)
 
 
-def _dispose(events: list[StoredEvent], *, reason: str, author: str, now: datetime) -> None:
-    if not events:
+def decide(standings: Sequence[Standing], *, author: str, now: datetime) -> None:
+    """Let these events count, or no longer, each once; the rollups get the signed differences.
+
+    Inside the caller's transaction, which holds `lock_changes` and has seen that the months are
+    open. What stands already as it is decided gets no second disposition.
+    """
+    latest = standings_of([each.key for each in standings])
+    changed = [each for each in standings if not _stands(each, latest.get(each.key))]
+    times = {each.key: each.occurred_at for each in changed}
+    before = stored_events.of_keys(times)
+    _append(changed, author=author, now=now)
+    after = stored_events.of_keys(times)
+    append_deltas([(stored, stored.pseudonym) for stored in before], sign=-1)
+    append_deltas([(stored, stored.pseudonym) for stored in after])
+
+
+def standings_of(keys: Collection[str]) -> dict[str, Standing]:
+    """What was last decided about these events, by key; what nothing was decided about counts,
+    and is left out."""
+    if not keys:
+        return {}
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT ON (event_key) event_key::text, occurred_at, state, reason,"
+            " superseded_by::text FROM event_disposition WHERE event_key = ANY(%s::uuid[])"
+            " ORDER BY event_key, sequence DESC",
+            [bulk.array(sorted(set(keys)))],
+        )
+        return {row[0]: Standing(*row) for row in cursor.fetchall()}
+
+
+def _stands(wanted: Standing, known: Standing | None) -> bool:
+    if known is None:
+        return wanted.state == "counted"
+    return (wanted.state, wanted.superseded_by) == (known.state, known.superseded_by)
+
+
+def _append(standings: Sequence[Standing], *, author: str, now: datetime) -> None:
+    if not standings:
         return
     with bulk.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO event_disposition"
-            " (event_key, sequence, occurred_at, state, reason, made_at, author)"
+            "INSERT INTO event_disposition (event_key, sequence, occurred_at, state, reason,"
+            "  superseded_by, made_at, author)"
             " SELECT key, 1 + coalesce((SELECT max(sequence) FROM event_disposition made"
-            "  WHERE made.event_key = key), 0), at, 'uncounted', %s, %s, %s"
-            " FROM unnest(%s::uuid[], %s::timestamptz[]) AS t(key, at)",
+            "  WHERE made.event_key = key), 0), at, state, reason, by, %s, %s"
+            " FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::uuid[])"
+            "  AS t(key, at, state, reason, by)",
             [
-                reason,
                 now,
                 author,
-                bulk.array([stored.key for stored in events]),
-                bulk.array([instant_text(stored.event.occurred_at) for stored in events]),
+                bulk.array([each.key for each in standings]),
+                bulk.array([instant_text(each.occurred_at.astimezone(UTC)) for each in standings]),
+                [each.state for each in standings],
+                [each.reason for each in standings],
+                [each.superseded_by for each in standings],
             ],
         )

@@ -6,12 +6,13 @@ changes is changed for all readers at once; so is the instant that they are read
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final
 
+from metering import bulk
 from metering.domain.periods import Period
 from metering.event_rows import SEALED, VALUED
 
@@ -34,17 +35,22 @@ def known_at(instant: datetime) -> Iterator[None]:
         _known_at.reset(token)
 
 
-def current(period: Period, as_of: datetime | None = None) -> tuple[str, dict[str, Any]]:
+def current(
+    period: Period, as_of: datetime | None = None, *, keys: Collection[str] | None = None
+) -> tuple[str, dict[str, Any]]:
     """A subquery with every column of the events of the period that count, and its parameters.
 
     Beside the columns of `event_rows` it has `revision` and the `seal_digest` and current
     `value_digest`. With `as_of`, events as they counted at that instant: without what was
-    received, revised or disposed of later. Named parameters `period_start`, `period_end` and
-    `as_of` are used.
+    received, revised or disposed of later. With `keys`, these events only, each found by its key.
+    Named parameters `period_start`, `period_end`, `as_of` and `wanted_keys` are used.
     """
     as_of = as_of or _known_at.get()
-    within = "occurred_at >= %(period_start)s AND occurred_at < %(period_end)s"
     known = " AND {} <= %(as_of)s" if as_of is not None else ""
+    wanted = " AND {} = ANY(%(wanted_keys)s::uuid[])" if keys is not None else ""
+    within = "occurred_at >= %(period_start)s AND occurred_at < %(period_end)s" + wanted.format(
+        "event_key"
+    )
     sql = f"""(
         SELECT {_SEALED}, e.seal_digest, {_VALUED},
                coalesce(r.revision, 0) AS revision,
@@ -55,12 +61,19 @@ def current(period: Period, as_of: datetime | None = None) -> tuple[str, dict[st
             WHERE {within}{known.format("made_at")} ORDER BY event_key, revision DESC
         ) r ON r.event_key = e.event_key
         WHERE e.occurred_at >= %(period_start)s AND e.occurred_at < %(period_end)s
-          {known.format("e.received_at")}
-          AND e.event_key NOT IN (
-            SELECT event_key FROM (
+          {wanted.format("e.event_key")}{known.format("e.received_at")}
+          AND NOT EXISTS (
+            SELECT FROM (
                 SELECT DISTINCT ON (event_key) event_key, state FROM event_disposition
                 WHERE {within}{known.format("made_at")} ORDER BY event_key, sequence DESC
-            ) latest WHERE state <> 'counted'
+            ) latest WHERE latest.event_key = e.event_key AND state <> 'counted'
           )
     )"""
-    return sql, {"period_start": period.start, "period_end": period.end, "as_of": as_of}
+    parameters: dict[str, Any] = {
+        "period_start": period.start,
+        "period_end": period.end,
+        "as_of": as_of,
+    }
+    if keys is not None:
+        parameters["wanted_keys"] = bulk.array(sorted(keys))
+    return sql, parameters

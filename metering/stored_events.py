@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -61,11 +62,28 @@ def read(
     """At most `limit` of the period's events that count and fit the condition (SQL over the
     columns of `events.current`, as `e`), sorted by key."""
     events, bounds = current(period)
+    return _read(
+        events,
+        {**bounds, **parameters, "n": limit},
+        f"{condition} ORDER BY e.event_key LIMIT %(n)s",
+    )
+
+
+def of_keys(keys: Mapping[str, datetime]) -> list[StoredEvent]:
+    """Those of these events (by key, each with its time) that count, sorted by key."""
+    if not keys:
+        return []
+    until = max(keys.values()) + timedelta(microseconds=1)
+    events, bounds = current(Period(min(keys.values()), until), keys=keys)
+    return _read(events, bounds, "true ORDER BY e.event_key")
+
+
+def _read(events: str, parameters: Mapping[str, Any], rest: str) -> list[StoredEvent]:
     columns = ", ".join(f"e.{column}" for column in _COLUMNS)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {columns} FROM {events} e WHERE {condition} ORDER BY e.event_key LIMIT %(n)s",
-            {**bounds, **parameters, "n": limit},
+            f"SELECT {columns} FROM {events} e WHERE {rest}",
+            parameters,
         )
         names = [column.name for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor]
