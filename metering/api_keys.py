@@ -11,6 +11,7 @@ secret that does not fit take the same way and get the same answer.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -165,10 +166,38 @@ def authenticate(secret: str, scope: str | None, now: datetime) -> KeyFacts:
     Asks the database every time, so that a revocation holds from its commit on.
     """
     id_ = _id_of(secret)
-    found = _find(id_) if id_ is not None else None
+    found = next(iter(_find([id_])), None) if id_ is not None else None
     fits = compare_digest(_digest(secret), found.secret_digest if found else _NO_DIGEST)
     if found is None or not fits:
         raise KeyRefused("invalid_key", "this API key is not known here; check it for completeness")
+    _refuse_ended(found, now)
+    if scope is not None and found.scope != scope:
+        raise KeyRefused(
+            "wrong_scope",
+            f"the API key {found.name!r} has the scope {found.scope}; this needs a key with the"
+            f" scope {scope}",
+        )
+    _note_use([found], now)
+    return KeyFacts(found.id, found.name, found.scope, found.tenant, found.source)
+
+
+def refusals(ids: Collection[str], now: datetime) -> dict[str, KeyRefused]:
+    """Which of these keys, once authenticated, have been revoked or have expired since, and how
+    to say so: by one query for all of them."""
+    refused = {}
+    standing = []
+    for found in _find(ids):
+        try:
+            _refuse_ended(found, now)
+        except KeyRefused as error:
+            refused[found.id] = error
+        else:
+            standing.append(found)
+    _note_use(standing, now)
+    return refused
+
+
+def _refuse_ended(found: _Found, now: datetime) -> None:
     if found.revoked_at is not None:
         raise KeyRefused(
             "revoked_key",
@@ -180,17 +209,15 @@ def authenticate(secret: str, scope: str | None, now: datetime) -> KeyFacts:
             "expired_key",
             f"the API key {found.name!r} expired at {_said(found.expires_at)}; ask for a new one",
         )
-    if scope is not None and found.scope != scope:
-        raise KeyRefused(
-            "wrong_scope",
-            f"the API key {found.name!r} has the scope {found.scope}; this needs a key with the"
-            f" scope {scope}",
-        )
-    if found.last_used_at is None or found.last_used_at < now - COARSE:
-        ApiKey.objects.filter(id=found.id).filter(
-            Q(last_used_at=None) | Q(last_used_at__lt=now - COARSE)
+
+
+def _note_use(used: Iterable[_Found], now: datetime) -> None:
+    before = now - COARSE
+    long_ago = [f.id for f in used if f.last_used_at is None or f.last_used_at < before]
+    if long_ago:
+        ApiKey.objects.filter(id__in=long_ago).filter(
+            Q(last_used_at=None) | Q(last_used_at__lt=before)
         ).update(last_used_at=now)
-    return KeyFacts(found.id, found.name, found.scope, found.tenant, found.source)
 
 
 class _Found(NamedTuple):
@@ -205,16 +232,15 @@ class _Found(NamedTuple):
     last_used_at: datetime | None
 
 
-def _find(id_: str) -> _Found | None:
-    """The key's row, by plain SQL: a model's query would cost half of what a small request does."""
+def _find(ids: Collection[str]) -> list[_Found]:
+    """The keys' rows, by plain SQL: a model's query would cost half a small request's time."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, name, scope, tenant_id, source_id, secret_digest, revoked_at, expires_at,"
-            " last_used_at FROM api_key WHERE id = %s",
-            [id_],
+            " last_used_at FROM api_key WHERE id = ANY(%s)",
+            [sorted(ids)],
         )
-        row = cursor.fetchone()
-        return _Found(*row) if row else None
+        return [_Found(*row) for row in cursor]
 
 
 def _id_of(secret: str) -> str | None:

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from metering.api_keys import KeyFacts, KeyRefused, authenticate
+from metering.small_intake import recall
 
 
 def secret_of(request: HttpRequest | Request) -> str | None:
@@ -40,12 +41,22 @@ def secret_of(request: HttpRequest | Request) -> str | None:
 
 def key_of(request: HttpRequest, scope: str) -> KeyFacts:
     """The request's key, if it is good for the scope. Raises `KeyRefused`."""
+    return _named(authenticate(_secret(request), scope, datetime.now(UTC)))
+
+
+def sender_of(request: HttpRequest, scope: str) -> KeyFacts:
+    """As `key_of`, but from memory where this process has met the key before: what takes the
+    request in (`metering.small_intake`) asks whether it is still good. Raises `KeyRefused`."""
+    return _named(recall(_secret(request), scope))
+
+
+def _secret(request: HttpRequest) -> str:
     secret = secret_of(request)
     if secret is None:
         raise KeyRefused(
             "no_key", "this needs an API key: send it as Authorization: Bearer <key> or X-API-Key"
         )
-    return _named(authenticate(secret, scope, datetime.now(UTC)))
+    return secret
 
 
 class ApiKeyAuthentication(BaseAuthentication):

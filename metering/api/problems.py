@@ -68,6 +68,19 @@ def unavailable() -> HttpResponse:
     return response
 
 
+def overloaded() -> HttpResponse:
+    """More comes in than can be stored in good time, so this was refused."""
+    response = problem(
+        503,
+        "overloaded",
+        "Too much at once",
+        "more is waiting to be stored than can be in good time; send it again in a moment: what"
+        " was stored all the same is a duplicate then",
+    )
+    response["Retry-After"] = "1"
+    return response
+
+
 def handle(
     error: Exception,
     context: Mapping[str, Any],  # noqa: ARG001 - the framework's

@@ -15,9 +15,15 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from metering.api.authentication import key_of
+from metering.api.authentication import sender_of
 from metering.api.bodies import BodyRefused, read_body
-from metering.api.problems import key_refused, method_not_allowed, problem, unavailable
+from metering.api.problems import (
+    key_refused,
+    method_not_allowed,
+    overloaded,
+    problem,
+    unavailable,
+)
 from metering.api_keys import KeyFacts, KeyRefused
 from metering.domain.tenancy import within_tenant
 from metering.domain.usage import Rejection, UsageEvent
@@ -25,6 +31,7 @@ from metering.formats import native
 from metering.formats.batches import Layout, Placed, UnreadableBatch, take_apart
 from metering.ingestion import DATABASE_DOWN, Books, Intake, ingest
 from metering.outcomes import IngestResult, Outcome
+from metering.small_intake import NOT_TAKEN, SMALL, Sent, admitted, take
 
 MAX_EVENTS: Final = 10_000
 SCOPE: Final = "ingest"
@@ -71,16 +78,15 @@ def receive(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return method_not_allowed(request, "POST")
     try:
-        key = key_of(request, SCOPE)
+        key = sender_of(request, SCOPE)
         layout = _layout(request)
         placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
         items = parse_all(placed, native.parse, key, now := datetime.now(UTC))
-        books = Books.current()
-        if request.GET.get("outcomes") == "all":
-            outcomes = ingest(items, now=now, books=books)
-            return _answer(_counted(0, outcomes), outcomes, placed)
-        accepted, others = Intake(books, now).take(items)
-        return _answer(_counted(accepted, others), others, placed)
+        every = request.GET.get("outcomes") == "all"
+        accepted, outcomes = _take(Sent(key, items), now, every=every)
+        return _answer(_counted(accepted, outcomes), outcomes, placed)
+    except NOT_TAKEN:
+        return overloaded()
     except KeyRefused as refused:
         return key_refused(refused)
     except BodyRefused as refused:
@@ -89,6 +95,20 @@ def receive(request: HttpRequest) -> HttpResponse:
         return _unreadable(error)
     except DATABASE_DOWN:
         return unavailable()
+
+
+def _take(sent: Sent, now: datetime, *, every: bool) -> tuple[int, Sequence[Outcome]]:
+    """Take the events in: how many were accepted without further mention, and the outcomes to
+    mention (`every`: all of them)."""
+    if len(sent.items) <= SMALL:
+        outcomes = take(sent)
+        others = outcomes if every else [o for o in outcomes if o.outcome != "accepted"]
+        return len(outcomes) - len(others), others
+    with admitted(sent.key, now):
+        books = Books.current()
+        if every:
+            return 0, ingest(sent.items, now=now, books=books)
+        return Intake(books, now).take(sent.items)
 
 
 def _layout(request: HttpRequest) -> Layout | None:

@@ -1,0 +1,130 @@
+"""Small requests that bring usage: those that come at the same time are taken in as one batch.
+
+A request of up to `SMALL` events hands them to the process's committer (`group_commit.py`), which
+checks the keys of all senders by one query, claims, stores and commits once, and tells each its
+own outcomes. Larger requests are batches already and commit for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from threading import BoundedSemaphore
+from typing import Final, NamedTuple
+
+import pghistory
+from django.db import close_old_connections, connection
+from msgspec import structs
+
+from metering.api_keys import KeyFacts, authenticate, refusals
+from metering.domain.usage import Rejection, UsageEvent
+from metering.group_commit import GroupCommit, Overloaded, Unanswered
+from metering.ingestion import DATABASE_DOWN, Books, ingest
+from metering.outcomes import Outcome
+
+SMALL: Final = 50
+"""Events of a request that still waits for company."""
+GROUP: Final = 2_000
+"""Events of a group, at most: some 0.2 s of work, which is what a request waits for another's."""
+WAITING: Final = 4_000
+"""Events that may wait in a process: a second's work or two. Beyond it requests are refused, so
+that those that were taken are answered in time."""
+REMEMBERED: Final = 1_000
+LARGE_AT_ONCE: Final = 4
+TURN_SECONDS: Final = 5.0
+
+NOT_TAKEN: Final = (Overloaded, Unanswered)
+"""Why a request must be sent again later. Sending again what was stored is harmless."""
+
+
+class Sent(NamedTuple):
+    """A request's events and whose key they came with."""
+
+    key: KeyFacts
+    items: Sequence[UsageEvent | Rejection]
+
+
+_turns: Final = BoundedSemaphore(LARGE_AT_ONCE)
+_keys: dict[tuple[str, bytes], KeyFacts] = {}
+
+
+def recall(secret: str, scope: str) -> KeyFacts:
+    """Whose key this is, without asking the database if this process has met it before; whether
+    it is still good is asked for the whole group. Raises `KeyRefused`."""
+    digest = sha256(secret.encode("utf-8", "surrogatepass")).digest()
+    place = (str(connection.settings_dict["NAME"]), digest)
+    known = _keys.get(place)
+    if known is None or known.scope != scope:
+        known = authenticate(secret, scope, datetime.now(UTC))
+        if len(_keys) >= REMEMBERED:
+            _keys.clear()
+        _keys[place] = known
+    return known
+
+
+def take(sent: Sent) -> list[Outcome]:
+    """One outcome for each of the request's events, in their order, once they are committed.
+
+    Raises `KeyRefused`, one of `NOT_TAKEN`, or what the database's failing raises.
+    """
+    if connection.in_atomic_block:
+        # Whoever has opened a transaction must find the events in it, and may yet undo them.
+        (answer,) = _perform([sent])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+    return _committer.do(sent, size=len(sent.items))
+
+
+@contextmanager
+def admitted(key: KeyFacts, now: datetime) -> Iterator[None]:
+    """Let a large request commit for itself: `LARGE_AT_ONCE` at a time, since each holds its events
+    in memory and a connection of the database. Its key is asked about here.
+
+    Raises `KeyRefused`, or `Overloaded` if it is not its turn within `TURN_SECONDS`.
+    """
+    if not _turns.acquire(timeout=TURN_SECONDS):
+        raise Overloaded(f"{LARGE_AT_ONCE} large requests are being stored")
+    try:
+        refused = refusals([key.id], now).get(key.id)
+        if refused is not None:
+            raise refused
+        yield
+    finally:
+        _turns.release()
+
+
+def _commit(group: Sequence[Sent]) -> list[list[Outcome] | Exception]:
+    close_old_connections()
+    return _perform(group)
+
+
+def _perform(group: Sequence[Sent]) -> list[list[Outcome] | Exception]:
+    with pghistory.context(api_key=", ".join(sorted({sent.key.name for sent in group}))[:500]):
+        now = datetime.now(UTC)
+        refused = refusals({sent.key.id for sent in group}, now)
+        good = [sent for sent in group if sent.key.id not in refused]
+        items = [item for sent in good for item in sent.items]
+        outcomes = ingest(items, now=now, books=Books.current()) if items else []
+    answers: list[list[Outcome] | Exception] = []
+    begin = 0
+    for sent in group:
+        if (refusal := refused.get(sent.key.id)) is not None:
+            answers.append(refusal)
+            continue
+        end = begin + len(sent.items)
+        answers.append([_of_request(outcome, begin) for outcome in outcomes[begin:end]])
+        begin = end
+    return answers
+
+
+def _of_request(outcome: Outcome, begin: int) -> Outcome:
+    """The outcome with the index that its event has in the request that sent it."""
+    return structs.replace(outcome, index=outcome.index - begin) if begin else outcome
+
+
+_committer: Final[GroupCommit[Sent, list[Outcome]]] = GroupCommit(
+    _commit, largest=GROUP, most=WAITING, shared=DATABASE_DOWN
+)
