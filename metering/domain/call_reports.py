@@ -20,6 +20,11 @@ ANCESTORS: Final = "~ancestors"
 IS_CALL: Final = "~is_call"
 """What is said of a span itself, under names that no field of an event has."""
 
+SUPPOSED: Final = "~~"
+"""`~~endpoint_tag` is what a format supposes an endpoint tag to be. It holds where nobody has told
+one, in whatever message; tokens that are supposed (estimated from texts) hold of a call that is
+over, did not fail, and whose usage nobody has told."""
+
 _TAG: Final = "tags."
 _COUNTED: Final = (*COUNTS, "units")
 _USAGE: Final = frozenset((*_COUNTED, "usage", "usage_format", "usage_quality"))
@@ -36,7 +41,8 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     counts, and `None` where the message does not tell. `said_at` (aware UTC) is when the message
     was made and `rank` breaks its ties: the later one wins, field by field. `ended` is true when
     the call is over and no more usage is expected. `fields` are fields of `UsageEvent` by their
-    names, as JSON values; only what is told, and never the text of a prompt or a completion.
+    names, as JSON values; only what is told, and never the text of a prompt or a completion. What
+    the format supposes stands under such a name with `SUPPOSED` before it.
     """
 
     trace_id: str
@@ -91,7 +97,8 @@ class Span(NamedTuple):
         return None if told is None else bool(told.value)
 
     def fields(self) -> dict[str, Any]:
-        """The fields as they stand, tags as a mapping again.
+        """The fields as they stand, tags as a mapping again, and what is supposed where nothing
+        is told.
 
         A usage object and counts beside it are two ways to say one thing. What the later message
         said of it stands alone: the older one would contradict it, not add to it.
@@ -108,7 +115,25 @@ class Span(NamedTuple):
                 fields[name] = told.value
         if tags:
             fields["tags"] = tags
+        self._suppose(fields)
         return fields
+
+    def _suppose(self, fields: dict[str, Any]) -> None:
+        supposed = {
+            name.removeprefix(SUPPOSED): told.value
+            for name, told in self.told.items()
+            if name.startswith(SUPPOSED)
+        }
+        if not supposed:
+            return
+        estimated: dict[str, Any] = {
+            name: supposed.pop(name) for name in _COUNTED if name in supposed
+        }
+        for name, value in supposed.items():
+            fields.setdefault(name, value)
+        unknown = self.ended and fields.get("status") != "error" and _USAGE.isdisjoint(fields)
+        if estimated and unknown:
+            fields.update(estimated, usage_quality="estimated")
 
     def _stale(self) -> frozenset[str]:
         said = {name: told[:2] for name, told in self.told.items() if name in _USAGE}

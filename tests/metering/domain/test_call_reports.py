@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.domain.call_reports import CallReport, Span, first_said, join, told_by
+from metering.domain.call_reports import (
+    SUPPOSED,
+    CallReport,
+    Span,
+    first_said,
+    join,
+    told_by,
+)
 from tests.metering.call_reports import report
 from tests.metering.events import NOON
 
@@ -20,6 +27,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "usage": st.fixed_dictionaries({"prompt_tokens": st.integers(0, 3)}),
     "usage_quality": st.sampled_from(["estimated", "provider_reported"]),
     "model": st.sampled_from(["a", "b", None]),
+    f"{SUPPOSED}model": st.sampled_from(["c", "d"]),
+    f"{SUPPOSED}input_tokens": st.integers(4, 6),
     "tags": st.dictionaries(st.sampled_from("xy"), st.sampled_from("12"), max_size=2),
 }
 REPORTS = st.builds(
@@ -118,3 +127,26 @@ def test_what_a_later_message_says_of_usage_is_not_held_to_an_older_one(
 def test_when_it_was_first_told_is_kept_to_the_microsecond() -> None:
     at = NOON + timedelta(microseconds=123_457)
     assert first_said(known([report(said_at=at), report(after=5)])) == at
+
+
+def test_what_is_supposed_holds_until_somebody_tells() -> None:
+    """However late the supposition and however early the word."""
+    supposed = report(fields={f"{SUPPOSED}endpoint_tag": "chain"}, after=9)
+    assert known([supposed]).fields() == {"endpoint_tag": "chain"}
+    said = report(fields={"endpoint_tag": "checkout"}, after=0)
+    assert known([supposed, said]).fields() == {"endpoint_tag": "checkout"}
+
+
+def test_estimates_hold_of_a_call_that_is_over_and_whose_usage_nobody_told() -> None:
+    asked = report(fields={f"{SUPPOSED}input_tokens": 12}, after=0, ended=None)
+    answered = report(fields={f"{SUPPOSED}output_tokens": 3}, after=9, ended=True)
+    assert known([asked]).fields() == {}
+    assert known([asked, answered]).fields() == {
+        "input_tokens": 12,
+        "output_tokens": 3,
+        "usage_quality": "estimated",
+    }
+    for told in ({"input_tokens": 14}, {"usage": {"prompt_tokens": 14}}):
+        assert known([asked, answered, report(fields=told, after=5)]).fields() == told
+    failed = report(fields={"status": "error"}, after=9)
+    assert known([asked, answered, failed]).fields() == {"status": "error"}
