@@ -102,10 +102,19 @@ class PreparedEvent(msgspec.Struct, gc=False):
 
 
 def prepare(
-    event: UsageEvent, *, owners: OwnerBook, prices: PriceBook, hash_key: bytes, received_at: str
+    event: UsageEvent,
+    *,
+    owners: OwnerBook,
+    prices: PriceBook,
+    hash_key: bytes,
+    received_at: str,
+    identified: tuple[bytes | None, UserKind] | None = None,
 ) -> PreparedEvent:
-    """Key, digest, attribute and rate one event. Pure: books and time are arguments."""
-    lookup, kind = identify(event, hash_key)
+    """Key, digest, attribute and rate one event. Pure: books and time are arguments.
+
+    `identified` is who called, where that is known by the keyed hash only: the event names nobody.
+    """
+    lookup, kind = identified or identify(event, hash_key)
     user = lookup.hex() if lookup else ""
     if lookup in owners.service_accounts:
         kind = "service"
