@@ -1,7 +1,7 @@
 """Partitions of the events, by UTC day: made ahead, so that no event has to wait for its own.
 
 An event that needs one that is not there yet still gets it, from the same function of the
-database (migration `0002_events`); of two that make the same one, the second finds it.
+database (migration `0002_usage`); of two that make the same one, the second finds it.
 """
 
 from __future__ import annotations

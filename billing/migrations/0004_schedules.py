@@ -5,6 +5,12 @@ from django.db import migrations
 EVERY = [
     ("sweep work", "metering.sweep_work", 1, "Sends word again of work that nobody has heard of."),
     ("fold rollups", "metering.fold_rollups", 2, "Folds what ingestion appended to the rollups."),
+    (
+        "apply Stripe's events",
+        "billing.apply_stripe_events",
+        5,
+        "Applies Stripe's webhooks that were kept and not applied yet.",
+    ),
 ]
 AT = [
     (
@@ -45,8 +51,7 @@ def make(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0003_stripe"),
-        ("metering", "0013_work"),
+        ("billing", "0003_history"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
 

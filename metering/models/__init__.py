@@ -1,7 +1,7 @@
 """Metering's rows. Other apps meet them through `metering.readings`.
 
 The big tables (events, ledger, shares, revisions, dispositions, rollups) are written by COPY and
-read by SQL; of them only the events have a model, to be listed by. Migration `0002_events` lays
+read by SQL; of them only the events have a model, to be listed by. Migration `0002_usage` lays
 them out.
 """
 

@@ -1,4 +1,4 @@
-"""Events as the admin lists them: the table is written by COPY and laid out in `0002_events`."""
+"""Events as the admin lists them: the table is written by COPY and laid out in `0002_usage`."""
 
 from __future__ import annotations
 

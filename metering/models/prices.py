@@ -53,7 +53,7 @@ class PriceRow(models.Model):
 
     What it says never changes; only its end may be set, or moved to an earlier instant. A row that
     was taken back before it began ends where it starts, and holds at no instant. A price below 0
-    or a tier out of order is refused by a check of the table (migration `0017_contract_prices`).
+    or a tier out of order is refused by a check of the table (migration `0003_prices`).
     """
 
     book = models.TextField()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from importlib import import_module
 
 import psycopg
 import pytest
@@ -141,14 +140,3 @@ def test_a_day_that_is_gone_is_named(owner_connection: psycopg.Connection) -> No
     (found,) = check(OCTOBER)
     assert found.where.startswith("2026-10-04")
     assert found.what.endswith("; by day: nothing")
-
-
-@pytest.mark.usefixtures("rolled_month")
-def test_what_was_folded_before_there_were_days_is_added_up(
-    owner_connection: psycopg.Connection,
-) -> None:
-    ingest([call("in the tail yet")], now=NOW)
-    owner_connection.execute("DELETE FROM day_rollup")
-    assert {found.check for found in check(OCTOBER)} == {"day rollup"}
-    owner_connection.execute(import_module("metering.migrations.0017_day_rollup").FOLDED)
-    assert list(check(OCTOBER)) == []

@@ -1,11 +1,15 @@
-"""The big tables: ledger, events, shares, revisions, dispositions, rollups (folded and tail).
+"""The big tables: ledger, events, shares, revisions, dispositions, rollups (folded and tail); seals.
 
 They are laid out in SQL because their shape is the database's own business: partitions by day,
 unique keys that hold the event key (so that they can be distributed by it), no foreign keys, no
 triggers. What the application's role may do with them is in `metering.privileges`.
 """
 
-from django.db import migrations
+import django.db.models.deletion
+import metering.fields
+from django.db import migrations, models
+
+from config.schema_operations import AtOnce
 
 EVENTS = """
 CREATE TABLE event_ledger (
@@ -133,6 +137,7 @@ CREATE TABLE late_event (
     source      text NOT NULL,
     content     json NOT NULL
 );
+CREATE INDEX late_event_time ON late_event (occurred_at);
 """
 
 PARTITIONS = """
@@ -249,9 +254,25 @@ CREATE TABLE {name}_rollup_tail ({columns});
     )
 )
 
+DAYS = """
+CREATE TABLE day_rollup (
+    day            date NOT NULL,
+    provider       text NOT NULL,
+    model_executed text NOT NULL,
+    cost_centre    text NOT NULL,
+    pricing        text NOT NULL,
+    currency       text NOT NULL,
+    events         bigint NOT NULL,
+    cost           numeric NOT NULL,
+    PRIMARY KEY (day, provider, model_executed, cost_centre, pricing, currency)
+);
+"""
+
 
 class Migration(migrations.Migration):
-    dependencies = [("metering", "0001_initial")]
+    dependencies = [
+        ("metering", "0001_owners"),
+    ]
 
     operations = [
         migrations.RunSQL(
@@ -261,13 +282,106 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(PARTITIONS, "DROP FUNCTION ensure_event_partitions(date[])"),
         migrations.RunSQL(
-            ROLLUPS,
+            ROLLUPS + DAYS,
             """DROP TABLE usage_rollup, usage_rollup_tail, cell_rollup, cell_rollup_tail,
-               user_rollup, user_rollup_tail""",
+               user_rollup, user_rollup_tail, day_rollup""",
         ),
-        migrations.RunSQL(
-            """INSERT INTO cost_centre (code, name, responsible, team, mode) VALUES
-               ('unallocated', 'Unallocated', 'controller', '', 'showback')""",
-            "DELETE FROM cost_centre WHERE code = 'unallocated'",
+        AtOnce(
+            [
+                migrations.CreateModel(
+                    name="Seal",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True,
+                                primary_key=True,
+                                serialize=False,
+                                verbose_name="ID",
+                            ),
+                        ),
+                        ("book", models.TextField()),
+                        ("month", models.TextField()),
+                        ("sequence", models.PositiveIntegerField()),
+                        ("events", models.BigIntegerField()),
+                        ("root", models.TextField()),
+                        ("previous_root", models.TextField(blank=True, default="")),
+                        ("sealed_at", models.DateTimeField()),
+                    ],
+                    options={
+                        "db_table": "seal",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("book", "sequence"), name="one_chain_per_book"
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="SealBucket",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True,
+                                primary_key=True,
+                                serialize=False,
+                                verbose_name="ID",
+                            ),
+                        ),
+                        (
+                            "seal",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="buckets",
+                                to="metering.seal",
+                            ),
+                        ),
+                        ("tenant", models.TextField()),
+                        ("hour_at", models.DateTimeField()),
+                        ("events", models.BigIntegerField()),
+                        ("digest", models.TextField()),
+                    ],
+                    options={
+                        "db_table": "seal_bucket",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("seal", "tenant", "hour_at"),
+                                name="one_seal_bucket_per_tenant_and_hour",
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="UsageEvent",
+                    fields=[
+                        ("event_key", models.UUIDField(primary_key=True, serialize=False)),
+                        ("occurred_at", models.DateTimeField()),
+                        ("received_at", models.DateTimeField()),
+                        ("source", models.TextField()),
+                        ("external_request_id", models.TextField()),
+                        ("provider", models.TextField()),
+                        ("model", models.TextField()),
+                        ("model_executed", models.TextField(null=True)),
+                        ("input_tokens", models.IntegerField(null=True)),
+                        ("output_tokens", models.IntegerField(null=True)),
+                        ("endpoint_tag", models.TextField(null=True)),
+                        ("status", models.TextField()),
+                        ("tenant", models.TextField()),
+                        ("cost_centre", models.TextField()),
+                        ("pricing", models.TextField()),
+                        (
+                            "cost",
+                            metering.fields.ExactField(decimal_places=30, max_digits=60, null=True),
+                        ),
+                        ("currency", models.TextField()),
+                    ],
+                    options={
+                        "verbose_name": "usage event",
+                        "db_table": "usage_event",
+                        "managed": False,
+                    },
+                ),
+            ]
         ),
     ]
