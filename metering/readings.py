@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from django.db import connection
 
-from metering.domain.cells import Cell, MeteredCell, Owner
+from metering.domain.cells import Cell, MeteredCell, Owner, class_and_model
 from metering.domain.periods import Period
 from metering.models import CostCentre, Tenant
 from metering.rollups import CELL, USAGE, USER, on_buckets
@@ -40,6 +40,8 @@ def metered_cells(period: Period) -> list[MeteredCell]:
     """Metered usage per bill cell and owner, sorted; cut at UTC days.
 
     A cell has one reading per owner and pricing: unpriced usage stands apart with cost `None`.
+    What another model did within an answer (`input@claude-opus-4-8`) is in the cells of that
+    model, which is where it is billed, in a reading of its own.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -51,7 +53,7 @@ def metered_cells(period: Period) -> list[MeteredCell]:
             " ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
             [period.start.date(), period.end.date()],
         )
-        return [
+        cells = [
             MeteredCell(
                 Cell(provider, project, day, model, token_class, tier),
                 Owner(cost_centre, tenant),
@@ -65,6 +67,17 @@ def metered_cells(period: Period) -> list[MeteredCell]:
                 cost_centre, tenant, pricing, currency, quantity, cost, events,
             ) in cursor
         ]  # fmt: skip
+    elsewhere = [cell for cell in cells if class_and_model(cell.cell.token_class)[1]]
+    if not elsewhere:
+        return cells
+    return sorted((_where_billed(cell) for cell in cells), key=lambda c: (*c[:2], c.cost is None))
+
+
+def _where_billed(reading: MeteredCell) -> MeteredCell:
+    token_class, model = class_and_model(reading.cell.token_class)
+    if not model:
+        return reading
+    return reading._replace(cell=reading.cell._replace(model=model, token_class=token_class))
 
 
 class OwnerDay(NamedTuple):

@@ -23,6 +23,7 @@ _CLASSES: Final = {
         "cache write input": "cache_write",
         "input cache write": "cache_write",
         "cache write 1h": "cache_write_1h",
+        "cache write 12h": "cache_write_12h",
         "output": "output",
         "text output": "output",
         "reasoning output": "output",

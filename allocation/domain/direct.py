@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from allocation.domain.cost_shares import CostShare, conserved
 from metering.domain.apportionment import portions
-from metering.domain.cells import TOKEN_CLASSES, MeteredCell, Owner
+from metering.domain.cells import MeteredCell, Owner, counts_tokens
 from metering.domain.money import EXACT
 
 
@@ -33,14 +33,14 @@ def direct_basis(readings: Iterable[MeteredCell]) -> DirectBasis:
     tokens beside units of tools, only tokens are counted, since the two do not add up.
     """
     readings = tuple(readings)
-    tokens_only = any(r.quantity and r.cell.token_class in TOKEN_CLASSES for r in readings)
+    tokens_only = any(r.quantity and counts_tokens(r.cell.token_class) for r in readings)
     cost: defaultdict[Owner, Decimal] = defaultdict(Decimal)
     quantity: defaultdict[Owner, Decimal] = defaultdict(Decimal)
     currencies: set[str] = set()
     comparable = True
     with localcontext(EXACT):
         for reading in readings:
-            if not tokens_only or reading.cell.token_class in TOKEN_CLASSES:
+            if not tokens_only or counts_tokens(reading.cell.token_class):
                 quantity[reading.owner] += reading.quantity
             if reading.cost is not None:
                 cost[reading.owner] += reading.cost

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from allocation.domain.matching import same_model
 from allocation.domain.variances import Cause, Evidence
-from metering.domain.cells import TOKEN_CLASSES
+from metering.domain.cells import counts_tokens
 
 MIN_LONE_QUANTITY: Final = 1000
 """A single token class that agrees in a smaller number may agree by chance."""
@@ -62,7 +62,7 @@ def _vectors(pieces: Iterable[Evidence], cause: Cause) -> dict[_Place, _Vector]:
     unclear: set[_Place] = set()
     for piece in pieces:
         cell = piece.group.cell
-        if piece.cause != cause or cell.token_class not in TOKEN_CLASSES or not cell.model:
+        if piece.cause != cause or not counts_tokens(cell.token_class) or not cell.model:
             continue
         place = _Place(cell.provider, cell.day, cell.project, cell.model, cell.tier)
         if piece.quantity is None or cell.token_class in vectors[place]:

@@ -30,7 +30,7 @@ from decimal import Decimal, localcontext
 from typing import Final, Literal, NamedTuple
 
 from allocation.domain.bill_lines import BillLine
-from metering.domain.cells import TOKEN_CLASSES, Cell, MeteredCell, Owner
+from metering.domain.cells import Cell, MeteredCell, Owner, counts_tokens
 from metering.domain.money import EXACT
 
 Verdict = Literal["matched", "bill_only", "metered_only"]
@@ -159,7 +159,7 @@ def comparable_quantity(line: BillLine) -> Decimal | None:
     may be left out), whatever the unit for another class; otherwise `None`."""
     if line.quantity is None or line.quantity < 0:
         return None
-    if line.token_class in TOKEN_CLASSES or line.token_class == "":
+    if counts_tokens(line.token_class) or line.token_class == "":
         return line.quantity if line.quantity_unit in ("tokens", "") else None
     return line.quantity
 

@@ -14,6 +14,7 @@ TOKEN_CLASSES: Final = (
     "cache_read",
     "cache_write",
     "cache_write_1h",
+    "cache_write_12h",
     "output",
     "input_audio",
     "cache_audio_read",
@@ -24,6 +25,25 @@ TOKEN_CLASSES: Final = (
 )
 """The disjoint classes that tokens are priced and billed in; `input` is uncached text, `output`
 is text and reasoning. A class outside this list is a unit: `requests`, `web_search`, …"""
+
+_OF_MODEL: Final = "@"
+
+
+def class_of_model(token_class: str, model: str) -> str:
+    """The class of what another model than the answering one used: `input@claude-opus-4-8`."""
+    return f"{token_class}{_OF_MODEL}{model}"
+
+
+def class_and_model(token_class: str) -> tuple[str, str]:
+    """The class without the model that it names, and that model (`""`: the event's own)."""
+    name, _, model = token_class.partition(_OF_MODEL)
+    return name, model
+
+
+def counts_tokens(token_class: str) -> bool:
+    """Whether the class counts tokens: one of `TOKEN_CLASSES`, or a unit of tokens that has no
+    class of its own (`input_video_tokens`)."""
+    return token_class in TOKEN_CLASSES or token_class.endswith("_tokens")
 
 
 class Owner(NamedTuple):

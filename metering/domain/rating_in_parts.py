@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from metering.domain.cells import class_of_model
 from metering.domain.money import EXACT
 from metering.domain.price_book import PriceBook
 from metering.domain.rating import Pricing, RatedLine, Rating, rate
@@ -52,7 +53,10 @@ def rate_parts(parts: Sequence[Part], book: PriceBook, *, model: str | None = No
         currencies[rating.currency] = None
         cost = EXACT.add(cost, rating.cost)
         for line in rating.lines:
-            _add(lines, line._replace(token_class=line.token_class + suffix))
+            name = line.token_class
+            if part.model is not None:
+                name = class_of_model(name, part.model)
+            _add(lines, line._replace(token_class=name))
     if len(currencies) != 1:
         return Rating("unpriced", None, book.currency, (), "currencies_differ")
     [currency] = currencies

@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from metering.domain.apportionment import apportion_in_order
-from metering.domain.cells import Owner
+from metering.domain.cells import Owner, class_and_model
 from metering.domain.money import EXACT, from_units, to_units
-from metering.domain.units import class_of
+from metering.domain.units import CLASS_OF_UNIT, UNITS, class_of
 from metering.domain.usage import COUNTS, Share, UsageEvent, counts_of
 
 USAGE_KEY: Final = (
@@ -57,11 +57,18 @@ SHARE_SCALE: Final = 18
 """A shared call's cost is divided in units of 10^-18, finer than any price per token; so is a
 quantity that is no whole number (seconds, say)."""
 
-INPUT_SIDE: Final = frozenset(
-    {"input", "cache_read", "cache_write", "cache_write_1h", "input_audio", "cache_audio_read"}
-    | {"input_image", "cache_image_read"}
-)
-OUTPUT_SIDE: Final = frozenset({"output", "output_audio", "output_image"})
+
+def _of_side(direction: str) -> frozenset[str]:
+    return frozenset(
+        CLASS_OF_UNIT.get(unit.name, unit.name)
+        for unit in UNITS.values()
+        if unit.family == "tokens" and ("direction", direction) in unit.dimensions
+    )
+
+
+INPUT_SIDE: Final = _of_side("input")
+OUTPUT_SIDE: Final = _of_side("output")
+"""The classes of tokens that go in and that come out, whichever model they are of."""
 
 
 ClassCost = tuple[str, int | Decimal, Decimal | None]
@@ -156,9 +163,10 @@ class _Contribution(NamedTuple):
         return self.by_output if output else self.by_input
 
     def to_class(self, name: str) -> list[int]:
-        if name in INPUT_SIDE:
+        token_class, _ = class_and_model(name)
+        if token_class in INPUT_SIDE:
             return self.by_input
-        if name in OUTPUT_SIDE:
+        if token_class in OUTPUT_SIDE:
             return self.by_output
         return [a + b for a, b in zip(self.by_input, self.by_output, strict=True)]
 

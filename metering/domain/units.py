@@ -153,6 +153,7 @@ CLASS_OF_UNIT: Final[Mapping[str, str]] = MappingProxyType(
         "cache_read_tokens": "cache_read",
         "cache_write_tokens": "cache_write",
         "cache_write_1h_tokens": "cache_write_1h",
+        "cache_write_12h_tokens": "cache_write_12h",
         "output_tokens": "output",
         "input_audio_tokens": "input_audio",
         "cache_audio_read_tokens": "cache_audio_read",

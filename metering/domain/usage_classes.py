@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from metering.domain.units import class_of
 from metering.domain.usage import UsageEvent
 
 
@@ -29,6 +30,6 @@ def usage_classes(event: UsageEvent) -> tuple[tuple[str, int | Decimal], ...]:
         ("output", max((event.output_tokens or 0) - audio_out - image_out, 0)),
         ("output_audio", audio_out),
         ("output_image", image_out),
-        *sorted(event.units.items()),
+        *((class_of(name), quantity) for name, quantity in sorted(event.units.items())),
     )
     return tuple((name, quantity) for name, quantity in used if quantity)

@@ -15,8 +15,8 @@ from metering.events import current
 from metering.verification.findings import Finding, rows
 
 _OF_SIDE: Final = "coalesce(sum((line ->> 3)::numeric) FILTER (WHERE {}), 0)"
-_INPUT: Final = "line ->> 0 = ANY(%(input_side)s)"
-_OUTPUT: Final = "line ->> 0 = ANY(%(output_side)s)"
+_INPUT: Final = "split_part(line ->> 0, '@', 1) = ANY(%(input_side)s)"
+_OUTPUT: Final = "split_part(line ->> 0, '@', 1) = ANY(%(output_side)s)"
 _PART: Final = (
     "CASE WHEN {whole} > 0 THEN round({cost}, 24) * ({mine}) / ({whole})"
     " WHEN last THEN {cost} ELSE 0 END"

@@ -25,6 +25,7 @@ from metering.readings import (
     usage_digest,
 )
 from metering.rollups import NotOnABucket, fold
+from metering.verification import share_verification
 from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.parse("2026-10").period
@@ -46,6 +47,43 @@ def test_cells_hold_disjoint_classes_with_their_cost() -> None:
     assert unpriced.cost is None
     assert unpriced.quantity == 700
     assert unpriced.events == 1
+
+
+def test_what_an_advisor_did_is_in_the_cells_that_bill_it() -> None:
+    usage = (
+        b'{"input_tokens":200,"output_tokens":30,"iterations":['
+        b'{"type":"message","input_tokens":200,"output_tokens":30},'
+        b'{"type":"advisor_message","model":"claude-opus-4-5","input_tokens":500,'
+        b'"output_tokens":7}]}'
+    )
+    ingest(
+        [
+            call(
+                provider="anthropic",
+                model="claude-sonnet-4-5",
+                input_tokens=200,
+                cached_input_tokens=None,
+                output_tokens=30,
+                usage=usage.decode(),
+                usage_format="anthropic",
+                tenant_id=None,
+                shares=(Share(tenant_id="acme", input_tokens=200, output_tokens=0),),
+            ),
+            call("r2", provider="anthropic", model="claude-opus-4-5", cached_input_tokens=None),
+        ],
+        now=NOW,
+    )
+    cells = [(c.cell.model, c.cell.token_class, c.owner.tenant, c.quantity, c.cost)
+             for c in metered_cells(OCTOBER) if c.quantity]  # fmt: skip
+    assert cells == [
+        ("claude-opus-4-5", "input", "acme", 1000, Decimal("0.005")),
+        ("claude-opus-4-5", "input", "acme", 500, Decimal("0.0025")),
+        ("claude-opus-4-5", "output", "", 7, Decimal("0.000175")),
+        ("claude-opus-4-5", "output", "acme", 200, Decimal("0.005")),
+        ("claude-sonnet-4-5", "input", "acme", 200, Decimal("0.0006")),
+        ("claude-sonnet-4-5", "output", "", 30, Decimal("0.00045")),
+    ]
+    assert list(share_verification.check(OCTOBER)) == []
 
 
 def test_costs_by_day_are_those_of_the_cells() -> None:
