@@ -1,4 +1,5 @@
-"""`POST /api/v1/usage`: native events in; what became of each of them out.
+"""`POST /api/v1/usage`: native events in; what became of each of them out. Formats without a
+dialect of answers are received here as well (`receiving`).
 
 The answer is 200 whenever the body could be taken apart, even if every event in it was rejected:
 the counts and outcomes say what became of each. A status of 4xx or 5xx means that nothing of the
@@ -72,29 +73,37 @@ _encode: Final = msgspec.json.Encoder().encode
 Parser = Callable[..., UsageEvent | Rejection]
 
 
-@csrf_exempt
-def receive(request: HttpRequest) -> HttpResponse:
-    """Authenticate, take the body apart, take its events in, answer."""
-    if request.method != "POST":
-        return method_not_allowed(request, "POST")
-    try:
-        key = sender_of(request, SCOPE)
-        layout = _layout(request)
-        placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
-        items = parse_all(placed, native.parse, key, now := datetime.now(UTC))
-        every = request.GET.get("outcomes") == "all"
-        accepted, outcomes = _take(Sent(key, items), now, every=every)
-        return _answer(_counted(accepted, outcomes), outcomes, placed)
-    except NOT_TAKEN:
-        return overloaded()
-    except KeyRefused as refused:
-        return key_refused(refused)
-    except BodyRefused as refused:
-        return problem(refused.status, refused.type, "The body was refused", refused.detail)
-    except UnreadableBatch as error:
-        return _unreadable(error)
-    except DATABASE_DOWN:
-        return unavailable()
+def receiving(parse: Parser) -> Callable[[HttpRequest], HttpResponse]:
+    """The view for events that `parse` reads: authenticate, take the body apart, take its events
+    in, answer."""
+
+    @csrf_exempt
+    def receive(request: HttpRequest) -> HttpResponse:
+        if request.method != "POST":
+            return method_not_allowed(request, "POST")
+        try:
+            key = sender_of(request, SCOPE)
+            layout = _layout(request)
+            placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
+            items = parse_all(placed, parse, key, now := datetime.now(UTC))
+            every = request.GET.get("outcomes") == "all"
+            accepted, outcomes = _take(Sent(key, items), now, every=every)
+            return _answer(_counted(accepted, outcomes), outcomes, placed)
+        except NOT_TAKEN:
+            return overloaded()
+        except KeyRefused as refused:
+            return key_refused(refused)
+        except BodyRefused as refused:
+            return problem(refused.status, refused.type, "The body was refused", refused.detail)
+        except UnreadableBatch as error:
+            return _unreadable(error)
+        except DATABASE_DOWN:
+            return unavailable()
+
+    return receive
+
+
+receive: Final = receiving(native.parse)
 
 
 def _take(sent: Sent, now: datetime, *, every: bool) -> tuple[int, Sequence[Outcome]]:
