@@ -9,7 +9,16 @@ from typing import Final, NamedTuple
 import msgspec
 
 from metering.domain.usage import UsageEvent
-from metering.providers import anthropic, bedrock, cohere, gemini, groq, openai
+from metering.providers import (
+    anthropic,
+    bedrock,
+    cohere,
+    gemini,
+    groq,
+    langfuse,
+    langsmith,
+    openai,
+)
 from metering.providers.counts import BilledPart, Counts, UnreadableUsage
 
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -23,6 +32,8 @@ READERS: Final[Mapping[str, Reader]] = {
     "groq": groq.usage_counts,
     "bedrock": bedrock.usage_counts,
     "cohere": cohere.usage_counts,
+    "langfuse": langfuse.usage_counts,
+    "langsmith": langsmith.usage_counts,
 }
 
 _PART_READERS: Final[Mapping[str, Callable[[Mapping[str, object]], tuple[BilledPart, ...]]]] = {
