@@ -23,6 +23,8 @@ from django.db import connection, transaction
 from psycopg import errors
 
 from metering import bulk, owners
+from metering.arrivals import settle_arrivals
+from metering.call_routes import Means
 from metering.domain.attribution import OwnerBook
 from metering.domain.identity import identify
 from metering.domain.keys import event_key
@@ -146,12 +148,19 @@ def ingest(
 ) -> list[Outcome]:
     """Take in one batch, in one transaction; one outcome per item, in the order of the items."""
     books = books or Books.current()
-    accepted, others = _store(prepare_batch(items, books, now), Pseudonyms(), books, now)
-    outcomes = [
-        *(Outcome(index=index, outcome="accepted", key=key) for key, index in accepted.items()),
-        *others,
-    ]
-    return sorted(outcomes, key=lambda outcome: outcome.index)
+    return _outcomes(_store(prepare_batch(items, books, now), Pseudonyms(), books, now))
+
+
+def _outcomes(written: Written) -> list[Outcome]:
+    accepted = written.accepted.items()
+    outcomes = [Outcome(index=index, outcome="accepted", key=key) for key, index in accepted]
+    return sorted([*outcomes, *written.others], key=lambda outcome: outcome.index)
+
+
+def store(batch: Sequence[Prepared], *, books: Books, now: datetime) -> list[Outcome]:
+    """As `ingest`, of what was prepared elsewhere, in the caller's transaction."""
+    written, _ = _write(batch, Pseudonyms(), books, now)
+    return _outcomes(written)
 
 
 class Intake:
@@ -217,6 +226,11 @@ def _write(
         if item.key in taken
     ]
     found = _insert(accepted, pseudonyms)
+    means = Means(books.owners, books.prices, now, lambda made: _write_made(made, now))
+    others += [
+        msgspec.structs.replace(said, index=first.pop(key))
+        for key, said in settle_arrivals(accepted, means).items()
+    ]
     assert len(first) + len(others) == len(batch), "an event was left without an outcome"
     return Written(first, others), found
 
@@ -309,6 +323,13 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
     store_shares((item, 0) for item in accepted if item.event.shares)
     append_deltas(named)
     return found
+
+
+def _write_made(made: Sequence[PreparedEvent], now: datetime) -> frozenset[str]:
+    """Store events that were made of others; the keys of those that were there before."""
+    taken = _claim(made, now)
+    _insert([item for item in made if item.key not in taken], Pseudonyms())
+    return frozenset(taken)
 
 
 def _to_late_queue(index: int, event: UsageEvent, books: Books, now: datetime) -> Outcome:

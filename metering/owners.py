@@ -24,13 +24,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from metering.domain.attribution import Dated, DatedTargets, OwnerBook, SourceDefaults
+from metering.domain.merged_calls import Role
 from metering.domain.identity import lookup_hash
 from metering.files.input_files import text_of
 from metering.models import (
@@ -59,6 +60,9 @@ class ImportedOwners:
     added: int
 
 
+_ROLES: Final[dict[str, Role]] = {name: name for name in get_args(Role)}
+
+
 def load_book() -> OwnerBook:
     """All owners and mappings as they stand, as the snapshot that attribution works from."""
     hashes = {
@@ -81,8 +85,8 @@ def load_book() -> OwnerBook:
         source_tenants=tenants["source"],
         service_accounts=frozenset(hashes[str(p)] for p in accounts if str(p) in hashes),
         sources={
-            key: SourceDefaults(provider_project=project)
-            for key, project in Source.objects.values_list("key", "provider_project")
+            key: SourceDefaults(provider_project=project, role=_ROLES.get(role))
+            for key, project, role in Source.objects.values_list("key", "provider_project", "role")
         },
         providers=frozenset(Provider.objects.values_list("key", flat=True)),
     )

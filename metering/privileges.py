@@ -27,6 +27,7 @@ APPEND_ONLY: Final = (
     "event_share",
     "event_revision",
     "event_disposition",
+    "late_arrival",
     "seal",
     "seal_bucket",
 )

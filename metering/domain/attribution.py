@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from metering.domain.cells import UNALLOCATED, Owner
+from metering.domain.merged_calls import Role
 from metering.domain.usage import UsageEvent
 
 PROJECT_TAG: Final = "provider_project"
@@ -54,9 +55,11 @@ Mappings = Mapping[str, DatedTargets]
 
 @dataclass(frozen=True, slots=True)
 class SourceDefaults:
-    """What a source stands for where its events are silent."""
+    """What a source stands for where its events are silent, and what is believed of it first where
+    another source reports the same call (`None`: as the reports show)."""
 
     provider_project: str = ""
+    role: Role | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,10 @@ class OwnerBook:
         """Who bears one tenant's share of a shared call: as an event of that tenant alone."""
         centre, _ = self.cost_centre_of(event, "", tenant)
         return Owner(centre, tenant)
+
+    def roles(self) -> dict[str, Role]:
+        """The sources that declare what is believed of them first."""
+        return {key: each.role for key, each in self.sources.items() if each.role is not None}
 
     def project_of(self, event: UsageEvent) -> str:
         """The provider's project, as tagged or as the source's default; `""` if not known."""

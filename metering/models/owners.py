@@ -90,6 +90,10 @@ class CostCentre(models.Model):
 class Source(models.Model):
     """Something that reports usage: a gateway, an SDK, a file feed."""
 
+    class Role(models.TextChoices):
+        APPLICATION = "application", "an application: it knows whom a call is for"
+        METER = "meter", "an SDK or a gateway: it knows what a call used"
+
     key = models.TextField(primary_key=True)
     provider_project = models.TextField(
         blank=True,
@@ -99,10 +103,24 @@ class Source(models.Model):
     identifiers_hashed = models.BooleanField(
         default=False, help_text="the source sends user identifiers that are already hashed"
     )
+    role = models.TextField(
+        choices=Role.choices,
+        blank=True,
+        default="",
+        help_text=(
+            "what is believed of it first where another source reports the same call; empty: as "
+            "the reports themselves show"
+        ),
+    )
 
     class Meta:
         db_table = "source"
         triggers = [changes_the_book()]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(role__in=["", "application", "meter"]), name="source_role_known"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.key

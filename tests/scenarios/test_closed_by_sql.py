@@ -28,6 +28,7 @@ _MEANS = "how things are done, not what is owed"
 _DJANGO = "Django's own"
 _PEOPLE = "who may do what changes, and is recorded"
 _STRIPE = "an exchange with Stripe, which goes on after approval; it has triggers of its own"
+_REPORTS = "what later reports of a call are joined with; what counts are its events"
 _SUMS = "a sum of events: verify holds it against them"
 
 OPEN = {
@@ -49,6 +50,9 @@ OPEN = {
     "user_rollup": _SUMS,
     "user_rollup_tail": _SUMS,
     "day_rollup": _SUMS,
+    "call_trace": _REPORTS,
+    "call_span": _REPORTS,
+    "call_identity": _REPORTS,
     "work_run": _MEANS,
     "work_part": _MEANS,
     "schedule_firing": _MEANS,
@@ -79,6 +83,7 @@ EMPTY_HERE = {
     "period_reopening": "the month is closed",
     "driver_value": "its own triggers: tests/allocation/test_drivers.py",
     "late_event": "no usage came that late",
+    "late_arrival": "nothing came after the close",
 }
 """Protected tables in which this month has no row; only what needs none is tried on them."""
 

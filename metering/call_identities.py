@@ -1,0 +1,127 @@
+"""By what a call is known to whoever reports it: the provider's request id, and its trace.
+
+One row for each such identity names the events that carry it. An event adds itself to the row in
+the transaction that stores it, so of two routes that report one call at the same moment the second
+waits for the first and then sees it: the row is what they meet at. (Advisory locks would do for
+one call, but a batch has thousands, and the table of locks does not; looking the event up by an
+index, neither would see the other before both have counted.) A batch without identities touches
+no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from metering import bulk
+from metering.domain.usage import UsageEvent
+from metering.event_rows import instant_text
+
+MOST_MEMBERS: Final = 500
+"""An identity with so many events is no identity of a call; a trace of so many calls is paired as
+far as this goes."""
+
+Kind = Literal["request", "trace"]
+SPAN_EVENT: Final = "span:"
+"""How the ids of events begin that were made of spans."""
+
+
+class Member(NamedTuple):
+    """An event that carries an identity, and by which route it came."""
+
+    key: str
+    occurred_at: datetime
+    route: str
+
+    @property
+    def text(self) -> str:
+        return "\t".join((self.key, instant_text(self.occurred_at), self.route))
+
+    @classmethod
+    def of(cls, text: str) -> Member:
+        key, at, route = text.split("\t")
+        return cls(key, datetime.fromisoformat(at), route)
+
+
+class Shared(NamedTuple):
+    """An identity that more than one event carries."""
+
+    kind: Kind
+    members: tuple[Member, ...]
+
+
+def route_of(event: UsageEvent) -> str:
+    """By which route an event came: its source, spans and events of one source apart."""
+    is_span = event.event_id is not None and event.event_id.startswith(SPAN_EVENT)
+    return f"{event.source}#spans" if is_span else event.source
+
+
+def identities(event: UsageEvent) -> list[tuple[Kind, str]]:
+    """What the call is known by, each as the text of a UUID. Trace ids are written in hex with
+    and without dashes."""
+    found: list[tuple[Kind, str]] = []
+    if event.provider_request_id is not None:
+        found.append(("request", _uuid("request", event.provider, event.provider_request_id)))
+    if event.trace_id is not None:
+        found.append(("trace", _uuid("trace", event.trace_id.replace("-", "").lower())))
+    return found
+
+
+def note(events: Iterable[tuple[str, UsageEvent]], *, now: datetime) -> list[Shared]:
+    """Add these events (each with its key) to the rows of their identities, in sorted order; the
+    identities that others carry too. The rows are held until the transaction ends."""
+    own: dict[str, list[Member]] = {}
+    kinds: dict[str, Kind] = {}
+    for key, event in events:
+        member = Member(key, event.occurred_at, route_of(event))
+        for kind, identity in identities(event):
+            own.setdefault(identity, []).append(member)
+            kinds[identity] = kind
+    if not own:
+        return []
+    ordered = sorted(own)
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO call_identity AS known (identity, members, noted_on)"
+            " SELECT identity, string_to_array(members, E'\\n'), %s"
+            " FROM unnest(%s::uuid[], %s::text[]) AS t(identity, members)"
+            " ON CONFLICT (identity) DO UPDATE SET members = CASE"
+            "  WHEN cardinality(known.members) < %s THEN known.members || excluded.members"
+            "  ELSE known.members END"
+            " RETURNING identity::text, CASE WHEN xmax <> 0 THEN members END",
+            [
+                now.date(),
+                bulk.array(ordered),
+                ["\n".join(member.text for member in own[identity]) for identity in ordered],
+                MOST_MEMBERS,
+            ],
+        )
+        rows = cursor.fetchall()
+    shared = []
+    for identity, known in rows:
+        members = {each.key: each for each in own[identity]}
+        members |= {each.key: each for each in map(Member.of, known or ())}
+        routes = {each.route for each in members.values()}
+        if len(members) > 1 and (kinds[identity] == "request" or len(routes) > 1):
+            shared.append(Shared(kinds[identity], tuple(sorted(members.values()))))
+    return shared
+
+
+def forget(*, now: datetime, after: timedelta, most: int) -> int:
+    """Delete at most so many identities that were noted so long ago; how many. What reports such a
+    call then counts by itself."""
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "WITH old AS (SELECT identity FROM call_identity WHERE noted_on < %s LIMIT %s"
+            "  FOR UPDATE SKIP LOCKED)"
+            " DELETE FROM call_identity WHERE identity IN (SELECT identity FROM old)",
+            [(now - after).date(), most],
+        )
+        return cursor.rowcount
+
+
+def _uuid(*parts: str) -> str:
+    return str(UUID(bytes=sha256("\x1f".join(parts).encode()).digest()[:16], version=8))

@@ -1,0 +1,127 @@
+"""Usage that comes when its month is closed: taken in, told, and queued for a correction.
+
+What was closed stays as it was closed: closed runs and seals are read as of their close, so an
+event that comes later changes none of them. It counts in metering from its receipt on, its sender
+is told, and it waits here until the month has been closed with it (after a reopening) or somebody
+corrects it in a later month. A *change* of an event that the month was closed on is not made: it
+waits too, and is made if the month is reopened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from django.db import connection
+
+from metering import bulk
+from metering.dispositions import why_it_must_stay
+from metering.domain.periods import Month
+from metering.domain.usage import UsageEvent
+from metering.event_rows import instant_text
+
+REASON: Final = "late_period_closed"
+ARRIVED: Final = "usage that came after the close"
+
+
+class LateUsage(NamedTuple):
+    """What waits for a correction of a closed month: usage of an owner that its numbers are
+    without (`kind` *arrived*; its metered cost by currency, unpriced: nothing), or changes of what
+    they hold (*held*)."""
+
+    month: Month
+    kind: str
+    tenant: str
+    cost_centre: str
+    provider: str
+    currency: str
+    events: int
+    cost: Decimal
+    first_received_at: datetime
+    last_received_at: datetime
+
+
+def closed_months(days: Iterable[date], *, now: datetime) -> dict[Month, str]:
+    """Those of the months of these UTC days that are closed, and why nothing of them may change.
+    The answer holds until the transaction ends. A month that is not over is not closed."""
+    today = now.astimezone(UTC).date()
+    months = sorted({Month(day.year, day.month) for day in days if day < today.replace(day=1)})
+    found = {month: why_it_must_stay(month) for month in months}
+    return {month: why for month, why in found.items() if why is not None}
+
+
+def queue_arrivals(
+    events: Sequence[tuple[str, UsageEvent]], *, now: datetime
+) -> dict[str, tuple[Month, str]]:
+    """Queue those of these events (each with its key), just stored, whose month is closed; the
+    month of each, and why it is closed."""
+    days = {event.occurred_at.date() for _, event in events}
+    closed = closed_months(days, now=now)
+    if not closed:
+        return {}
+    late: dict[str, tuple[Month, str]] = {}
+    queued = []
+    for key, event in events:
+        month = Month(event.occurred_at.year, event.occurred_at.month)
+        if month in closed:
+            late[key] = (month, closed[month])
+            queued.append((key, event.occurred_at, event.source))
+    _queue("arrived", ARRIVED, queued, now=now)
+    return late
+
+
+def hold(events: Mapping[str, tuple[datetime, str]], *, source: str, now: datetime) -> None:
+    """Queue changes that closed months forbid: the events that they would change, each with its
+    time and why it would."""
+    for key, (at, reason) in sorted(events.items()):
+        _queue("held", reason, [(key, at, source)], now=now)
+
+
+def _queue(
+    kind: str, reason: str, events: Sequence[tuple[str, datetime, str]], *, now: datetime
+) -> None:
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO late_arrival"
+            " (month, kind, event_key, occurred_at, received_at, source, reason)"
+            " SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM'), %s, key, at, %s, source, %s"
+            " FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS t(key, at, source)"
+            " ON CONFLICT DO NOTHING",
+            [
+                kind,
+                now,
+                reason,
+                bulk.array([key for key, _, _ in events]),
+                bulk.array([instant_text(at) for _, at, _ in events]),
+                [source for _, _, source in events],
+            ],
+        )
+
+
+def late_usage(month: Month | None = None) -> list[LateUsage]:
+    """The queue, oldest month first: what came, or was held, after the month's newest seal. What
+    the month was closed on since, reopened, waits no longer; neither does what no longer counts."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH waiting AS (SELECT a.* FROM late_arrival a WHERE (%s::text IS NULL OR month = %s)"
+            "  AND received_at > coalesce((SELECT max(sealed_at) FROM seal"
+            "   WHERE book = 'usage' AND seal.month = a.month), '-infinity'))"
+            " SELECT month, kind, tenant, cost_centre, provider, currency, count(*),"
+            "  coalesce(sum(cost), 0), min(w.received_at), max(w.received_at)"
+            " FROM waiting w JOIN LATERAL ("
+            "  SELECT coalesce(r.tenant, e.tenant) AS tenant,"
+            "   coalesce(r.cost_centre, e.cost_centre) AS cost_centre, e.provider,"
+            "   coalesce(r.currency, e.currency) AS currency,"
+            "   CASE WHEN r.event_key IS NULL THEN e.cost ELSE r.cost END AS cost"
+            "  FROM usage_event e LEFT JOIN LATERAL (SELECT * FROM event_revision r"
+            "   WHERE r.event_key = e.event_key ORDER BY revision DESC LIMIT 1) r ON true"
+            "  WHERE e.event_key = w.event_key AND e.occurred_at = w.occurred_at"
+            "  AND coalesce((SELECT d.state FROM event_disposition d"
+            "   WHERE d.event_key = e.event_key ORDER BY sequence DESC LIMIT 1), 'counted')"
+            "   = 'counted') e ON true"
+            " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
+            [None if month is None else str(month)] * 2,
+        )
+        return [LateUsage(Month.parse(name), *rest) for name, *rest in cursor]
