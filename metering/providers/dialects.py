@@ -17,6 +17,7 @@ from metering.providers import (
     groq,
     langfuse,
     langsmith,
+    litellm,
     openai,
 )
 from metering.providers.counts import BilledPart, Counts, UnreadableUsage
@@ -34,13 +35,15 @@ READERS: Final[Mapping[str, Reader]] = {
     "cohere": cohere.usage_counts,
     "langfuse": langfuse.usage_counts,
     "langsmith": langsmith.usage_counts,
+    "litellm": litellm.usage_counts,
 }
 
 _PART_READERS: Final[Mapping[str, Callable[[Mapping[str, object]], tuple[BilledPart, ...]]]] = {
     "anthropic": anthropic.billed_parts,
     "groq": groq.billed_parts,
 }
-_PART_KEYS: Final = ("iterations", "usage_breakdown")
+DIALECTS_WITH_PARTS: Final = frozenset(_PART_READERS)
+KEYS_OF_PARTS: Final = ("iterations", "usage_breakdown")
 """One of these is in every usage object that can have parts."""
 
 SPELLINGS: Final[Mapping[str, str]] = {
@@ -124,7 +127,7 @@ def billed_parts(event: UsageEvent) -> tuple[BilledPart, ...]:
     """The requests that the event's answer was made of, by its own usage object; empty where it
     was one request, or where nothing can be told."""
     reader = _PART_READERS.get(event.usage_format or "")
-    if reader is None or event.usage is None or not any(key in event.usage for key in _PART_KEYS):
+    if reader is None or event.usage is None or not any(key in event.usage for key in KEYS_OF_PARTS):
         return ()
     try:
         usage = _decode(event.usage)
