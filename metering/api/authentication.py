@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,25 +19,38 @@ from metering.small_intake import recall
 
 
 def secret_of(request: HttpRequest | Request) -> str | None:
-    """The secret in `Authorization: Bearer …` or `X-API-Key`; `None` if there is neither.
+    """The secret in `Authorization` (`Bearer <key>`, or the password of `Basic`, as Langfuse's
+    clients send their secret key) or `X-API-Key`; `None` if there is neither.
 
     Raises `KeyRefused` where the header cannot carry a key, or where the two headers disagree:
     which of them is meant must not depend on who reads it.
     """
     bearer = None
-    authorization = request.headers.get("Authorization")
+    authorization = request.META.get("HTTP_AUTHORIZATION")
     if authorization is not None:
         kind, _, bearer = authorization.strip().partition(" ")
         bearer = bearer.strip()
-        if kind.lower() != "bearer" or not bearer:
+        if kind.lower() == "basic":
+            bearer = _password(bearer)
+        elif kind.lower() != "bearer":
+            bearer = None
+        if not bearer:
             raise KeyRefused(
                 "no_key", "the Authorization header carries no API key; write it as Bearer <key>"
             )
-    sent = request.headers.get("X-API-Key")
+    sent = request.META.get("HTTP_X_API_KEY")
     key = sent.strip() if sent is not None else None
     if bearer and key and bearer != key:
         raise KeyRefused("no_key", "Authorization and X-API-Key carry different keys; send one")
     return bearer or key or None
+
+
+def _password(credentials: str) -> str | None:
+    try:
+        name, colon, password = b64decode(credentials, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password.strip() if colon else name.strip()
 
 
 def key_of(request: HttpRequest, scope: str) -> KeyFacts:
@@ -47,7 +61,7 @@ def key_of(request: HttpRequest, scope: str) -> KeyFacts:
 def sender_of(request: HttpRequest, scope: str) -> KeyFacts:
     """As `key_of`, but from memory where this process has met the key before: what takes the
     request in (`metering.small_intake`) asks whether it is still good. Raises `KeyRefused`."""
-    return _named(recall(_secret(request), scope))
+    return recall(_secret(request), scope)
 
 
 def _secret(request: HttpRequest) -> str:

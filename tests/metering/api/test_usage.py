@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -161,13 +162,19 @@ def test_a_key_may_come_in_either_header_but_not_as_two() -> None:
     assert post(key, sent(), X_API_Key=key).status_code == 200
     assert post(None, sent(), Authorization=f"bearer  {key} ").status_code == 200
     assert post(key, sent("x"), X_API_Key=other).status_code == 401
+    basic = b64encode(f"pk-lf-public:{key}".encode()).decode()
+    assert post(None, sent(), Authorization=f"Basic {basic}").status_code == 200
 
 
 @pytest.mark.parametrize(
     ("headers", "kind"),
     [
         ({}, "no-key"),
-        ({"Authorization": "Basic dXNlcjpwYXNz"}, "no-key"),
+        ({"Authorization": "Basic dXNlcjpwYXNz"}, "invalid-key"),
+        ({"Authorization": "Basic dXNlcjo="}, "no-key"),
+        ({"Authorization": "Basic ~~"}, "no-key"),
+        ({"Authorization": "Basic /////w=="}, "no-key"),
+        ({"Authorization": "Digest SECRET"}, "no-key"),
         ({"Authorization": "Bearer"}, "no-key"),
         ({"Authorization": "Bearer nonsense"}, "invalid-key"),
         ({"X_API_Key": "apk_a_b"}, "invalid-key"),
