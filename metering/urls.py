@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from metering.api import opsmeter, usage
+from metering.api import lago, litellm, openmeter, opsmeter, usage
 from metering.api.finance_cost_centres import CostCentresView
 from metering.api.finance_event_costs import EventCostView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/usage", usage.receive, name="usage"),
+    path("integrations/litellm", litellm.receive, name="litellm"),
+    path("openmeter/api/v1/events", openmeter.events, name="openmeter-events"),
+    path("lago/api/v1/events", lago.event, name="lago-event"),
+    path("lago/api/v1/events/batch", lago.batch, name="lago-events"),
     path("v1/ingest/llm-request", opsmeter.llm_request, name="opsmeter-ingest"),
     path("v1/ingest/demo", opsmeter.demo, name="opsmeter-demo"),
     path("v1/ingest/demo-data", opsmeter.demo_data, name="opsmeter-demo-data"),

@@ -135,7 +135,10 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     return headers
 
 
-_PROGRAMS: Final = ("/api/", "/v1/", "/stripe/")
+_PROGRAMS: Final = (
+    *("/api/", "/v1/", "/stripe/", "/integrations/"),
+    *("/openmeter/", "/lago/", "/langfuse/", "/langsmith/"),
+)
 """Where programs ask; everywhere else people do, and get Django's pages."""
 
 

@@ -1,0 +1,15 @@
+"""`POST /integrations/litellm`: what LiteLLM's `generic_api` callback posts.
+
+An array, one object, or one object a line, by its `log_format`. The answer is that of
+`POST /api/v1/usage`; LiteLLM reads its status only. It sends again after 5xx and broken connections
+and if `max_retries` is set, which is 0 by default: then what we could not store is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from metering.api.usage import receiving
+from metering.formats import litellm
+
+receive: Final = receiving(litellm.parse)
