@@ -73,13 +73,7 @@ def identities(event: UsageEvent) -> list[tuple[Kind, str]]:
 def note(events: Iterable[tuple[str, UsageEvent]], *, now: datetime) -> list[Shared]:
     """Add these events (each with its key) to the rows of their identities, in sorted order; the
     identities that others carry too. The rows are held until the transaction ends."""
-    own: dict[str, list[Member]] = {}
-    kinds: dict[str, Kind] = {}
-    for key, event in events:
-        member = Member(key, event.occurred_at, route_of(event))
-        for kind, identity in identities(event):
-            own.setdefault(identity, []).append(member)
-            kinds[identity] = kind
+    own, kinds = _own(events)
     if not own:
         return []
     ordered = sorted(own)
@@ -100,6 +94,37 @@ def note(events: Iterable[tuple[str, UsageEvent]], *, now: datetime) -> list[Sha
             ],
         )
         rows = cursor.fetchall()
+    return _shared(rows, own, kinds)
+
+
+def look_up(events: Iterable[tuple[str, UsageEvent]]) -> list[Shared]:
+    """As `note`, of events that are in the rows already."""
+    own, kinds = _own(events)
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "SELECT identity::text, members FROM call_identity WHERE identity = ANY(%s::uuid[])"
+            " ORDER BY identity FOR UPDATE",
+            [bulk.array(sorted(own))],
+        )
+        return _shared(cursor.fetchall(), own, kinds)
+
+
+_Own = dict[str, list[Member]]
+_Kinds = dict[str, Kind]
+
+
+def _own(events: Iterable[tuple[str, UsageEvent]]) -> tuple[_Own, _Kinds]:
+    own: _Own = {}
+    kinds: _Kinds = {}
+    for key, event in events:
+        member = Member(key, event.occurred_at, route_of(event))
+        for kind, identity in identities(event):
+            own.setdefault(identity, []).append(member)
+            kinds[identity] = kind
+    return own, kinds
+
+
+def _shared(rows: Iterable[tuple[str, list[str] | None]], own: _Own, kinds: _Kinds) -> list[Shared]:
     shared = []
     for identity, known in rows:
         members = {each.key: each for each in own[identity]}
@@ -124,4 +149,4 @@ def forget(*, now: datetime, after: timedelta, most: int) -> int:
 
 
 def _uuid(*parts: str) -> str:
-    return str(UUID(bytes=sha256("\x1f".join(parts).encode()).digest()[:16], version=8))
+    return str(UUID(bytes=sha256("\x1f".join(parts).encode()).digest()[:16]))

@@ -75,7 +75,19 @@ def join_routes(events: Iterable[tuple[str, UsageEvent]], means: Means) -> dict[
     """Let these events, which were just stored, count as one with other reports of their calls.
     Those that are such reports, by key."""
     arrived = dict(events)
-    shared = call_identities.note(arrived.items(), now=means.now)
+    return _join(arrived, call_identities.note(arrived.items(), now=means.now), means)
+
+
+def join_again(keys: Mapping[str, datetime], means: Means) -> dict[str, Joined]:
+    """As `join_routes`, of events (by key, each with its time) that came before and count again,
+    or whose like do."""
+    events = {key: each.event for key, each in reported_events.read(keys).items()}
+    return _join(events, call_identities.look_up(events.items()), means) if events else {}
+
+
+def _join(
+    arrived: Mapping[str, UsageEvent], shared: Sequence[Shared], means: Means
+) -> dict[str, Joined]:
     members = _alive({m.key: m for each in shared for m in each.members}, arrived)
     if len(members) < 2 or not arrived.keys() & members.keys():  # noqa: PLR2004 - a pair
         return {}
@@ -89,9 +101,9 @@ def join_routes(events: Iterable[tuple[str, UsageEvent]], means: Means) -> dict[
     return _settle(arrived, found, closed, means)
 
 
-def release(keys: Iterable[str], means: Means) -> None:
+def release(keys: Iterable[str], means: Means) -> bool:
     """Take these events, which are about to be replaced, out of the merged ones that they are part
-    of; what is left of those counts. The caller holds `lock_changes`."""
+    of; what is left of those counts. Whether there were any. The caller holds `lock_changes`."""
     leaving = frozenset(keys)
     merged = {
         each.superseded_by
@@ -106,6 +118,7 @@ def release(keys: Iterable[str], means: Means) -> None:
         if counts is None:
             standings += [Standing(key, at, "counted", SPLIT) for key, at in left.items()]
         decide(standings, author=AUTHOR, now=means.now)
+    return bool(merged)
 
 
 def originals(merged: str) -> dict[str, datetime]:

@@ -92,7 +92,7 @@ def prepare_batch(
     items: Sequence[UsageEvent | Rejection], books: Books, now: datetime
 ) -> list[Prepared]:
     """Everything about a batch that needs no database. Pure: runs beside the writer."""
-    known = books.prices.known_providers() | books.owners.providers
+    known = known_providers(books)
     oldest = now - books.horizon
     received_at = instant_text(now)
     hints: dict[str, str] = {}
@@ -101,7 +101,7 @@ def prepare_batch(
         if isinstance(item, Rejection):
             prepared.append(item)
         elif item.provider not in known:
-            prepared.append(_unknown_provider(item, known, hints))
+            prepared.append(unknown_provider(item, known, hints))
         elif item.occurred_at < oldest:
             prepared.append(item)
         else:
@@ -126,7 +126,12 @@ def prepare_batch(
     return prepared
 
 
-def _unknown_provider(event: UsageEvent, known: frozenset[str], hints: dict[str, str]) -> Rejection:
+def known_providers(books: Books) -> frozenset[str]:
+    """Those of the price lists, and the operator's own."""
+    return books.prices.known_providers() | books.owners.providers
+
+
+def unknown_provider(event: UsageEvent, known: frozenset[str], hints: dict[str, str]) -> Rejection:
     """With the names that may have been meant; finding them costs more than storing an event, so
     it is done for a few names of a batch, each once."""
     if event.provider not in hints and len(hints) < HINTS:
@@ -226,7 +231,7 @@ def _write(
         if item.key in taken
     ]
     found = _insert(accepted, pseudonyms)
-    means = Means(books.owners, books.prices, now, lambda made: _write_made(made, now))
+    means = Means(books.owners, books.prices, now, lambda made: write_made(made, now))
     others += [
         msgspec.structs.replace(said, index=first.pop(key))
         for key, said in settle_arrivals(accepted, means).items()
@@ -325,7 +330,7 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
     return found
 
 
-def _write_made(made: Sequence[PreparedEvent], now: datetime) -> frozenset[str]:
+def write_made(made: Sequence[PreparedEvent], now: datetime) -> frozenset[str]:
     """Store events that were made of others; the keys of those that were there before."""
     taken = _claim(made, now)
     _insert([item for item in made if item.key not in taken], Pseudonyms())

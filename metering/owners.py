@@ -31,8 +31,8 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from metering.domain.attribution import Dated, DatedTargets, OwnerBook, SourceDefaults
-from metering.domain.merged_calls import Role
 from metering.domain.identity import lookup_hash
+from metering.domain.merged_calls import Role
 from metering.files.input_files import text_of
 from metering.models import (
     CostCentre,

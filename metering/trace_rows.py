@@ -34,7 +34,7 @@ class TraceName(NamedTuple):
     @property
     def id(self) -> str:
         """The text of the UUID that stands for the trace in rows."""
-        return str(UUID(bytes=sha256("\x1f".join(self).encode()).digest()[:16], version=8))
+        return str(UUID(bytes=sha256("\x1f".join(self).encode()).digest()[:16]))
 
 
 class SpanRow(NamedTuple):

@@ -9,11 +9,18 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from metering.domain.traces import NAMES_OF_USER, Call
-from metering.domain.usage import Rejection, UsageEvent, UsageQuality
+from metering.domain.call_reports import SUPPOSED, CallReport
+from metering.domain.traces import NAMES_OF_USER, USAGE_FIELDS, Call
+from metering.domain.usage import Rejection, Share, UsageEvent, UsageQuality
 from metering.formats import native
+from metering.formats.problems import Problem, name_problem, shares_problem
+from metering.formats.shares import by_tokens, shares_told
+
+MAX_ID: Final = 500
+"""Longer ids of traces and spans are none."""
 
 _WIRE: Final = {name: wire for wire, name in native.FIELDS.items() if name not in NAMES_OF_USER}
+_ALL_WIRE: Final = {name: wire for wire, name in native.FIELDS.items()}
 _OWN: Final = frozenset({"source", "time_reported", "usage_quality", "event_id", "attempt"})
 """Fields of an event that are decided here, whatever was told of them."""
 _QUALITIES: Final[dict[object, UsageQuality]] = {name: name for name in get_args(UsageQuality)}
@@ -23,10 +30,17 @@ _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def event_of(
-    call: Call, *, source: str, trace_id: str, span_id: str, version: int, first_said_at: datetime
+    call: Call,
+    *,
+    source: str,
+    trace_id: str,
+    span_id: str,
+    scope: str,
+    version: int,
+    first_said_at: datetime,
 ) -> UsageEvent | Rejection:
-    """The event that the call is, in its `version` (counted from 1). What names the user is left
-    out: it is known by its keyed hash only.
+    """The event that the call is, in its `version` (counted from 1). `scope` tells its trace from
+    others of that id. What names the user is left out: it is known by its keyed hash only.
 
     A call whose time nobody told is dated when it was first told of. A field that no event has is
     refused by its name.
@@ -35,12 +49,7 @@ def event_of(
     unknown = sorted(told.keys() - _WIRE.keys() - set(NAMES_OF_USER))
     place = f"trace {trace_id}, span {span_id}"
     if unknown:
-        return Rejection(
-            place=place,
-            reason="unknown_field",
-            message=f"{unknown[0]!r:.80} is no field of a usage event; put it under tags",
-            key=span_id,
-        )
+        return _unknown_field(unknown[0], place, span_id)
     timed = told.get("occurred_at") is not None
     if not timed:
         told["occurred_at"] = first_said_at
@@ -48,6 +57,7 @@ def event_of(
     told.setdefault("trace_id", _short(trace_id))
     if not call.has_usage:
         told["input_tokens"] = 0
+    shares = told.pop("shares", None)
     payload = _encode({_WIRE[name]: told[name] for name in told if name in _WIRE})
     event = native.parse(
         payload, place=place, source=source, received_at=_instant(told["occurred_at"])
@@ -55,18 +65,42 @@ def event_of(
     if isinstance(event, Rejection):
         return msgspec.structs.replace(event, key=span_id)
     changes: dict[str, Any] = {
-        "event_id": event_id(trace_id, span_id, version),
+        "event_id": event_id(scope, span_id, version),
         "time_reported": timed,
         "usage_quality": _quality(event, call.fields),
     }
     if not call.has_usage:
         changes |= {"input_tokens": None, "usage_quality": "missing"}
+    if shares:
+        divided = _shares(shares, event)
+        if isinstance(divided, Problem):
+            return Rejection(
+                place=place, reason=divided.reason, message=divided.message, key=span_id
+            )
+        changes["shares"] = divided
     return msgspec.structs.replace(event, **changes)
 
 
-def event_id(trace_id: str, span_id: str, version: int) -> str:
+def _unknown_field(name: str, place: str, span_id: str) -> Rejection:
+    return Rejection(
+        place=place,
+        reason="unknown_field",
+        message=f"{name!r:.80} is no field of a usage event; put it under tags",
+        key=span_id,
+    )
+
+
+def _shares(told: object, event: UsageEvent) -> tuple[Share, ...] | Problem:
+    shares = by_tokens(shares_told(told), event.input_tokens, event.output_tokens)
+    if isinstance(shares, str):
+        return Problem("unreadable_shares", shares)
+    divided = tuple(Share(**share) for share in shares)
+    return shares_problem(divided, event) or divided
+
+
+def event_id(scope: str, span_id: str, version: int) -> str:
     """The id of a call's event: its trace and span, and which version of it, after the first."""
-    return f"span:{trace_id}/{span_id}" + (f"#{version}" if version > 1 else "")
+    return f"span:{scope}/{span_id}" + (f"#{version}" if version > 1 else "")
 
 
 def _quality(event: UsageEvent, fields: Mapping[str, Any]) -> UsageQuality:
@@ -93,3 +127,43 @@ def _short(*texts: str) -> str:
         if len(text) <= native.MAX_TEXT:
             return text
     return sha256(texts[-1].encode()).hexdigest()[:_SHORT]
+
+
+def problem_of(report: CallReport, *, source: str, received_at: datetime) -> Rejection | None:
+    """What is wrong with a report by itself, so that it is refused alone and spoils nothing that
+    is known of its call: a field that no event has, a value that it cannot hold, a time to come."""
+    place = f"trace {report.trace_id:.200}, span {report.span_id:.200}"
+    named = {"trace_id": report.trace_id, "span_id": report.span_id}
+    named |= {"parent_span_id": report.parent_span_id or "none"}
+    named |= {f"ancestors[{n}]": each for n, each in enumerate(report.ancestors)}
+    for name, text in named.items():
+        problem = name_problem(name, text) if text else Problem("empty_field", f"{name} is empty")
+        if len(text) > MAX_ID:
+            problem = Problem("too_long", f"{name} is longer than {MAX_ID} characters")
+        if problem is not None:
+            return Rejection(place=place, reason=problem.reason, message=problem.message)
+    if report.said_at > received_at + native.FUTURE:
+        return Rejection(
+            place=place,
+            reason="future_time",
+            message=f"the message is dated {report.said_at.isoformat()}, more than 24 hours after "
+            f"its receipt at {received_at.isoformat()}; check the sender's clock and zone",
+            key=report.span_id,
+        )
+    fields = {name.removeprefix(SUPPOSED): value for name, value in report.fields.items()}
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if "provider" not in fields:
+        fields.pop("usage", None)  # whose object it is says how it is read
+    fields = {"provider": "unknown", "model": "unknown", "external_request_id": "unknown"} | fields
+    if not any(name in fields for name in USAGE_FIELDS):
+        fields["input_tokens"] = 0
+    fields.pop("shares", None)  # what they divide may be told elsewhere
+    told = {name: value for name, value in fields.items() if name not in _OWN}
+    unknown = sorted(told.keys() - _WIRE.keys() - set(NAMES_OF_USER))
+    if unknown:
+        return _unknown_field(unknown[0], place, report.span_id)
+    payload = _encode({_ALL_WIRE[name]: value for name, value in told.items()})
+    event = native.parse(payload, place=place, source=source, received_at=received_at)
+    if isinstance(event, Rejection):
+        return msgspec.structs.replace(event, key=report.span_id)
+    return None
