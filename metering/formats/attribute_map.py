@@ -30,6 +30,7 @@ Field = Literal[
     "tenant_id",
     "user_id",
     "endpoint_tag",
+    "endpoint_fallback",
     "prompt_version",
     "prompt_name",
     "cost_center",
@@ -39,7 +40,8 @@ Field = Literal[
     "shares",
 ]
 """What an attribute may say of a call. A prompt's name and version, told apart, become one
-`prompt_version` (`summary@3`)."""
+`prompt_version` (`summary@3`). `endpoint_fallback` is the endpoint tag of what has none: names that
+libraries set by themselves, where nobody chose one."""
 
 MAX_TAGS: Final = 50
 MAX_TAG_NAME: Final = 200
@@ -48,6 +50,12 @@ TAG_PREFIX: Final = "apportion.tag."
 """`apportion.tag.team` = `growth` is the tag `team`, whatever the map says."""
 
 _FIRST: Final = -1
+_KINDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("tenant_id", "user_id", "endpoint_tag", "endpoint_fallback"), "text"),
+    **dict.fromkeys(("prompt_version", "cost_center", "workflow"), "text"),
+    "environment": "environment",
+    "data_mode": "data_mode",
+}
 
 
 def _spelt(*words: str) -> tuple[str, ...]:
@@ -75,8 +83,11 @@ _NAMES: Final[Mapping[Field, tuple[str, ...]]] = {
     "endpoint_tag": (
         *_ours("endpoint", "tag"),
         *("apportion.endpoint", "feature", *_spelt("feature", "name")),
-        *("resource.name", "ai.telemetry.functionId", "gen_ai.workflow.name"),
-        *("traceloop.workflow.name", "gen_ai.agent.name", "agent_name", "service.name"),
+        *("resource.name", "ai.telemetry.functionId"),
+    ),
+    "endpoint_fallback": (
+        *("gen_ai.workflow.name", "traceloop.workflow.name", "gen_ai.agent.name", "agent_name"),
+        "service.name",
     ),
     "prompt_version": _ours("prompt", "version"),
     "prompt_name": (
@@ -125,7 +136,7 @@ _DATA_MODES: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AttributeMap:
     """Which attribute says what. `names` are tried in order; `tags` are attributes that become
     tags (attribute → tag); `environments` are names in lower case → `prod`, `staging`, `dev`."""
@@ -166,7 +177,11 @@ class AttributeMap:
         for layer in layers:
             for name, value in self.pick(layer).items():
                 told.setdefault(name, value)
-        return self.settle(told)
+        fields = self.settle(told)
+        fallback = fields.pop("endpoint_fallback", None)
+        if fallback is not None:
+            fields.setdefault("endpoint_tag", fallback)
+        return fields
 
     def pick(self, layer: Mapping[str, object]) -> dict[str, object]:
         """What one layer tells, not yet brought to native values: for `settle`."""
@@ -202,22 +217,24 @@ class AttributeMap:
         return layer
 
     def settle(self, told: Mapping[str, object]) -> dict[str, Any]:
-        """Native fields from what was picked."""
+        """Native fields from what was picked, and `endpoint_fallback` by its own name; what is
+        neither a field nor a tag is passed over."""
         fields: dict[str, Any] = {}
         tags: dict[str, str] = {}
         for name, value in told.items():
-            if name.startswith("tag:"):
-                tags[name[4:]] = str(value)
-            elif name == "environment":
-                self._environment(str(value), fields, tags)
-            elif name == "data_mode":
-                mode = _DATA_MODES.get(str(value).lower())
-                if mode is not None:
-                    fields[name] = mode
-            elif name == "shares":
+            if name == "shares":
                 fields[name] = shares_told(value)
-            elif name not in ("prompt_name", "prompt_number"):
-                fields[name] = value
+                continue
+            kind = _KINDS.get(name)
+            text = plain_text(value) if kind is not None or name.startswith("tag:") else None
+            if not text:
+                continue
+            if kind is None:
+                tags[name[4:]] = text
+            elif kind == "environment":
+                self._environment(text, fields, tags)
+            elif kind == "text" or text.lower() in _DATA_MODES:
+                fields[name] = text if kind == "text" else _DATA_MODES[text.lower()]
         version = prompt_version(told.get("prompt_name"), told.get("prompt_number"))
         if version is not None:
             fields.setdefault("prompt_version", version)
@@ -248,9 +265,12 @@ def prompt_version(name: object, version: object) -> str | None:
 
 
 def plain_text(value: object) -> str | None:
-    """The value as a name: a text without blanks around it, or a number; `None` for all else."""
+    """The value as a name: a text without blanks (or JSON's quotes) around it, or a number; `None`
+    for all else."""
     if isinstance(value, str):
-        return value.strip()
+        text = value.strip()
+        quoted = len(text) > 1 and text[0] == '"' == text[-1]
+        return text[1:-1].strip() if quoted else text
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return str(value)
     return None
