@@ -8,6 +8,7 @@ import tracemalloc
 import zlib
 
 import pytest
+import zstandard
 
 from metering.api import bodies
 from tests.metering.api.keys import counts, post, refused, secret, sent
@@ -136,7 +137,41 @@ def test_a_broken_checksum_is_refused() -> None:
     refused(post(secret(), bytes(packed), Content_Encoding="gzip"), 400, "malformed-gzip")
 
 
-@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate", "gzip;q=1", "zstd"])
+def test_zstd_is_taken_whole_or_not_at_all() -> None:
+    packed = zstandard.compress(json.dumps([sent("a"), sent("b")]).encode())
+    assert counts(post(secret(), packed, Content_Encoding="zstd").json()) == {"accepted": 2}
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, 40, -1, -4])
+def test_zstd_that_was_cut_off_is_refused_as_a_whole(cut: int) -> None:
+    packed = zstandard.compress(json.dumps([sent()]).encode())[:cut]
+    refused(post(secret(), packed, Content_Encoding="zstd"), 400, "malformed-zstd")
+
+
+def test_zstd_may_come_in_several_frames_and_may_not_be_followed_by_anything() -> None:
+    frames = b"".join(map(zstandard.compress, (b"[1, ", b"", b"2]")))
+    assert bodies.unpack_zstd(frames, 1_000) == b"[1, 2]"
+    with pytest.raises(bodies.BodyRefused):
+        bodies.unpack_zstd(frames + b"junk", 1_000)
+    with pytest.raises(bodies.BodyRefused, match="frames"):
+        bodies.unpack_zstd(zstandard.compress(b"") * 5_000, 1_000)
+
+
+def test_a_bomb_of_zstd_is_not_unpacked_beyond_the_limit() -> None:
+    packed = zstandard.compress(bytes(100 << 20))
+    assert len(packed) < 100_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(bodies.BodyRefused) as refusal:
+            bodies.unpack_zstd(packed, 1_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refusal.value.status == 413
+    assert most < 20_000_000
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate", "gzip;q=1", "zstd, gzip"])
 def test_other_encodings_are_refused(encoding: str) -> None:
     packed = gzip.compress(gzip.compress(json.dumps([sent()]).encode()))
     refused(post(secret(), packed, Content_Encoding=encoding), 415, "unsupported-encoding")
