@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from metering.domain.commitments import Commitment
 from metering.domain.money import plain
 from metering.domain.prices import ALWAYS, Conditions, UnitPrice
 
@@ -123,15 +124,18 @@ class Term:
         )
 
 
-def terms_in_force(editions: Iterable[Sequence[Term]]) -> list[Term]:
-    """The terms of a contract's editions, oldest first: what a later one says of a model holds
-    from the earliest date that it names for it, in place of what was said before.
+Dated = TypeVar("Dated", bound=Term | Commitment)
+
+
+def terms_in_force(editions: Iterable[Sequence[Dated]]) -> list[Dated]:
+    """The terms (or commitments) of a contract's editions, oldest first: what a later one says of
+    a model holds from the earliest date that it names for it, in place of what was said before.
 
     Raises `InvalidTerm` where one edition says two things of a model for one time.
     """
-    held: dict[tuple[str, str], list[Term]] = {}
+    held: dict[tuple[str, ...], list[Dated]] = {}
     for edition in editions:
-        said: dict[tuple[str, str], list[Term]] = {}
+        said: dict[tuple[str, ...], list[Dated]] = {}
         for term in edition:
             said.setdefault(term.key, []).append(term)
         for key, terms in said.items():
@@ -143,11 +147,12 @@ def terms_in_force(editions: Iterable[Sequence[Term]]) -> list[Term]:
                         "first where the second begins"
                     )
             first = terms[0].valid_from
-            before = [_until(term, first) for term in held.get(key, []) if term.valid_from < first]
-            held[key] = [*before, *terms]
+            before = held.get(key, [])
+            kept = [_until(term, first) for term in before if term.valid_from < first]
+            held[key] = [*kept, *terms]
     return [term for terms in held.values() for term in terms]
 
 
-def _until(term: Term, end: datetime) -> Term:
+def _until(term: Dated, end: datetime) -> Dated:
     ends = end if term.valid_to is None else min(term.valid_to, end)
     return replace(term, valid_to=ends)

@@ -127,6 +127,13 @@ def plan_of(
     return Plan(tuple(leaves), tuple(in_order), unheld)
 
 
+def priced_as(unit: str, priced: Iterable[str]) -> str | None:
+    """The priced unit whose price a leaf of this unit has; `None`: none, or more than one has an
+    equal claim."""
+    claims = _nearest(UNITS[unit], priced)
+    return claims[0] if len(claims) == 1 else None
+
+
 def _nearest(unit: Unit, priced: Iterable[str]) -> list[str]:
     """The priced units with the best claim to price this one: itself, else the most specific
     that hold it. More than one: cached audio, where cached input and audio have prices and both

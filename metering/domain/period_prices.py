@@ -10,20 +10,25 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from metering.domain.apportionment import apportion
+from metering.domain.cells import Cell
 from metering.domain.money import EXACT, RATING_QUANTUM, from_units, to_units
 from metering.domain.prices import Price
 from metering.domain.unit_prices import InvalidPrice, UnitPrice
 
-_SCALE = 18
+AdjustmentCause = Literal["free_allowance", "volume_price"]
+
+_SCALE: Final = 18
+_NONE: Final[frozenset[Cell]] = frozenset()
 
 
 class Use(NamedTuple):
-    """How much of a unit was used on a UTC day at one price: a total of rated lines."""
+    """How much of a unit was used in a cell at one price: a total of rated lines. `unit` is the
+    one that the price names, which may hold the cell's class."""
 
-    day: date
+    cell: Cell
     price: Price
     unit: str
     quantity: Decimal
@@ -31,15 +36,17 @@ class Use(NamedTuple):
 
 class Adjustment(NamedTuple):
     """What the period adds to the cost of its events (less than 0: a credit), rounded once, to
-    `RATING_QUANTUM`. `start` is the period's first day; `quantity` are the units it is for."""
+    `RATING_QUANTUM`. `start` is the period's first day; `quantity` are the units it is for;
+    `cells` are those that the price's uses in the period are in, sorted."""
 
-    cause: Literal["free_allowance", "volume"]
+    cause: AdjustmentCause
     start: date
     price_id: int
     unit: str
     quantity: Decimal
     amount: Decimal
     currency: str
+    cells: tuple[Cell, ...]
 
 
 def adjustments(uses: Iterable[Use]) -> tuple[Adjustment, ...]:
@@ -55,12 +62,13 @@ def adjustments(uses: Iterable[Use]) -> tuple[Adjustment, ...]:
     for use in uses:
         terms = use.price.unit_prices[use.unit]
         if terms.allowance is not None:
-            start = use.day if terms.allowance.every == "day" else use.day.replace(day=1)
+            day = use.cell.day
+            start = day if terms.allowance.every == "day" else day.replace(day=1)
             group = terms.allowance.group or f"{use.price.id}/{use.unit}"
             _add(free.setdefault((start, group), {}), use, terms)
         elif terms.volumes:
             alone = f"{use.price.id}/{use.unit}"
-            _add(graduated.setdefault((use.day.replace(day=1), alone), {}), use, terms)
+            _add(graduated.setdefault((use.cell.day.replace(day=1), alone), {}), use, terms)
     found = [
         credit for (start, group), used in free.items() for credit in _free(start, group, used)
     ]
@@ -74,12 +82,15 @@ class _Used(NamedTuple):
     unit: str
     terms: UnitPrice
     quantity: Decimal
+    cells: frozenset[Cell]
 
 
 def _add(uses: dict[tuple[int, str], _Used], use: Use, terms: UnitPrice) -> None:
     key = (use.price.id, use.unit)
-    before = uses[key].quantity if key in uses else Decimal(0)
-    uses[key] = _Used(use.price, use.unit, terms, EXACT.add(before, use.quantity))
+    quantity, cells = (uses[key].quantity, uses[key].cells) if key in uses else (Decimal(0), _NONE)
+    uses[key] = _Used(
+        use.price, use.unit, terms, EXACT.add(quantity, use.quantity), cells | {use.cell}
+    )
 
 
 def _free(start: date, group: str, uses: dict[tuple[int, str], _Used]) -> list[Adjustment]:
@@ -101,6 +112,7 @@ def _free(start: date, group: str, uses: dict[tuple[int, str], _Used]) -> list[A
             from_units(shares[key], _SCALE),
             _amount(use.terms.base, use.terms.per, -from_units(shares[key], _SCALE)),
             use.price.currency,
+            tuple(sorted(use.cells)),
         )
         for key, use in uses.items()
     ]
@@ -116,7 +128,16 @@ def _volume(start: date, use: _Used) -> Adjustment:
         if reached > 0:
             beyond += reached
             amount += _amount(volume.price - use.terms.base, use.terms.per, reached)
-    return Adjustment("volume", start, use.price.id, use.unit, beyond, amount, use.price.currency)
+    return Adjustment(
+        "volume_price",
+        start,
+        use.price.id,
+        use.unit,
+        beyond,
+        amount,
+        use.price.currency,
+        tuple(sorted(use.cells)),
+    )
 
 
 def _amount(price: Decimal, per: int, quantity: Decimal) -> Decimal:

@@ -8,6 +8,7 @@ them out.
 from metering.models import history  # noqa: F401 (says what is recorded)
 from metering.models.api_keys import ApiKey
 from metering.models.arrivals import LateArrival
+from metering.models.commitments import CommitmentRow
 from metering.models.events import UsageEvent
 from metering.models.owners import (
     CostCentre,
@@ -25,6 +26,7 @@ from metering.models.work import ScheduleFiring, WorkPart, WorkRun
 
 __all__ = [
     "ApiKey",
+    "CommitmentRow",
     "CostCentre",
     "LateArrival",
     "OwnerMapping",

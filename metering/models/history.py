@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from metering.models.api_keys import ApiKey
+from metering.models.commitments import CommitmentRow
 from metering.models.owners import (
     CostCentre,
     OwnerMapping,
@@ -22,7 +23,7 @@ from metering.models.owners import (
 )
 from metering.models.prices import PriceListImport, PriceRow
 from metering.models.seals import Seal
-from metering.recording import INSERTS, UPDATES, record
+from metering.recording import ENDS, INSERTS, UPDATES, record
 
 for _owner in (
     CostCentre,
@@ -42,6 +43,7 @@ record(
     UPDATES,
     without=["conditions", "unit_prices", "derived_from", "discount_percent"],
 )
+record(CommitmentRow, ENDS)
 record(Seal, INSERTS)
 
 

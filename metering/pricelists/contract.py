@@ -12,11 +12,20 @@
 | `above_input_tokens` | that price holds for requests of more input tokens than this |
 | `when` | for these calls only: `service_tier=priority`, `processing=batch`, `region=eu`, |
 | | `speed=fast`; several apart by `;` |
+| `free_units`, `free_every` | beside a price: so many of every `day` or `month` (UTC) are free |
+| `free_group` | prices of one group share one allowance |
+| `above_month_units` | that price holds for what a UTC month uses beyond so many units |
+| `reserved_units` | so much capacity of the model is held, at `price` for each of it an hour |
+| `monthly_minimum` | at least this much, in `currency`, is paid for the provider in every month |
 
 A model has a discount, a `price_of`, or prices of its own in as many rows as it has units. Prices
 of its own are all that holds for the model then, so they name every class that the public list
 prices apart. What a later file says of a model holds from the earliest date that it names; models
 that it does not name keep what they have.
+
+What hangs on the month is part of no call's cost: free units, volumes, minimums and reserved
+capacity are applied where a month's bill is reconciled. Rows with `reserved_units` or a
+`monthly_minimum` (which names no model) stand by themselves, beside whatever the calls cost.
 """
 
 from __future__ import annotations
@@ -28,15 +37,20 @@ from decimal import Decimal, InvalidOperation
 from io import StringIO
 from typing import Final, NamedTuple
 
+from metering.domain.capacity import UNIT as CAPACITY
+from metering.domain.commitments import Commitment, InvalidCommitment
 from metering.domain.contract_terms import InvalidTerm, Term
 from metering.domain.money import UnknownCurrency, minor_digits
 from metering.domain.prices import Conditions, InvalidPrice, Tier, UnitPrice
+from metering.domain.unit_prices import Allowance, Volume
 from metering.domain.units import UNITS, unit_named
 from metering.pricelists.parsed import UnreadablePriceList
 
 COLUMNS: Final = (
     *("provider", "model", "valid_from", "valid_to", "discount_percent", "price_of"),
     *("price_of_provider", "unit", "price", "per", "currency", "above_input_tokens", "when"),
+    *("free_units", "free_every", "free_group", "above_month_units"),
+    *("reserved_units", "monthly_minimum"),
 )
 MAX_ROWS: Final = 100_000
 WHEN: Final = ("service_tier", "processing", "region", "speed")
@@ -49,8 +63,15 @@ class _Line(NamedTuple):
     row: Mapping[str, str]
 
 
-def parse_contract(text: str) -> tuple[Term, ...]:
-    """The file's terms. Raises `UnreadablePriceList` naming the line and what to mend; a contract
+class Contract(NamedTuple):
+    """What a file says: terms on what calls cost, and what is owed for time."""
+
+    terms: tuple[Term, ...]
+    commitments: tuple[Commitment, ...]
+
+
+def parse_contract(text: str) -> Contract:
+    """What the file says. Raises `UnreadablePriceList` naming the line and what to mend; a contract
     is taken whole or not at all."""
     reader = csv.DictReader(StringIO(text, newline=""), strict=True)
     try:
@@ -73,10 +94,49 @@ def parse_contract(text: str) -> tuple[Term, ...]:
     if not lines or len(lines) > MAX_ROWS:
         raise UnreadablePriceList(f"the file has {len(lines)} rows; it may have 1 to {MAX_ROWS}")
     groups: dict[tuple[str, ...], list[_Line]] = {}
+    commitments = []
     for line in lines:
+        if line.row.get("reserved_units") or line.row.get("monthly_minimum"):
+            commitments.append(_commitment(line))
+            continue
         key = tuple(line.row.get(name, "") for name in ("provider", "model", "valid_from"))
         groups.setdefault((key[0].lower(), key[1].lower(), key[2]), []).append(line)
-    return tuple(_term(group) for group in groups.values())
+    return Contract(tuple(_term(group) for group in groups.values()), tuple(commitments))
+
+
+def _commitment(line: _Line) -> Commitment:
+    place, row = line
+    for name in ("provider", "valid_from", "currency"):
+        if not row.get(name):
+            raise UnreadablePriceList(f"{place}: {name} is empty")
+    minimum, reserved = row.get("monthly_minimum", ""), row.get("reserved_units", "")
+    if minimum and reserved:
+        raise UnreadablePriceList(f"{place}: a minimum and reserved capacity: give each a row")
+    others = ("discount_percent", "price_of", "above_input_tokens", "when", "free_units")
+    if given := [name for name in (*others, "above_month_units") if row.get(name)]:
+        raise UnreadablePriceList(
+            f"{place}: {given[0]} is of what calls cost; what is owed for time has a row of its own"
+        )
+    if reserved and (row.get("unit") or CAPACITY) != CAPACITY:
+        raise UnreadablePriceList(f"{place}: capacity is paid by the hour: leave the unit out")
+    if reserved and row.get("per", "1") not in ("", "1"):
+        raise UnreadablePriceList(f"{place}: per: the price is for one unit of capacity an hour")
+    ends = row.get("valid_to", "")
+    try:
+        return Commitment(
+            kind="monthly_minimum" if minimum else "reserved_capacity",
+            provider=row["provider"],
+            model="" if row.get("model", "") == "*" else row.get("model", ""),
+            units=_whole(reserved, "reserved_units", place) if reserved else 1,
+            price=_number(minimum, "monthly_minimum", place)
+            if minimum
+            else _number(row.get("price", ""), "price", place),
+            currency=_currency([line]),
+            valid_from=_instant(row["valid_from"], place),
+            valid_to=_instant(ends, place) if ends else None,
+        )
+    except InvalidCommitment as error:
+        raise UnreadablePriceList(f"{place}: {error}") from error
 
 
 def _term(lines: list[_Line]) -> Term:
@@ -142,10 +202,19 @@ def _currency(lines: Iterable[_Line]) -> str:
 
 
 _Own = tuple[tuple[Conditions, dict[str, UnitPrice]], ...]
+_On = tuple[tuple[str, str], ...]
+
+
+class _ByPeriod(NamedTuple):
+    """What hangs on the period in one unit's price, while it is being read."""
+
+    allowances: list[Allowance]
+    volumes: list[tuple[Decimal, Decimal]]
 
 
 def _own(lines: Iterable[_Line]) -> _Own:
-    amounts: dict[tuple[tuple[str, str], ...], dict[str, dict[int, Decimal]]] = {}
+    amounts: dict[_On, dict[str, dict[int, Decimal]]] = {}
+    by_period: dict[tuple[_On, str], _ByPeriod] = {}
     for place, row in lines:
         unit = unit_named(row.get("unit", ""))
         if unit is None:
@@ -158,25 +227,56 @@ def _own(lines: Iterable[_Line]) -> _Own:
                 f"{place}: per {per!r}: say how many {unit.name} the price buys, like 1000000"
             )
         price = _number(row.get("price", ""), "price", place) * unit.per / int(per)
+        on = tuple(_when(row, place).when.items())
+        of_period = by_period.setdefault((on, unit.name), _ByPeriod([], []))
+        if row.get("above_month_units"):
+            of_period.volumes.append(
+                (_number(row["above_month_units"], "above_month_units", place), price)
+            )
+            continue
+        of_period.allowances.extend(_allowances(row, place))
         above = row.get("above_input_tokens", "") or "-1"
         if above != "-1" and not (above.isascii() and above.isdigit()):
             raise UnreadablePriceList(f"{place}: above_input_tokens {above!r} is no number")
-        of_unit = amounts.setdefault(tuple(_when(row, place).when.items()), {}).setdefault(
-            unit.name, {}
-        )
+        of_unit = amounts.setdefault(on, {}).setdefault(unit.name, {})
         if of_unit.setdefault(int(above), price) != price:
             raise UnreadablePriceList(f"{place}: a second price for {unit.name}")
+    for on, unit_name in by_period:
+        amounts.setdefault(on, {}).setdefault(unit_name, {})
     return tuple(
-        (Conditions(dict(on)), {unit: _unit_price(unit, found) for unit, found in units.items()})
+        (
+            Conditions(dict(on)),
+            {unit: _unit_price(unit, found, by_period[on, unit]) for unit, found in units.items()},
+        )
         for on, units in amounts.items()
     )
 
 
-def _unit_price(unit: str, found: Mapping[int, Decimal]) -> UnitPrice:
+def _unit_price(unit: str, found: Mapping[int, Decimal], of_period: _ByPeriod) -> UnitPrice:
     if -1 not in found:
         raise InvalidPrice(f"{unit} has a price above a threshold and none below it")
-    tiers = tuple(Tier(start, price) for start, price in sorted(found.items()) if start >= 0)
-    return UnitPrice(UNITS[unit].per, found[-1], tiers)
+    if len(of_period.allowances) > 1:
+        raise InvalidPrice(f"{unit} has two allowances; state one, beside its base price")
+    return UnitPrice(
+        UNITS[unit].per,
+        found[-1],
+        tuple(Tier(start, price) for start, price in sorted(found.items()) if start >= 0),
+        allowance=next(iter(of_period.allowances), None),
+        volumes=tuple(Volume(start, price) for start, price in sorted(of_period.volumes)),
+    )
+
+
+def _allowances(row: Mapping[str, str], place: str) -> list[Allowance]:
+    """What of the row's units is free in a period: one allowance, or none."""
+    if not row.get("free_units"):
+        if row.get("free_every") or row.get("free_group"):
+            raise UnreadablePriceList(f"{place}: how much is free? Give free_units")
+        return []
+    quantity = _number(row["free_units"], "free_units", place)
+    every = row.get("free_every", "").lower()
+    if every not in ("day", "month"):
+        raise UnreadablePriceList(f"{place}: free_every {every!r}: it is day or month")
+    return [Allowance(quantity, "day" if every == "day" else "month", row.get("free_group", ""))]
 
 
 def _when(row: Mapping[str, str], place: str) -> Conditions:
@@ -198,6 +298,12 @@ def _number(text: str, column: str, place: str) -> Decimal:
     if not amount.is_finite() or amount < 0 or abs(amount.adjusted()) > 40:  # noqa: PLR2004
         raise UnreadablePriceList(f"{place}: {column} {text!r} is no number of at least 0")
     return amount
+
+
+def _whole(text: str, column: str, place: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:  # noqa: PLR2004
+        raise UnreadablePriceList(f"{place}: {column} {text!r} is no whole number")
+    return int(text)
 
 
 def _instant(text: str, place: str) -> datetime:

@@ -34,7 +34,7 @@ from metering.pricelists.json_lists import read_json
 from metering.pricelists.langfuse import is_langfuse, parse_langfuse
 from metering.pricelists.litellm import is_litellm, parse_litellm
 from metering.pricelists.parsed import ParsedList, Refused, UnreadablePriceList
-from metering.pricing import catalogue
+from metering.pricing import catalogue, commitments
 from metering.pricing.catalogue import CONTRACT, GENAI_PRICES, LANGFUSE, LITELLM, MANUAL, PUBLIC
 
 _IMPORT_LOCK: Final = 0x7072696365  # "price": one import at a time, whoever runs it
@@ -53,7 +53,8 @@ class UnconfirmedLeaps(ValueError):
 
 class ImportResult(NamedTuple):
     """What an import did (or would do): rows opened, rows that were given an end, rows left as
-    they were; each change, and what of the list was refused."""
+    they were; each change, and what of the list was refused. `commitments` says in words what a
+    contract changes of what is owed for time."""
 
     source: str
     added: int
@@ -61,6 +62,7 @@ class ImportResult(NamedTuple):
     unchanged: int
     changes: tuple[Change, ...] = ()
     refused: tuple[Refused, ...] = ()
+    commitments: tuple[str, ...] = ()
 
 
 def import_genai_prices(*, effective_at: datetime, **how: bool) -> ImportResult:
@@ -172,8 +174,8 @@ def import_contract(
     else; months that are closed stay as they are whatever it says. Raises `UnreadablePriceList`
     and `InvalidTerm`, naming the place, and `UnconfirmedLeaps`; nothing is stored then.
     """
-    terms = parse_contract(text)
-    said = [term.as_json() for term in terms]
+    terms, committed = parse_contract(text)
+    said = [*(term.as_json() for term in terms), *(each.as_json() for each in committed)]
     source = f"{book} {name}"
     with transaction.atomic():
         _lock_imports()
@@ -196,12 +198,19 @@ def import_contract(
         held = catalogue.prices_of(rows)
         changes = _contract_changes(held, worked_out)
         found = differences(held, changes)
+        owed = commitments.changes(book, committed)
         if not confirmed:
             _refuse_leaps([*leaps(_pairs(found)), *leaps(_against_public(changes.added, public))])
         if not dry_run:
-            _open_contract(book, source, said, worked_out, changes, now)
+            edition = _open_contract(book, source, said, worked_out, changes, now)
+            commitments.store(book, owed, edition)
     return ImportResult(
-        source, len(changes.added), len(changes.ended), changes.unchanged, tuple(found)
+        source,
+        len(changes.added),
+        len(changes.ended),
+        changes.unchanged,
+        tuple(found),
+        commitments=owed.words,
     )
 
 
@@ -269,7 +278,10 @@ def _public() -> list[PublicList]:
 
 def _terms(editions: Iterable[PriceListImport]) -> list[list[Term]]:
     ordered = sorted(editions, key=lambda edition: edition.effective_at)
-    return [[Term.from_json(said) for said in edition.terms] for edition in ordered]
+    return [
+        [Term.from_json(said) for said in edition.terms if "kind" not in said]
+        for edition in ordered
+    ]
 
 
 def _contract_changes(held: Sequence[Price], worked_out: ContractPrices) -> PriceChanges:
@@ -301,7 +313,7 @@ def _open_contract(
     worked_out: ContractPrices,
     changes: PriceChanges,
     now: datetime,
-) -> None:
+) -> PriceListImport:
     latest = PriceListImport.objects.filter(book=book).order_by("-effective_at").first()
     after = latest.effective_at + timedelta(microseconds=1) if latest is not None else now
     rules = [provider.as_json() for provider in worked_out.providers]
@@ -332,6 +344,7 @@ def _open_contract(
             f"{source}: another contract already prices one of these models at that time; end its "
             f"term first ({str(error).strip().splitlines()[-1].strip()})"
         ) from error
+    return edition
 
 
 def _content(price: Price) -> tuple[object, ...]:

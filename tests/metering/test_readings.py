@@ -73,8 +73,11 @@ def test_what_an_advisor_did_is_in_the_cells_that_bill_it() -> None:
         ],
         now=NOW,
     )
-    cells = [(c.cell.model, c.cell.token_class, c.owner.tenant, c.quantity, c.cost)
-             for c in metered_cells(OCTOBER) if c.quantity]  # fmt: skip
+    cells: list[tuple[object, ...]] = [
+        (c.cell.model, c.cell.token_class, c.owner.tenant, c.quantity, c.cost)
+        for c in metered_cells(OCTOBER)
+        if c.quantity
+    ]
     assert cells == [
         ("claude-opus-4-5", "input", "acme", 1000, Decimal("0.005")),
         ("claude-opus-4-5", "input", "acme", 500, Decimal("0.0025")),

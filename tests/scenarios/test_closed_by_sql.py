@@ -81,6 +81,7 @@ EMPTY_HERE = {
     "event_disposition": "no event was uncounted",
     "bill_replacement": "no bill was restated",
     "period_reopening": "the month is closed",
+    "commitment": "no contract commits to anything",
     "driver_value": "its own triggers: tests/allocation/test_drivers.py",
     "late_event": "no usage came that late",
     "late_arrival": "nothing came after the close",
@@ -89,6 +90,7 @@ EMPTY_HERE = {
 
 MOVABLE = {
     ("invoice", "state"): "goes on to finalized or void; the tests of its rows say how",
+    ("commitment", "valid_to"): "a commitment ends, once; a closed month is not reconciled anew",
     ("price_row", "valid_to"): "a price ends, once, and no event is priced anew by it",
     ("plan_version", "valid_to"): "a version ends, once",
     ("subscription", "valid_to"): "a subscription ends, once",
@@ -98,6 +100,7 @@ MOVABLE = {
 
 ADDABLE = {
     "price_list_import": "prices to come; what was priced names its rows",
+    "commitment": "commitments to come; a closed month is not reconciled anew",
     "price_row": "prices to come; what was priced names its rows",
     "plan_version": "terms to come; invoices name theirs",
     "subscription": "customers to come",

@@ -92,6 +92,8 @@ class Command(AnsweringCommand):
             self.stdout.write(f"{change.kind:8}{in_words(change)}")
         if options["dry_run"] and len(result.changes) > _SHOWN:
             self.stdout.write(f"… and {len(result.changes) - _SHOWN} more (all with --json)")
+        for words in result.commitments:
+            self.stdout.write(words)
         for each in result.refused[:_SHOWN]:
             self.stdout.write(f"refused {each.provider}/{each.model_id} {each.what}: {each.reason}")
         if len(result.refused) > _SHOWN:
@@ -141,6 +143,7 @@ def _as_json(result: ImportResult, *, dry_run: bool) -> dict[str, Any]:
             for change in result.changes
         ],
         "refused": [each._asdict() for each in result.refused],
+        "commitments": list(result.commitments),
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metering.domain.cells import Cell
 from metering.domain.money import RATING_QUANTUM
 from metering.domain.period_prices import Use, adjustments
 from metering.domain.prices import Price
@@ -29,7 +30,7 @@ def searches(
 
 
 def use(price: Price, quantity: str | int, day: date = DAY, unit: str = "web_searches") -> Use:
-    return Use(day, price, unit, Decimal(quantity))
+    return Use(Cell("google", "", day, price.model_id, unit, ""), price, unit, Decimal(quantity))
 
 
 def test_the_first_of_a_day_are_free() -> None:
@@ -74,9 +75,10 @@ def test_a_committed_volume_costs_less_beyond_its_starts() -> None:
     price = Price(7, "acme", "m", {"input_tokens": terms})
     halves = [use(price, 10**9 + 10**8, DAY + timedelta(days=n), "input_tokens") for n in (0, 9)]
     [change] = adjustments(halves)
-    assert (change.cause, change.start) == ("volume", date(2026, 10, 1))
+    assert (change.cause, change.start) == ("volume_price", date(2026, 10, 1))
     assert change.quantity == 12 * 10**8
     assert change.amount == -1000 - 2 * 200
+    assert [cell.day.day for cell in change.cells] == [5, 14]
     assert adjustments([use(price, 10**9, unit="input_tokens")]) == ()
 
 
