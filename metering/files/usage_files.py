@@ -10,18 +10,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
 
 from metering.domain.usage import Rejection, UsageEvent
+from metering.files.call_parsers import (
+    ANY_PROVIDER,
+    CALL_FORMATS,
+    FREE_NAMES,
+    CallFormat,
+    UnknownField,
+    parser_of,
+)
 from metering.files.input_files import UnreadableInput, regular_size
 from metering.files.usage_lines import TextFile, UnreadableText
 from metering.files.usage_tables import CsvTable, ParquetTable, Table, UnreadableTable
-from metering.formats import native, opsmeter, tabular
+from metering.formats import tabular
 
-Format = Literal["native", "opsmeter", "csv", "parquet"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+Format = CallFormat | Literal["csv", "parquet"]
+FORMATS: Final[tuple[Format, ...]] = (*CALL_FORMATS, "csv", "parquet")
 
 MAX_ARRAY: Final = 64 << 20
 """Bytes of a file that is one JSON array, which has to be in memory as a whole."""
@@ -29,6 +37,16 @@ MAX_ARRAY: Final = 64 << 20
 _PARQUET: Final = b"PAR1"
 _JSON: Final = (".jsonl", ".ndjson", ".json")
 _TABLES: Final = ("csv", "parquet")
+_MARKS: Final[tuple[tuple[bytes, CallFormat], ...]] = (
+    (b'"totalTokens"', "opsmeter"),
+    (b'"specversion"', "openmeter"),
+    (b'"external_subscription_id"', "lago"),
+    (b'"custom_llm_provider"', "litellm"),
+    (b'"litellm_call_id"', "litellm"),
+    (b'"choices"', "responses"),
+    (b'"custom_id"', "responses"),
+)
+"""Names that only one format has. Where they stand too far back to be seen, --format says it."""
 _decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -58,6 +76,8 @@ class UnitParser:
     source: str
     received_at: datetime
     columns: tabular.Columns | None = None
+    names: tuple[tuple[str, str], ...] = ()
+    provider: str = ""
 
     def __call__(self, unit: Unit) -> Item:
         place, content = unit
@@ -65,7 +85,7 @@ class UnitParser:
             return Item(place, content)
         source, received_at = self.source, self.received_at
         if isinstance(content, bytes):
-            parse = opsmeter.parse if self.format == "opsmeter" else native.parse
+            parse = parser_of(cast("CallFormat", self.format), self.names, self.provider)
             return Item(place, parse(content, place=place, source=source, received_at=received_at))
         assert self.columns is not None, "a table's row without its columns"
         event = tabular.parse_row(
@@ -102,17 +122,22 @@ def open_usage(
     format: Format | None = None,
     column_map: Mapping[str, str] | None = None,
     naive_utc: bool = False,
+    provider: str = "",
 ) -> UsageFile:
     """Open the file and settle its format and columns; raises `UnreadableFile`.
 
     `received_at` (aware UTC) is the time of events that report none. `column_map` (field →
-    column) is for tables. `naive_utc` reads a table's times without a zone as UTC.
+    column) is for tables, and for formats in which senders name what is theirs as they like.
+    `naive_utc` reads a table's times without a zone as UTC. `provider` is whose models they are,
+    in formats whose records need not say.
     """
     format = format or guess_format(path)
-    if column_map and format not in _TABLES:
-        raise UnreadableFile(f"{path}: a column map is for csv and parquet, not for {format}")
-
-    parser = UnitParser(format, source, received_at)
+    parser = UnitParser(format, source, received_at, provider=provider)
+    if format not in _TABLES:
+        names = _names(path, cast("CallFormat", format), column_map or {}, provider)
+        parser = replace(parser, names=names)
+    elif provider:
+        raise UnreadableFile(f"{path}: in {format} the provider is a column; map one to provider")
 
     def opened(table: Table) -> tuple[Iterator[Unit], UnitParser, tuple[str, ...]]:
         columns = tabular.plan_columns(table.names, column_map or {}, naive_utc=naive_utc)
@@ -143,6 +168,24 @@ def open_usage(
         raise _unreadable(path, error) from error
 
 
+def _names(
+    path: Path, format: CallFormat, column_map: Mapping[str, str], provider: str
+) -> tuple[tuple[str, str], ...]:
+    """The map as a parser takes it, once it is known to fit the format."""
+    if column_map and format not in FREE_NAMES:
+        raise UnreadableFile(
+            f"{path}: a column map is for csv, parquet, {', '.join(FREE_NAMES)}, not for {format}"
+        )
+    if provider and format not in ANY_PROVIDER:
+        raise UnreadableFile(f"{path}: records in {format} name their provider themselves")
+    names = tuple(column_map.items())
+    try:
+        parser_of(format, names, provider)
+    except UnknownField as error:
+        raise UnreadableFile(f"{path}: {error}") from error
+    return names
+
+
 def _unreadable(path: Path, error: Exception) -> UnreadableFile:
     if isinstance(error, UnreadableInput):  # names the path itself
         return UnreadableFile(str(error))
@@ -165,7 +208,7 @@ def guess_format(path: Path) -> Format:
     name = path.name.lower().removesuffix(".gz")
     if text.head.startswith((b"{", b"[")):
         first = text.head.partition(b"\n")[0]
-        return "opsmeter" if b'"totalTokens"' in first else "native"
+        return next((format for mark, format in _MARKS if mark in first), "native")
     if name.endswith(_JSON):
         return "native"
     if name.endswith((".csv", ".txt")):

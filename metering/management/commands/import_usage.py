@@ -23,9 +23,10 @@ SHOWN: Final = 10
 
 class Command(AnsweringCommand):
     help = (
-        "Import usage events from a file: JSON Lines (native or Opsmeter), CSV or Parquet, "
-        "plain or gzipped. Each event counts once, however often the file is imported. Exits "
-        "with 1 if anything was rejected or in conflict; what is good is stored all the same."
+        "Import usage events from a file: JSON Lines or an array (native, Opsmeter, LiteLLM, "
+        "OpenMeter, Lago, providers' own responses), CSV or Parquet, plain or gzipped. Each event "
+        "counts once, however often the file is imported. Exits with 1 if anything was rejected "
+        "or in conflict; what is good is stored all the same."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,7 +38,13 @@ class Command(AnsweringCommand):
             default=[],
             metavar="FIELD=COLUMN",
             help="a native field and the column that carries it (tags.NAME and units.NAME too); "
-            "columns named like a field need none",
+            "columns named like a field need none. In litellm, openmeter, lago and responses: the "
+            "property, tag or metadata that carries it",
+        )
+        parser.add_argument(
+            "--provider",
+            default="",
+            help="whose models they are, where records of openmeter, lago or responses do not say",
         )
         parser.add_argument("--source", default="file", help="default: %(default)s")
         parser.add_argument(
@@ -71,6 +78,7 @@ class Command(AnsweringCommand):
                     format=options["format"],
                     column_map=column_map,
                     naive_utc=options["naive_utc"],
+                    provider=options["provider"],
                 )
             except UnreadableFile as error:
                 raise CommandError(str(error)) from error
