@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from metering.api import lago, litellm, openmeter, opsmeter, usage
+from metering.api import lago, langfuse, langsmith, litellm, openmeter, opsmeter, otlp, usage
 from metering.api.finance_cost_centres import CostCentresView
 from metering.api.finance_event_costs import EventCostView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/usage", usage.receive, name="usage"),
+    path("v1/traces", otlp.traces, name="otlp-traces"),
+    path("langfuse/api/public/otel/v1/traces", otlp.langfuse_traces, name="langfuse-otlp-traces"),
+    path("langfuse/api/public/ingestion", langfuse.ingestion, name="langfuse-ingestion"),
+    path("langfuse/api/public/projects", langfuse.projects, name="langfuse-projects"),
+    path("langfuse/api/public/health", langfuse.health, name="langfuse-health"),
+    path("langsmith/info", langsmith.info, name="langsmith-info"),
+    path("langsmith/runs", langsmith.runs, name="langsmith-runs"),
+    path("langsmith/runs/batch", langsmith.batch, name="langsmith-batch"),
+    path("langsmith/runs/multipart", langsmith.multipart, name="langsmith-multipart"),
+    path("langsmith/runs/<str:run_id>", langsmith.run, name="langsmith-run"),
     path("integrations/litellm", litellm.receive, name="litellm"),
     path("openmeter/api/v1/events", openmeter.events, name="openmeter-events"),
     path("lago/api/v1/events", lago.event, name="lago-event"),
