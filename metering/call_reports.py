@@ -89,6 +89,12 @@ def take(
             attempt += 1
 
 
+def settle_again(trace: TraceName, *, now: datetime) -> None:
+    """Do what follows from what is known of a trace, if something else let it wait."""
+    with transaction.atomic():
+        _Batch(trace.source, trace.tenant or None, Books.current(), now).settle_again(trace)
+
+
 @dataclass
 class _Trace:
     """A trace at work: what is known of its spans before and after the batch, and what follows."""
@@ -175,6 +181,12 @@ class _Batch:
                 trace = traces[self._name(report)]
                 self._outcomes[index] = self._outcome(index, report, trace, is_new=news[index])
         return [self._outcomes[index] for index in range(len(items))]
+
+    def settle_again(self, name: TraceName) -> None:
+        trace_rows.lock([name], now=self._now)
+        trace = _Trace.of(name, trace_rows.load([name])[name])
+        self._settle(trace)
+        self._store({name: trace}, {})
 
     def _name(self, report: CallReport) -> TraceName:
         return TraceName(self._source, self._tenant or "", report.trace_id)

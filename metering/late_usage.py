@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
 from metering import bulk
 from metering.dispositions import why_it_must_stay
@@ -77,6 +77,21 @@ def hold(events: Mapping[str, tuple[datetime, str]], *, source: str, now: dateti
     time and why it would."""
     for key, (at, reason) in sorted(events.items()):
         _queue("held", reason, [(key, at, source)], now=now)
+
+
+def held_in_open_months() -> list[str]:
+    """The events of which a change waits, in months that are open again."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT month FROM late_arrival WHERE kind = 'held' ORDER BY 1")
+        months = [Month.parse(name) for (name,) in cursor.fetchall()]
+        with transaction.atomic():
+            reopened = [str(month) for month in months if why_it_must_stay(month) is None]
+        cursor.execute(
+            "SELECT event_key::text FROM late_arrival WHERE kind = 'held' AND month = ANY(%s)"
+            " ORDER BY 1",
+            [reopened],
+        )
+        return [key for (key,) in cursor.fetchall()]
 
 
 def _queue(

@@ -143,17 +143,20 @@ def save(rows: Mapping[tuple[TraceName, str], SpanRow], *, now: datetime) -> Non
         )
 
 
-def forget(*, now: datetime, after: timedelta, most: int) -> int:
+def forget(*, now: datetime, after: timedelta, open_after: timedelta, most: int) -> int:
     """Delete at most so many traces of which nothing was told for so long, with their spans; how
-    many. Their events stay, and so do their keys: what is told of them then is a duplicate."""
+    many. Their events stay, and so do their keys: what is told of them then is a duplicate. Those
+    with a span that never became what it may be are kept for `open_after`."""
     with bulk.cursor() as cursor:
         cursor.execute(
-            "WITH old AS (SELECT trace FROM call_trace WHERE changed_at < %s"
+            "WITH old AS (SELECT trace FROM call_trace t WHERE changed_at < %s"
+            "  AND (changed_at < %s OR NOT EXISTS (SELECT FROM call_span s"
+            "   WHERE s.trace = t.trace AND place IN ('waiting', 'refused', 'held')))"
             "  ORDER BY changed_at LIMIT %s FOR UPDATE SKIP LOCKED),"
             " spans AS (DELETE FROM call_span WHERE trace IN (SELECT trace FROM old)),"
             " gone AS (DELETE FROM call_trace WHERE trace IN (SELECT trace FROM old) RETURNING 1)"
             " SELECT count(*) FROM gone",
-            [now - after, most],
+            [now - after, now - open_after, most],
         )
         row = cursor.fetchone()
     assert row is not None

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from metering import trace_rows
 from metering.call_reports import take
 from metering.domain.call_reports import CallReport
 from metering.domain.periods import Month
@@ -255,12 +254,3 @@ def test_times_keep_their_zone_and_their_microseconds() -> None:
     at = "2026-10-03T23:59:59.999999+05:45"
     told(report(fields={**MODEL, **USED, "occurred_at": at}))
     assert rows("SELECT occurred_at::text FROM usage_event") == [("2026-10-03 18:14:59.999999+00",)]
-
-
-def test_a_trace_that_was_forgotten_and_is_told_again_does_not_count_again() -> None:
-    told(report())
-    before = totals()
-    later = NOW + timedelta(days=40)
-    assert trace_rows.forget(now=later, after=timedelta(days=35), most=10) == 1
-    assert kinds(told(report())) == ["duplicate"]
-    assert totals() == before

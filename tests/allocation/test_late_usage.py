@@ -1,0 +1,111 @@
+"""Usage that comes after the close: told, queued, and without effect on what was closed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from allocation import period_close
+from allocation.models import PeriodClose
+from allocation.verification import check_month as check_allocation
+from metering import seals
+from metering.call_reports import take
+from metering.call_upkeep import keep_up
+from metering.ingestion import ingest
+from metering.late_usage import late_usage
+from metering.readings import metered_cells
+from metering.verification.event_verification import check_month
+from tests.allocation.october import AUDITOR, NOW, OCTOBER
+from tests.metering.call_reports import MODEL, USED, report
+from tests.metering.events import NOON, call
+from tests.metering.test_call_reports import kinds, part
+from tests.metering.test_dispositions import rows
+
+LATER = NOW + timedelta(hours=1)
+NOVEMBER = NOON.replace(month=11, day=1)
+
+
+def books_hold() -> None:
+    assert list(check_month(OCTOBER)) == []
+    assert list(check_allocation(OCTOBER)) == []
+
+
+def test_late_usage_is_told_counted_and_queued(closed: PeriodClose) -> None:
+    late, in_time = ingest([call("late"), call("now", occurred_at=NOVEMBER)], now=LATER)
+    assert kinds([late, in_time]) == ["accepted: late_period_closed", "accepted"]
+    assert f"2026-10 was closed by {closed.closed_by}" in (late.message or "")
+    (line,) = late_usage()
+    assert line[:7] == (OCTOBER, "arrived", "acme", "cc-growth", "openai", "USD", 1)
+    assert line.cost == Decimal("0.0002475")
+    assert sum(cell.cost for cell in metered_cells(OCTOBER.period) if cell.cost) > 0
+    books_hold()
+
+
+def test_sent_again_it_is_queued_once(closed: PeriodClose) -> None:
+    ingest([call("late")], now=LATER)
+    assert kinds(ingest([call("late")], now=LATER)) == ["duplicate"]
+    assert [line.events for line in late_usage(OCTOBER)] == [1]
+
+
+def test_what_the_month_was_closed_on_again_waits_no_longer(closed: PeriodClose) -> None:
+    ingest([call("late")], now=LATER)
+    period_close.reopen(OCTOBER, reason="late usage", by=AUDITOR, now=LATER)
+    assert len(late_usage(OCTOBER)) == 1
+    seals.seal(OCTOBER, now=LATER + timedelta(hours=1))
+    assert late_usage(OCTOBER) == []
+
+
+@pytest.fixture
+def told_before(db: None) -> None:
+    take([report()], source="sdk", now=NOW - timedelta(days=1), key_tenant=None)
+
+
+def test_a_change_of_closed_usage_is_held(told_before: None, closed: PeriodClose) -> None:
+    change = [part(fields={"output_tokens": 400}, after=5)]
+    before = rows("SELECT count(*), sum(cost) FROM usage_rollup_tail")
+    assert kinds(take(change, source="sdk", now=LATER, key_tenant=None)) == [
+        "accepted: late_period_closed"
+    ]
+    assert kinds(take(change, source="sdk", now=LATER, key_tenant=None)) == ["duplicate"]
+    assert rows("SELECT count(*), sum(cost) FROM usage_rollup_tail") == before
+    assert rows("SELECT count(*) FROM event_disposition") == [(0,)]
+    assert [(line.kind, line.events) for line in late_usage()] == [("held", 1)]
+    books_hold()
+
+
+def test_a_held_change_is_made_when_the_month_is_reopened(
+    told_before: None, closed: PeriodClose
+) -> None:
+    take([part(fields={"output_tokens": 400}, after=5)], source="sdk", now=LATER, key_tenant=None)
+    assert keep_up(now=LATER).settled == 0
+    period_close.reopen(OCTOBER, reason="late usage", by=AUDITOR, now=LATER)
+    assert keep_up(now=LATER).settled == 1
+    assert rows("SELECT state FROM event_disposition") == [("superseded",)]
+    assert late_usage() == []
+    assert list(check_month(OCTOBER)) == []
+
+
+def test_a_leaf_that_comes_after_the_close_waits_with_its_parent(
+    told_before: None, closed: PeriodClose
+) -> None:
+    leaf = report("leaf", parent_span_id="s1", fields={**MODEL, **USED})
+    assert kinds(take([leaf], source="sdk", now=LATER, key_tenant=None)) == [
+        "accepted: late_period_closed"
+    ]
+    assert rows("SELECT count(*) FROM usage_event WHERE source = 'sdk'") == [(1,)]
+    books_hold()
+    period_close.reopen(OCTOBER, reason="late usage", by=AUDITOR, now=LATER)
+    keep_up(now=LATER)
+    assert rows("SELECT count(*) FROM usage_event WHERE source = 'sdk'") == [(2,)]
+    assert rows("SELECT state FROM event_disposition") == [("superseded",)]
+
+
+def test_the_second_route_of_a_closed_call_does_not_count(closed: PeriodClose) -> None:
+    one = call("a", source="app", provider_request_id="x", occurred_at=NOON)
+    two = call("b", source="gateway", provider_request_id="x", occurred_at=NOON)
+    ingest([one], now=LATER)
+    assert kinds(ingest([two], now=LATER)) == ["accepted: late_period_closed"]
+    assert sum(line.events for line in late_usage()) == 1
+    books_hold()
