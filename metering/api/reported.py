@@ -1,0 +1,42 @@
+"""What reports of calls come to when they arrive by HTTP: taken in as one batch, in its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from metering.api_keys import KeyFacts
+from metering.call_reports import take
+from metering.domain.call_reports import CallReport
+from metering.domain.usage import Rejection
+from metering.formats.span_facts import Interpretation
+from metering.ingestion import Books, known_providers
+from metering.outcomes import Outcome
+from metering.small_intake import admitted
+
+MAX_BODY: Final = 25_000_000
+"""Bytes, as sent and as unpacked: what is traced carries prompts and files, which are passed
+over. The originals take 4.5 MB (Langfuse) and 20 MB (LangSmith)."""
+_KEPT: Final = "late"
+"""Not counted, and kept where people see it: nothing that the sender could mend."""
+
+
+def interpretation(books: Books) -> Interpretation:
+    """How the senders' metadata are read."""
+    return Interpretation(providers=known_providers(books))
+
+
+def take_reports(
+    key: KeyFacts, items: Sequence[CallReport | Rejection], *, books: Books, now: datetime
+) -> list[Outcome]:
+    """One outcome for each item, in their order, once all are committed. Raises `KeyRefused`, or
+    one of `small_intake.NOT_TAKEN`."""
+    assert key.source is not None, "a key that sends has a source"
+    with admitted(key, now):
+        return take(items, source=key.source, now=now, books=books, key_tenant=key.tenant)
+
+
+def is_refused(outcome: Outcome) -> bool:
+    """Whether the sender has to hear that what it sent does not count."""
+    return outcome.outcome in ("rejected", "conflict") and outcome.reason != _KEPT
