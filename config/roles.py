@@ -53,8 +53,8 @@ _MONTH: Final = (
         "metering",
         "view",
         "tenant costcentre source provider serviceaccount ownermapping tenantmapping"
-        " pricelistimport pricerow commitmentrow seal sealbucket usageevent latearrival workrun"
-        " workpart schedulefiring",
+        " pricelistimport pricerow commitmentrow seal sealbucket usageevent latearrival"
+        " businessoutcome workrun workpart schedulefiring",
     )
     | _on(
         "allocation",

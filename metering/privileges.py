@@ -30,6 +30,7 @@ APPEND_ONLY: Final = (
     "late_arrival",
     "seal",
     "seal_bucket",
+    "business_outcome",
 )
 """Tables whose rows are written once: INSERT and SELECT, nothing else."""
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from metering.api import lago, langfuse, langsmith, litellm, openmeter, opsmeter, otlp, usage
+from metering.api import (
+    business_outcomes,
+    lago,
+    langfuse,
+    langsmith,
+    litellm,
+    openmeter,
+    opsmeter,
+    otlp,
+    usage,
+)
 from metering.api.finance_cost_centres import CostCentresView
 from metering.api.finance_event_costs import EventCostView
 
@@ -20,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("langsmith/runs/batch", langsmith.batch, name="langsmith-batch"),
     path("langsmith/runs/multipart", langsmith.multipart, name="langsmith-multipart"),
     path("langsmith/runs/<str:run_id>", langsmith.run, name="langsmith-run"),
+    path("api/v1/outcomes", business_outcomes.receive, name="business-outcomes"),
     path("integrations/litellm", litellm.receive, name="litellm"),
     path("openmeter/api/v1/events", openmeter.events, name="openmeter-events"),
     path("lago/api/v1/events", lago.event, name="lago-event"),

@@ -8,8 +8,9 @@ body was stored, and that it may be sent again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -83,12 +84,12 @@ def receiving(parse: Parser) -> Callable[[HttpRequest], HttpResponse]:
             return method_not_allowed(request, "POST")
         try:
             key = sender_of(request, SCOPE)
-            layout = _layout(request)
+            layout = layout_of(request)
             placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
             items = parse_all(placed, parse, key, now := datetime.now(UTC))
             every = request.GET.get("outcomes") == "all"
             accepted, outcomes = _take(Sent(key, items), now, every=every)
-            return _answer(_counted(accepted, outcomes), outcomes, placed)
+            return answer_of(accepted, outcomes, placed)
         except NOT_TAKEN:
             return overloaded()
         except KeyRefused as refused:
@@ -96,7 +97,7 @@ def receiving(parse: Parser) -> Callable[[HttpRequest], HttpResponse]:
         except BodyRefused as refused:
             return problem(refused.status, refused.type, "The body was refused", refused.detail)
         except UnreadableBatch as error:
-            return _unreadable(error)
+            return unreadable(error)
         except DATABASE_DOWN:
             return unavailable()
 
@@ -120,17 +121,22 @@ def _take(sent: Sent, now: datetime, *, every: bool) -> tuple[int, Sequence[Outc
         return Intake(books, now).take(sent.items)
 
 
-def _layout(request: HttpRequest) -> Layout | None:
+def layout_of(
+    request: HttpRequest, more: Mapping[str, Layout | None] = MappingProxyType({})
+) -> Layout | None:
+    """How the content type says that the body is laid out, by the types known here and `more`.
+    Raises `BodyRefused`."""
+    layouts = {**_LAYOUTS, **more}
     kind = (request.content_type or "").lower()
     charset = (request.content_params or {}).get("charset", "utf-8").lower()
-    if kind not in _LAYOUTS or charset not in ("utf-8", "utf8", "us-ascii"):
+    if kind not in layouts or charset not in ("utf-8", "utf8", "us-ascii"):
         raise BodyRefused(
             415,
             "unsupported-media-type",
             f"{request.headers.get('Content-Type', '')!r:.80} is not understood; send"
             " application/json, or application/x-ndjson for one event a line, in UTF-8",
         )
-    return _LAYOUTS[kind]
+    return layouts[kind]
 
 
 def parse_all(
@@ -146,16 +152,11 @@ def parse_all(
     return items if tenant is None else [within_tenant(item, tenant) for item in items]
 
 
-def _counted(accepted: int, outcomes: Sequence[Outcome]) -> IngestResult:
-    result = IngestResult(accepted=accepted)
+def answer_of(accepted: int, outcomes: Sequence[Outcome], placed: Sequence[Placed]) -> HttpResponse:
+    """The counts of all outcomes, and those given; `accepted` more are not mentioned."""
+    counts = IngestResult(accepted=accepted)
     for outcome in outcomes:
-        result.count(outcome)
-    return result
-
-
-def _answer(
-    counts: IngestResult, outcomes: Sequence[Outcome], placed: Sequence[Placed]
-) -> HttpResponse:
+        counts.count(outcome)
     answer = Answer(
         accepted=counts.accepted,
         duplicates=counts.duplicates,
@@ -181,7 +182,8 @@ def answered(outcome: Outcome, place: str) -> AnsweredOutcome:
     )
 
 
-def _unreadable(error: UnreadableBatch) -> HttpResponse:
+def unreadable(error: UnreadableBatch) -> HttpResponse:
+    """400, or 413 for too many events, with the place where reading ended."""
     if error.too_many:
         return problem(413, "too-many-events", "Too many events", str(error), limit=MAX_EVENTS)
     place = {

@@ -8,6 +8,7 @@ them out.
 from metering.models import history  # noqa: F401 (says what is recorded)
 from metering.models.api_keys import ApiKey
 from metering.models.arrivals import LateArrival
+from metering.models.business_outcomes import BusinessOutcome
 from metering.models.commitments import CommitmentRow
 from metering.models.events import UsageEvent
 from metering.models.owners import (
@@ -26,6 +27,7 @@ from metering.models.work import ScheduleFiring, WorkPart, WorkRun
 
 __all__ = [
     "ApiKey",
+    "BusinessOutcome",
     "CommitmentRow",
     "CostCentre",
     "LateArrival",

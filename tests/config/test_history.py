@@ -37,6 +37,7 @@ UNRECORDED = {
     "metering.useridentity": "deleting the row forgets a person, so nothing may remember it",
     "metering.usageevent": "by the million; never changed, sealed",
     "metering.latearrival": "by the thousand; never changed, dated by itself",
+    "metering.businessoutcome": "by the thousand; never changed, dated by itself",
     "metering.sealbucket": "by the thousand, with the seal that is recorded",
     "metering.workrun": "how things were done, not what is owed",
     "metering.workpart": "how things were done, not what is owed",

@@ -84,6 +84,7 @@ EMPTY_HERE = {
     "commitment": "no contract commits to anything",
     "driver_value": "its own triggers: tests/allocation/test_drivers.py",
     "late_event": "no usage came that late",
+    "business_outcome": "nobody told an outcome",
     "late_arrival": "nothing came after the close",
 }
 """Protected tables in which this month has no row; only what needs none is tried on them."""

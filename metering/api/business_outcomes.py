@@ -1,0 +1,59 @@
+"""`POST /api/v1/outcomes`: what calls were made for, once it came about.
+
+One outcome, an array, or one a line; as our own objects or as CloudEvents. The answer is that of
+`POST /api/v1/usage`: 200 with what became of each.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from metering import business_outcomes
+from metering.api.authentication import key_of
+from metering.api.bodies import BodyRefused, read_body
+from metering.api.problems import key_refused, method_not_allowed, problem, unavailable
+from metering.api.usage import MAX_EVENTS, SCOPE, answer_of, layout_of, unreadable
+from metering.api_keys import KeyRefused
+from metering.formats import business_outcomes as wire
+from metering.formats.batches import Layout, UnreadableBatch, take_apart
+from metering.ingestion import DATABASE_DOWN
+
+_CLOUD_EVENTS: Final[dict[str, Layout | None]] = {
+    "application/cloudevents+json": "json",
+    "application/cloudevents-batch+json": "json",
+}
+
+
+@csrf_exempt
+def receive(request: HttpRequest) -> HttpResponse:
+    """Authenticate, take the body apart, store its outcomes, answer."""
+    if request.method != "POST":
+        return method_not_allowed(request, "POST")
+    now = datetime.now(UTC)
+    try:
+        key = key_of(request, SCOPE)
+        layout = layout_of(request, _CLOUD_EVENTS)
+        placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
+        assert key.source is not None, "a key that sends has a source"
+        items = [
+            wire.parse(bytes(content), place=place, source=key.source, received_at=now)
+            for place, content in placed
+        ]
+        if key.tenant is not None:
+            items = [business_outcomes.within_tenant(item, key.tenant) for item in items]
+        outcomes = business_outcomes.take(items, now=now)
+    except KeyRefused as refused:
+        return key_refused(refused)
+    except BodyRefused as refused:
+        return problem(refused.status, refused.type, "The body was refused", refused.detail)
+    except UnreadableBatch as error:
+        return unreadable(error)
+    except DATABASE_DOWN:
+        return unavailable()
+    every = request.GET.get("outcomes") == "all"
+    told = outcomes if every else [each for each in outcomes if each.outcome != "accepted"]
+    return answer_of(len(outcomes) - len(told), told, placed)
