@@ -41,6 +41,13 @@ def lock_changes() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
+def share_changes() -> None:
+    """Let nobody change what counts until the transaction ends. Others may value events anew
+    meanwhile: an event's next revision can be written once only."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_LOCK])
+
+
 def why_it_must_stay(month: Month) -> str | None:
     """Why nothing that is known of the month may change any more; `None` while it is open. The
     answer holds until the transaction ends."""

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
 
 from metering import bulk
 from metering.domain.periods import Period
@@ -35,19 +36,45 @@ def known_at(instant: datetime) -> Iterator[None]:
         _known_at.reset(token)
 
 
+class KeyRange(NamedTuple):
+    """The event keys from the first to the last, both included: UUIDs as text."""
+
+    first: str
+    last: str
+
+
+def key_ranges(number: int) -> list[KeyRange]:
+    """All keys in so many ranges (at most 65,536) of about as many keys each: keys are digests."""
+    edges = [i * 0x10000 // number for i in range(number + 1)]
+    return [
+        KeyRange(
+            f"{first:04x}0000-0000-0000-0000-000000000000",
+            f"{end - 1:04x}ffff-ffff-ffff-ffff-ffffffffffff",
+        )
+        for first, end in pairwise(edges)
+    ]
+
+
 def current(
-    period: Period, as_of: datetime | None = None, *, keys: Collection[str] | None = None
+    period: Period,
+    as_of: datetime | None = None,
+    *,
+    keys: Collection[str] | None = None,
+    key_range: KeyRange | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """A subquery with every column of the events of the period that count, and its parameters.
 
     Beside the columns of `event_rows` it has `revision` and the `seal_digest` and current
     `value_digest`. With `as_of`, events as they counted at that instant: without what was
-    received, revised or disposed of later. With `keys`, these events only, each found by its key.
-    Named parameters `period_start`, `period_end`, `as_of` and `wanted_keys` are used.
+    received, revised or disposed of later. With `keys`, these events only, each found by its key;
+    with `key_range`, those in it. Named parameters `period_start`, `period_end`, `as_of`,
+    `wanted_keys`, `first_key` and `last_key` are used.
     """
     as_of = as_of or _known_at.get()
     known = " AND {} <= %(as_of)s" if as_of is not None else ""
-    wanted = " AND {} = ANY(%(wanted_keys)s::uuid[])" if keys is not None else ""
+    wanted = " AND {0} = ANY(%(wanted_keys)s::uuid[])" if keys is not None else ""
+    if key_range is not None:
+        wanted += " AND {0} >= %(first_key)s::uuid AND {0} <= %(last_key)s::uuid"
     within = "occurred_at >= %(period_start)s AND occurred_at < %(period_end)s" + wanted.format(
         "event_key"
     )
@@ -76,4 +103,6 @@ def current(
     }
     if keys is not None:
         parameters["wanted_keys"] = bulk.array(sorted(keys))
+    if key_range is not None:
+        parameters |= {"first_key": key_range.first, "last_key": key_range.last}
     return sql, parameters

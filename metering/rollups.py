@@ -110,7 +110,23 @@ def append_deltas(events: Iterable[tuple[Valued, str | None]], *, sign: Literal[
     for valued, pseudonym in events:
         _add(valued, pseudonym, usage, cell, user)
     for rollup, deltas in ((USAGE, usage), (CELL, cell), (USER, user)):
-        _copy(rollup, deltas if sign == 1 else deltas.negated())
+        _copy(rollup, (deltas if sign == 1 else deltas.negated()).items())
+
+
+def append_changes(
+    before: Iterable[tuple[Valued, str | None]], after: Iterable[tuple[Valued, str | None]]
+) -> None:
+    """Append the difference between what events added as they were valued before and what they add
+    now, inside the caller's transaction: one row per cell, and none for one that stays the same."""
+    added = (Deltas(), Deltas(), Deltas())
+    taken = (Deltas(), Deltas(), Deltas())
+    for events, deltas in ((after, added), (before, taken)):
+        for valued, pseudonym in events:
+            _add(valued, pseudonym, *deltas)
+    for rollup, difference, gone in zip(ROLLUPS, added, taken, strict=True):
+        for key, sums in gone.negated().items():
+            difference.add(key, sums)
+        _copy(rollup, ((key, sums) for key, sums in difference.items() if any(sums)))
 
 
 def _add(
@@ -171,11 +187,11 @@ _text_of = lru_cache(maxsize=10_000)(str)
 _sum: Final = EXACT.add
 
 
-def _copy(rollup: Rollup, deltas: Deltas) -> None:
-    if not len(deltas):
-        return
+def _copy(rollup: Rollup, cells: Iterable[tuple[tuple[str, ...], Sequence[int | Decimal]]]) -> None:
     # What `str` makes of a Decimal is a number to PostgreSQL too, exponent and all.
-    text = "".join(["\t".join((*key, *map(str, sums))) + "\n" for key, sums in deltas.items()])
+    text = "".join(["\t".join((*key, *map(str, sums))) + "\n" for key, sums in cells])
+    if not text:
+        return
     if "\\" in text:
         text = text.replace("\\", "\\\\")
     bulk.copy_text(rollup.tail, (*rollup.key, *rollup.sums), text)

@@ -78,6 +78,12 @@ def of_keys(keys: Mapping[str, datetime]) -> list[StoredEvent]:
     return _read(events, bounds, "true ORDER BY e.event_key")
 
 
+def within(period: Period, keys: Collection[str]) -> list[StoredEvent]:
+    """Those of these events of the period that count, sorted by key."""
+    events, bounds = current(period, keys=keys)
+    return _read(events, bounds, "true ORDER BY e.event_key")
+
+
 def _read(events: str, parameters: Mapping[str, Any], rest: str) -> list[StoredEvent]:
     columns = ", ".join(f"e.{column}" for column in _COLUMNS)
     with connection.cursor() as cursor:

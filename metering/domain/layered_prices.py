@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.rate_cards import RateCard
 
@@ -37,21 +38,48 @@ class LayeredPriceBook(PriceBook):
         speed: str | None = None,
         region: str | None = None,
     ) -> RateCard | str:
-        second_best: RateCard | None = None
-        reasons = set()
+        return _first_of(
+            book.look_up(provider, model, at, service_tier, batch=batch, speed=speed, region=region)
+            for _, book in self.layers
+        )
+
+    def throughout(
+        self,
+        provider: str,
+        model: str,
+        period: Period,
+        service_tier: str = "standard",
+        *,
+        batch: bool = False,
+        region: str | None = None,
+    ) -> RateCard | str | None:
+        found = []
         for _, book in self.layers:
-            found = book.look_up(
-                provider, model, at, service_tier, batch=batch, speed=speed, region=region
+            card = book.throughout(
+                provider, model, period, service_tier, batch=batch, region=region
             )
-            if isinstance(found, str):
-                reasons.add(found)
-            elif found.reason is None:
-                return found
-            else:
-                second_best = second_best or found
-        if second_best is not None:
-            return second_best
-        return next((reason for reason in _TELLING if reason in reasons), "unknown_provider")
+            if card is None:
+                return None
+            found.append(card)
+            if isinstance(card, RateCard) and card.reason is None:
+                break
+        return _first_of(found)
 
     def known_providers(self) -> frozenset[str]:
         return frozenset[str]().union(*(book.known_providers() for _, book in self.layers))
+
+
+def _first_of(answers: Iterable[RateCard | str]) -> RateCard | str:
+    """The answer that holds, of the books' in their order. No more are asked for than it takes."""
+    second_best: RateCard | None = None
+    reasons = set()
+    for found in answers:
+        if isinstance(found, str):
+            reasons.add(found)
+        elif found.reason is None:
+            return found
+        else:
+            second_best = second_best or found
+    if second_best is not None:
+        return second_best
+    return next((reason for reason in _TELLING if reason in reasons), "unknown_provider")

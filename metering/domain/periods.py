@@ -32,6 +32,12 @@ class Period:
         if self.start >= self.end:
             raise InvalidPeriod(f"a period ends after it starts: {self.start} to {self.end}")
 
+    @classmethod
+    def of_day(cls, day: date) -> Self:
+        """The UTC day."""
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        return cls(start, start + timedelta(days=1))
+
     def __contains__(self, instant: datetime) -> bool:
         return self.start <= instant < self.end
 

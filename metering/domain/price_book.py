@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from metering.domain.periods import Period
 from metering.domain.price_matching import Matched, PriceList, known_providers
 from metering.domain.prices import DailyWindow, Price
 from metering.domain.rate_cards import Level, RateCard, card_of
@@ -145,6 +146,30 @@ class PriceBook:
             return schedule.only
         span = schedule.spans[bisect_right(schedule.edges, at)]
         return span.card_at(at) if span.windows else span.cards[()]
+
+    def throughout(
+        self,
+        provider: str,
+        model: str,
+        period: Period,
+        service_tier: str = "standard",
+        *,
+        batch: bool = False,
+        region: str | None = None,
+    ) -> RateCard | str | None:
+        """What `look_up` answers at every instant of the period; `None` where nobody can say so:
+        a price changes within it, or holds at some hours only."""
+        schedule = self._cache.get((provider, model, service_tier, batch, None, region))
+        if schedule is None:
+            call = _call(service_tier, self.currency, batch=batch, speed=None, region=region)
+            schedule = self._schedule(provider, model, call)
+        if schedule.only is not None:
+            return schedule.only
+        number = bisect_right(schedule.edges, period.start)
+        span = schedule.spans[number]
+        if span.windows or any(edge < period.end for edge in schedule.edges[number:]):
+            return None
+        return span.cards[()]
 
     def considered(
         self,

@@ -1,26 +1,29 @@
 """Reading stored events to see whose rating would come out otherwise: fast, and all of it.
 
-Every event is rated; what was stored is compared as the text that it was stored as. Nothing is
-taken for unchanged that was not worked out again.
+What is stored is compared, as the text that it was stored as, with what would be stored now. The
+database works it out for plain calls (`ratings_in_sql` says why that is the same text); every
+other call is rated here. Nothing is taken for unchanged that was not worked out again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from django.db import transaction
 
 from metering import bulk
 from metering.domain.money import plain
-from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.event_rows import NULL, lines_json
 from metering.events import current
+from metering.pricing.portions import Portion
 from metering.pricing.rated_events import RATED_EVENT_FIELDS, rated
+from metering.pricing.ratings_in_sql import combinations, parameters_of, rates_of, verdicts
+from metering.pricing.revisions_in_sql import IS_PLAIN
 
 _TEXTS: Final = ("provider", "model", "service_tier", "served_from")
 _OPTIONAL: Final = ("model_executed", "region", "usage", "usage_format")
@@ -35,28 +38,58 @@ _COLUMNS: Final = (
     *COUNTS,
 )
 _FIRST_STORED: Final = len(_COLUMNS)
-_LINES: Final = 500
+READ: Final = (*_COLUMNS, "pricing", "pricing_reason", "cost", "currency", "lines")
+"""Columns that are read of an event that is rated here."""
+_NOT_PLAIN: Final = "!"
 _COUNTS_FROM: Final = 4 + len(_TEXTS) + len(_OPTIONAL)
 
 
-def differing_keys(day: date, book: PriceBook, *, model: str | None) -> tuple[int, list[str]]:
-    """How many events of the UTC day that count were looked at, and the keys of those whose rating
-    is not what is stored as their latest."""
-    looked_at = 0
-    keys = []
-    for fields in _rows(day, model):
-        looked_at += 1
-        rating = rated(_event(fields), book)
-        stored = fields[_FIRST_STORED:]
-        if (
-            stored[0] != rating.pricing
-            or stored[2] != (NULL if rating.cost is None else plain(rating.cost))
-            or stored[1] != (NULL if rating.reason is None else rating.reason)
-            or stored[3] != rating.currency
-            or stored[4] != lines_json(rating)
-        ):
-            keys.append(fields[0])
-    return looked_at, keys
+class Scanned(NamedTuple):
+    """How many events that count were looked at; the keys of those whose rating is not what is
+    stored as their latest: those that the database may revise (`revisions_in_sql`), by `rates`,
+    and the others."""
+
+    looked_at: int
+    plain: list[str]
+    others: list[str]
+    rates: dict[str, Any]
+
+    @property
+    def differing(self) -> list[str]:
+        return self.plain + self.others
+
+
+def scan(
+    portion: Portion, book: PriceBook, *, model: str | None = None, recompute: bool = False
+) -> Scanned:
+    """Look at the portion's events (of one executed model, if it is named). With `recompute`
+    every event is rated here, one by one: the slow way to the same answer."""
+    rates: dict[str, Any] = {}
+    if not recompute:
+        found = combinations(portion.period, portion.keys)
+        rates = parameters_of(rates_of(book, found, portion.period), book.currency)
+    looked_at, told = _ask(portion, model, rates)
+    plain_keys, others = [], []
+    for line in told.split("\n") if told else ():
+        fields = line.split("\t")
+        if len(fields) == 1 and not line.startswith(_NOT_PLAIN):
+            plain_keys.append(line)
+        elif len(fields) == 1:
+            others.append(line.removeprefix(_NOT_PLAIN))
+        elif _differs(fields, book):
+            others.append(fields[0])
+    return Scanned(looked_at, plain_keys, others, rates)
+
+
+def _differs(fields: list[str], book: PriceBook) -> bool:
+    rating = rated(_event(fields), book)
+    return fields[_FIRST_STORED:] != [
+        rating.pricing,
+        NULL if rating.reason is None else rating.reason,
+        NULL if rating.cost is None else plain(rating.cost),
+        rating.currency,
+        lines_json(rating),
+    ]
 
 
 def _event(fields: list[str]) -> UsageEvent:
@@ -89,39 +122,32 @@ def _event(fields: list[str]) -> UsageEvent:
     )
 
 
-def _rows(day: date, model: str | None) -> Iterator[list[str]]:
-    for lines in handed_over(day, model):
-        for line in lines.split("\n"):
-            yield line.split("\t")
-
-
-def handed_over(day: date, model: str | None) -> Iterator[str]:
-    """The UTC day's events as texts of many lines each, while the database goes on reading."""
-    query, parameters = _query(day, model)
-    with (
-        bulk.cursor() as cursor,
-        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", parameters) as copy,
-    ):
-        copy.set_types(["text"])
-        for (lines,) in copy.rows():
-            yield lines
-
-
-def _query(day: date, model: str | None) -> tuple[str, dict[str, Any]]:
-    """A query for a UTC day's events, with what their prices hang on and what is stored of them: a
-    text of many lines a row, since a row for each costs more than reading it. (No field holds a
-    tab or a line's end: such events are refused when they come.)"""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    events, parameters = current(Period(start, start + timedelta(days=1)))
+def _ask(portion: Portion, model: str | None, rates: dict[str, Any]) -> tuple[int, str]:
+    """How many events there are, and a line for each whose stored rating the database did not find
+    to be right: the key alone where it found another (marked where it cannot store it itself), else
+    all that its price hangs on and what is stored. (One text, since a row for each costs more than
+    reading it. No field holds a tab or a line's end: such events are refused when they come.)
+    Without rates, every event."""
+    events, parameters = current(portion.period, key_range=portion.keys)
     columns = (*(f"e.{name}" for name in _COLUMNS), *(_stored(name) for name in _STORED))
     line = " || E'\\t' || ".join(f"coalesce({each}::text, E'\\x1e')" for each in columns)
-    chosen = " WHERE coalesce(e.model_executed, e.model) = %(model)s" if model is not None else ""
-    query = (
-        "SELECT string_agg(line, E'\\n') FROM"
-        f" (SELECT {line} AS line, row_number() OVER () / {_LINES} AS block"
-        f" FROM {events} e{chosen}) lines GROUP BY block"
-    )
-    return query, {**parameters, "model": model}
+    chosen = "coalesce(nullif(e.model_executed, ''), e.model) = %(model)s" if model else "true"
+    if rates:
+        asked = f"FROM ({verdicts(events, chosen)}) e"
+        line = f"""CASE WHEN e.verdict THEN NULL WHEN NOT e.verdict THEN
+            CASE WHEN {IS_PLAIN} THEN '' ELSE '{_NOT_PLAIN}' END || e.event_key ELSE {line} END"""
+    else:
+        asked = f"FROM {events} e WHERE {chosen}"
+    with transaction.atomic(), bulk.cursor() as cursor:
+        # Compiling the expressions takes longer than a portion takes.
+        cursor.execute("SET LOCAL jit = off")
+        cursor.execute(
+            f"SELECT count(*), string_agg({line}, E'\\n') {asked}",
+            {**parameters, **rates, "model": model},
+        )
+        row = cursor.fetchone()
+    assert row is not None, "an aggregate has a row"
+    return row[0], row[1] or ""
 
 
 def _stored(name: str) -> str:

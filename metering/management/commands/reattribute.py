@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.roles import IMPORT_OWNERS
 from metering.management.revaluing import RevaluingCommand
-from metering.pricing import revaluation
+from metering.pricing import reattribution
 
 
 class Command(RevaluingCommand):
@@ -14,4 +14,4 @@ class Command(RevaluingCommand):
     )
     permission = IMPORT_OWNERS
     reason = "owners found by the mappings as they stand"
-    run = staticmethod(revaluation.reattribute)
+    run = staticmethod(reattribution.reattribute)

@@ -7,7 +7,7 @@ from typing import Any
 
 from config.roles import IMPORT_PRICES
 from metering.management.revaluing import RevaluingCommand
-from metering.pricing import revaluation
+from metering.pricing import rerating
 
 
 class Command(RevaluingCommand):
@@ -17,7 +17,7 @@ class Command(RevaluingCommand):
     )
     permission = IMPORT_PRICES
     reason = "rated with the prices as they stand"
-    run = staticmethod(revaluation.rerate)
+    run = staticmethod(rerating.rerate)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

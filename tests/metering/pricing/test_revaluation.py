@@ -15,13 +15,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from metering import dispositions, event_shares, owners
+from metering import dispositions, owners
 from metering.domain.periods import Month
 from metering.domain.usage import Share, UsageEvent
 from metering.ingestion import ingest
-from metering.pricing import rating_scan_workers, revaluation
+from metering.pricing import portions, rerating, revaluation
 from metering.pricing.price_imports import import_contract, import_file
-from metering.pricing.revaluation import MonthClosed, Revalued, reattribute, rerate
+from metering.pricing.reattribution import reattribute
+from metering.pricing.rerating import rerate
+from metering.pricing.revaluation import Differences, MonthClosed, Revalued
+from metering.pricing.revisions_in_sql import revise
 from metering.rollups import USAGE, fold
 from metering.verification.event_verification import check_month
 from tests.metering.events import NOON, NOW, call
@@ -186,7 +189,7 @@ def test_several_processes_find_what_one_does(
     ingest(several(20), now=NOW)
     import_file(ALIAS, "own.csv", effective_at=LATER)
     alone = done(dry_run=True)
-    monkeypatch.setattr(rating_scan_workers, "WORTH_IT", 0)
+    monkeypatch.setattr(portions, "WORTH_IT", 0)
     assert done(dry_run=True) == alone
     assert alone.changed == 22
 
@@ -199,12 +202,13 @@ def test_what_is_cut_off_is_finished_by_doing_it_again(
     import_file(ALIAS, "own.csv", effective_at=LATER)
     batches = count(1)
 
-    def failing(shared: Any) -> None:
-        event_shares.store_shares(shared)
+    def failing(*batch: Any) -> Differences:
+        differences = revise(*batch)
         if next(batches) > 4:
             raise OSError("cut off, after the rows of this batch were written")
+        return differences
 
-    monkeypatch.setattr(revaluation, "store_shares", failing)
+    monkeypatch.setattr(rerating, "revise", failing)
     with pytest.raises(OSError, match="cut off"):
         done()
     assert rows("SELECT count(*) FROM event_revision") == [(12,)]

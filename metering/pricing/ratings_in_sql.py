@@ -1,0 +1,255 @@
+"""Which stored ratings stand, worked out by the database itself: for calls of text alone.
+
+Of a call that was made of one request, reports both totals and used neither units nor audio nor
+images, `rate` is a product for each of five classes of tokens: the count that is left of it, times
+the unit price of its card's level. The card hangs on provider, model, tier, batch, region and
+instant; where it holds throughout a period (`PriceBook.throughout`), on the first five alone. So
+those and the band of input tokens that a level is for *decide* what the products are made of, and
+for each such combination the database is told the unit prices and row ids (`rates_of`).
+
+What it then writes is, letter for letter, what `lines_json` writes of `rate`:
+
+- a count is a whole number, and both write it as such;
+- a unit price and a row's id are texts that were written here, once for all calls;
+- an amount is an exact product. PostgreSQL's `numeric` multiplies and adds exactly, as `rate` does
+  (`_FITS` keeps every amount within the digits that `rate` allows itself), and a number without
+  exponent and without trailing zeros can be written in one way only, which is that of `plain` and
+  of `trim_scale`.
+
+Nothing is said of any other call: a card that changes within the period, a price that is marginal,
+has a minimum or does not terminate, counts that contradict one another, an answer of several
+requests. `rating_scan` rates those one by one; a test holds this file against `rate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from metering import bulk
+from metering.domain.money import plain
+from metering.domain.periods import Period
+from metering.domain.price_book import PriceBook
+from metering.domain.rate_cards import PlainRates, RateCard
+from metering.events import KeyRange
+from metering.providers.dialects import DIALECTS_WITH_PARTS, KEYS_OF_PARTS
+
+MOST_TOKENS: Final = 2**31 - 1
+"""What a count's column can hold."""
+_FITS: Final = (-30, 15)
+"""The least exponent of a unit price's last digit, and what its first one must be below. With
+counts of at most ten digits, five amounts and their sum are then of at most 57 digits."""
+
+CLASSES: Final = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
+"""In the order in which `rate` writes their lines."""
+
+
+class Combination(NamedTuple):
+    """What decides, with the band of input tokens, the prices that a call of text pays."""
+
+    provider: str
+    model: str
+    service_tier: str
+    batch: bool
+    region: str | None
+
+
+class Rates(NamedTuple):
+    """What calls of a combination pay which have more than `above` and at most `upto` input tokens
+    in all: a price and row id for each of `CLASSES` (`None`: output has no price). Without prices
+    they are unpriced, for the reason."""
+
+    combination: Combination
+    above: int
+    upto: int
+    currency: str
+    reason: str | None
+    prices: tuple[tuple[Decimal, int] | None, ...]
+
+
+def rates_of(book: PriceBook, combinations: Iterable[Combination], period: Period) -> list[Rates]:
+    """What the database can rate by, of these combinations throughout the period."""
+    found = []
+    for combination in combinations:
+        card = book.throughout(
+            combination.provider,
+            combination.model,
+            period,
+            combination.service_tier,
+            batch=combination.batch,
+            region=combination.region,
+        )
+        if isinstance(card, str):
+            found.append(Rates(combination, -1, MOST_TOKENS, book.currency, card, ()))
+        elif card is not None and not card.nothing_listed:
+            found += _of_card(combination, card)
+    return found
+
+
+def _of_card(combination: Combination, card: RateCard) -> list[Rates]:
+    bands = zip((-1, *card.thresholds), (*card.thresholds, MOST_TOKENS), card.levels, strict=True)
+    return [
+        Rates(combination, above, upto, card.currency, card.reason, _prices(level.plain))
+        for above, upto, level in bands
+        if level.plain is not None and above < upto <= MOST_TOKENS and _fit(level.plain)
+    ]
+
+
+def _prices(rates: PlainRates) -> tuple[tuple[Decimal, int] | None, ...]:
+    return (
+        (rates.input, rates.input_id),
+        (rates.cache_read, rates.cache_read_id),
+        (rates.cache_write, rates.cache_write_id),
+        (rates.cache_write_1h, rates.cache_write_1h_id),
+        None if rates.output is None else (rates.output, rates.output_id),
+    )
+
+
+def _fit(rates: PlainRates) -> bool:
+    prices = [each[0] for each in _prices(rates) if each is not None]
+    last, first = _FITS
+    return all(
+        isinstance(exponent := price.as_tuple().exponent, int)
+        and exponent >= last
+        and price.adjusted() < first
+        for price in prices
+    )
+
+
+def combinations(period: Period, keys: KeyRange) -> list[Combination]:
+    """Those of the stored events (of more than count, perhaps)."""
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT provider, coalesce(nullif(model_executed, ''), model), service_tier,"
+            " batch, region FROM usage_event WHERE occurred_at >= %s AND occurred_at < %s"
+            " AND event_key >= %s::uuid AND event_key <= %s::uuid",
+            [period.start, period.end, *keys],
+        )
+        return [Combination(*row) for row in cursor]
+
+
+_TOLD: Final = (
+    *(("rated_provider", "text"), ("rated_model", "text"), ("rated_tier", "text")),
+    *(("rated_batch", "boolean"), ("rated_region", "text"), ("above", "integer")),
+    *(("upto", "integer"), ("rated_currency", "text"), ("rated_reason", "text")),
+    ("is_priced", "boolean"),
+    *((f"{name}_price", "numeric") for name in CLASSES),
+    *((f"{name}_middle", "text") for name in CLASSES),
+    *((f"{name}_end", "text") for name in CLASSES),
+)
+"""The columns of the rates as the database is told them. A line is the class, the count, what
+stands in the *middle* (the unit price), the amount, and the *end* (the row's id)."""
+
+
+def parameters_of(rates: Sequence[Rates], own_currency: str) -> dict[str, Any]:
+    """The rates as parameters of `verdicts`, and the currency of costs that need no price."""
+    rows = []
+    for each in rates:
+        prices = each.prices or (None,) * len(CLASSES)
+        rows.append(
+            (
+                *(*each.combination, each.above, each.upto, each.currency, each.reason),
+                bool(each.prices),
+                *(price and price[0] for price in prices),
+                *(price and f'","{plain(price[0])}","' for price in prices),
+                *(price and f'",{price[1]}]' for price in prices),
+            )
+        )
+    columns = zip(*rows, strict=True) if rows else [()] * len(_TOLD)
+    told = zip(_TOLD, columns, strict=True)
+    return {
+        "own_currency": own_currency,
+        **{f"rates_{name}": list(column) for (name, _), column in told},
+    }
+
+
+_RATES: Final = (
+    "(SELECT * FROM unnest("
+    + ", ".join(f"%(rates_{name})s::{kind}[]" for name, kind in _TOLD)
+    + f") AS told ({', '.join(name for name, _ in _TOLD)}))"
+)
+_HAS: Final = """
+    r.rated_provider = e.provider
+    AND r.rated_model = coalesce(nullif(e.model_executed, ''), e.model)
+    AND r.rated_tier = e.service_tier AND r.rated_batch = e.batch
+    AND coalesce(r.rated_region, E'\\x1e') = coalesce(e.region, E'\\x1e')
+    AND r.above < coalesce(e.input_tokens, 0) AND r.upto >= coalesce(e.input_tokens, 0)
+"""
+"""Which of the rates (`r`) an event (`e`) has: one at most."""
+
+_OF_PARTS: Final = " OR ".join(f"position('{key}' IN e.usage::text) > 0" for key in KEYS_OF_PARTS)
+_IN_ONE: Final = f"""(
+    e.usage IS NULL OR e.usage_format IS NULL
+    OR e.usage_format NOT IN ({", ".join(repr(name) for name in sorted(DIALECTS_WITH_PARTS))})
+    OR NOT ({_OF_PARTS})
+)"""
+"""Whether the answer was one request for certain: where `dialects.billed_parts` is empty."""
+_OF_TEXT: Final = """(
+    e.input_tokens IS NOT NULL AND e.output_tokens IS NOT NULL AND e.units IS NULL
+    AND coalesce(e.audio_input_tokens, 0) = 0 AND coalesce(e.image_input_tokens, 0) = 0
+    AND coalesce(e.audio_output_tokens, 0) = 0 AND coalesce(e.image_output_tokens, 0) = 0
+    AND coalesce(e.reasoning_tokens, 0) <= e.output_tokens
+)"""
+_READ: Final = "coalesce(e.cached_input_tokens, 0)"
+_WRITE_1H: Final = "coalesce(e.cache_write_1h_tokens, 0)"
+_WRITE: Final = f"greatest(coalesce(e.cache_write_tokens, 0), {_WRITE_1H})"
+_COUNTS: Final = {
+    "input": f"e.input_tokens::bigint - {_READ} - {_WRITE}",
+    "cache_read": _READ,
+    "cache_write": f"{_WRITE} - {_WRITE_1H}",
+    "cache_write_1h": _WRITE_1H,
+    "output": "e.output_tokens",
+}
+"""The counts of the classes, disjoint."""
+
+
+def verdicts(events: str, condition: str) -> str:
+    """A query for the events (a relation with the columns of `events.current`) that fit the
+    condition (SQL over them, as `e`), with what they would be rated at (`now_pricing`, `now_cost`,
+    `now_lines`, `rated_reason`, `rated_currency`) and a `verdict` on each: whether that is what is
+    stored, NULL where nothing is said. Its parameters are those of the events and of
+    `parameters_of`."""
+    counts = ", ".join(f"{count} AS {name}_count" for name, count in _COUNTS.items())
+    amounts = ", ".join(
+        f"CASE WHEN {name}_count > 0 THEN {name}_count * {name}_price ELSE 0 END AS {name}_amount"
+        for name in CLASSES
+    )
+    # OFFSET 0 has each figure worked out once: without it, wherever it is named.
+    return f"""
+        SELECT *, {_VERDICT} AS verdict FROM (
+            SELECT *, CASE WHEN is_priced THEN {_LINES} END AS now_lines,
+                   CASE WHEN is_priced THEN {_COST} END AS now_cost,
+                   CASE WHEN NOT is_priced THEN 'unpriced' WHEN {_COST} = 0 AND {_COUNT} > 0
+                        THEN 'free' ELSE 'priced' END AS now_pricing
+            FROM (
+                SELECT *, {amounts} FROM (
+                    SELECT e.*, r.*, {counts}, {_OF_TEXT} AS is_text,
+                           r.rated_provider IS NOT NULL AND {_IN_ONE} AS is_known
+                    FROM {events} e LEFT JOIN {_RATES} r ON {_HAS} WHERE {condition} OFFSET 0
+                ) counted OFFSET 0
+            ) multiplied OFFSET 0
+        ) e"""
+
+
+_EACH_LINE: Final = ", ".join(
+    f"""CASE WHEN {name}_count > 0 THEN concat(',["{name}","', {name}_count, {name}_middle,"""
+    f" trim_scale({name}_amount), {name}_end) END"
+    for name in CLASSES
+)
+_LINES: Final = f"nullif('[' || substr(concat({_EACH_LINE}), 2) || ']', '[]')"
+_COST: Final = "(" + " + ".join(f"{name}_amount" for name in CLASSES) + ")"
+_COUNT: Final = "(" + " + ".join(f"{name}_count" for name in CLASSES) + ")"
+_VERDICT: Final = """
+    CASE
+    WHEN served_from = 'caller_cache' THEN
+        pricing = 'free' AND pricing_reason IS NOT DISTINCT FROM 'caller_cache' AND cost = 0
+        AND currency = %(own_currency)s AND lines IS NULL
+    WHEN NOT is_known THEN NULL
+    WHEN is_priced AND (NOT is_text OR input_count < 0
+                        OR output_count > 0 AND output_price IS NULL) THEN NULL
+    ELSE
+        lines::text IS NOT DISTINCT FROM now_lines AND cost IS NOT DISTINCT FROM now_cost
+        AND pricing = now_pricing AND pricing_reason IS NOT DISTINCT FROM rated_reason
+        AND currency = rated_currency
+    END"""

@@ -1,0 +1,93 @@
+"""An open month's events at the prices as they stand now, each at its own instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from metering.domain.periods import Month, Period
+from metering.domain.price_book import PriceBook
+from metering.domain.rating import Rating
+from metering.domain.rollup import parts
+from metering.event_rows import class_costs
+from metering.pricing import catalogue
+from metering.pricing.portions import Portion, done_with, portions
+from metering.pricing.rated_events import rated
+from metering.pricing.rating_scan import scan
+from metering.pricing.revaluation import (
+    Act,
+    Differences,
+    Revalued,
+    Valuer,
+    by,
+    change,
+    must_be_open,
+)
+from metering.pricing.revisions_in_sql import revise
+from metering.stored_events import StoredEvent
+
+
+def rerate(
+    month: Month,
+    *,
+    author: str,
+    reason: str,
+    now: datetime,
+    model: str | None = None,
+    dry_run: bool = False,
+    recompute: bool = False,
+) -> Revalued:
+    """Rate the events of an open month (of one executed model, if it is named) with the prices as
+    they stand, and store what differs. With `recompute` every event is rated one by one, which
+    comes to the same. Raises `MonthClosed`."""
+    catalogue.load_book()  # before processes are forked, which so have it too
+    must_be_open(month)
+    act = Act(author, reason, now, is_trial=dry_run)
+    found = Revalued(month)
+    for done in done_with(_Rerating(month, model, recompute, act), portions(month)):
+        found.add(done)
+    return found
+
+
+@dataclass(frozen=True)
+class _Rerating:
+    """What is done with each portion, by whichever process."""
+
+    month: Month
+    model: str | None
+    recompute: bool
+    act: Act
+
+    def __call__(self, portion: Portion) -> Revalued:
+        book = catalogue.load_book()
+        scanned = scan(portion, book, model=self.model, recompute=self.recompute)
+        found = Revalued(self.month, scanned.looked_at)
+
+        def revised(period: Period, keys: Sequence[str]) -> Differences:
+            return revise(period, keys, scanned.rates, self.act)
+
+        change(found, portion.period, scanned.plain, revised, self.act)
+        change(found, portion.period, scanned.others, by(rater(book), self.act), self.act)
+        return found
+
+
+def rater(book: PriceBook) -> Valuer:
+    """Values events by their ratings with these prices."""
+
+    def value(events: Sequence[StoredEvent]) -> Iterator[StoredEvent]:
+        for event in events:
+            rating = rated(event.event, book)
+            yield event if rating == event.rating else _with(event, rating)
+
+    return value
+
+
+def _with(event: StoredEvent, rating: Rating) -> StoredEvent:
+    """The event's next revision, rated otherwise."""
+    owned = [part.owner for part in event.parts]
+    return event._replace(
+        rating=rating,
+        parts=parts(event.event, owned[-1], tuple(owned[:-1]), class_costs(event.event, rating)),
+        revision=event.revision + 1,
+    )

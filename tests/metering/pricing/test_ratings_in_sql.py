@@ -1,0 +1,277 @@
+"""What the database says of stored ratings, against rating each event in full."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metering import bulk
+from metering.domain.layered_prices import LayeredPriceBook
+from metering.domain.money import plain
+from metering.domain.periods import Period
+from metering.domain.price_book import PriceBook
+from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
+from metering.domain.prices import Conditions, DailyWindow, Price, Tier, UnitPrice
+from metering.domain.rating import RatedLine, Rating
+from metering.domain.usage import COUNTS, UsageEvent
+from metering.event_rows import NULL, lines_json
+from metering.pricing.rated_events import rated
+from metering.pricing.ratings_in_sql import Combination, parameters_of, rates_of, verdicts
+from tests.metering.domain import rated_calls
+
+DAY = Period.of_day(rated_calls.NOON.date())
+START = datetime(2020, 1, 1, tzinfo=UTC)
+UNITS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+         "output_tokens", "requests", "output_reasoning_tokens")  # fmt: skip
+
+instants = st.datetimes(
+    DAY.start.replace(tzinfo=None),
+    (DAY.end - timedelta(microseconds=1)).replace(tzinfo=None),
+    timezones=st.just(UTC),
+)
+amounts = st.decimals(0, 10**6, places=9) | st.sampled_from([Decimal(0), Decimal("1E-28")])
+
+
+@st.composite
+def unit_prices(draw: st.DrawFn) -> UnitPrice:
+    tiers = draw(st.lists(st.tuples(st.sampled_from([100, 200_000]), amounts), max_size=1))
+    return UnitPrice(
+        draw(st.sampled_from([1, 1000, 10**6, 3600])),
+        draw(amounts),
+        tuple(Tier(start, price) for start, price in tiers),
+        marginal=bool(tiers) and draw(st.integers(0, 9)) == 0,
+        minimum=None if tiers or draw(st.integers(0, 9)) else Decimal(10),
+    )
+
+
+@st.composite
+def books(draw: st.DrawFn) -> PriceBook:
+    """A model with prices of its own, of a tier and of a batch; one of them may change or hold at
+    some hours only."""
+    each = st.dictionaries(st.sampled_from(UNITS[:5]), unit_prices(), max_size=5)
+    most = st.fixed_dictionaries({unit: unit_prices() for unit in UNITS[:5]}) | each
+    some = st.dictionaries(st.sampled_from(UNITS), unit_prices(), max_size=7)
+    change = draw(st.none() | st.none() | instants)
+    window = draw(st.none() | st.none() | st.just(DailyWindow(time(1), time(13))))
+    rows = [Price(1, "acme", "m", draw(most | some), START, change)]
+    if change is not None:
+        rows.append(Price(2, "acme", "m", draw(most), change))
+    if window is not None:
+        rows.append(Price(3, "acme", "m", draw(most), conditions=Conditions(window=window), rank=1))
+    for number, when in enumerate(({"service_tier": "flex"}, {"processing": "batch"})):
+        if draw(st.booleans()):
+            rows.append(
+                Price(10 + number, "acme", "m", draw(each), conditions=Conditions(when), rank=-1)
+            )
+    listed = ListedProvider("acme", (ListedModel("m", Clause("equals", "m")),))
+    return PriceBook(rows, [PriceList(START, "list", (listed,))], currency="EUR")
+
+
+layered = st.builds(
+    lambda first, second: LayeredPriceBook([("one", first), ("two", second)]), books(), books()
+)
+
+usages = st.sampled_from(
+    [
+        (None, None),
+        ('{"input_tokens": 5}', "anthropic"),
+        (
+            '{"iterations": [{"type": "message", "input_tokens": 5, "output_tokens": 3}]}',
+            "anthropic",
+        ),
+        ('{"iterations": "of nothing"}', "openai"),
+    ]
+)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> UsageEvent:
+    small, large = st.integers(0, 300), st.integers(0, 2**31 - 1)
+    count = small | large
+    total = draw(st.none() | count | count | count)
+    rest: dict[str, Any] = {
+        name: draw(st.none() | st.none() | small | (count if name == "output_tokens" else small))
+        for name in COUNTS
+        if name != "input_tokens"
+    }
+    if draw(st.integers(0, 3)):
+        rest |= {name: None for name in COUNTS if "audio" in name or "image" in name}
+        rest["output_tokens"] = draw(count)
+    usage, usage_format = draw(usages)
+    return UsageEvent(
+        source="s",
+        external_request_id="r",
+        provider=draw(st.sampled_from(["acme", "acme", "acme", "nobody"])),
+        model=draw(st.sampled_from(["m", "m", "m", "unknown"])),
+        model_executed=draw(st.none() | st.sampled_from(["m", ""])),
+        occurred_at=draw(instants),
+        input_tokens=total,
+        **rest,
+        units=draw(st.just({}) | st.just({}) | st.just({"web_search": Decimal(2)})),
+        usage=usage,
+        usage_format=usage_format,
+        service_tier=draw(st.sampled_from(["standard", "standard", "flex", "provisioned"])),
+        batch=draw(st.booleans()),
+        region=draw(st.none() | st.just("eu")),
+        served_from=draw(st.sampled_from(["provider", "provider", "caller_cache"])),
+    )
+
+
+@given(
+    book=st.one_of(books(), layered),
+    model=st.sampled_from(["m", "unknown"]),
+    batch=st.booleans(),
+    data=st.data(),
+)
+def test_what_holds_throughout_holds_at_each_instant(
+    *, book: PriceBook, model: str, batch: bool, data: st.DataObject
+) -> None:
+    tier = data.draw(st.sampled_from(["standard", "flex", "provisioned"]))
+    said = book.throughout("acme", model, DAY, tier, batch=batch)
+    for at in (DAY.start, *data.draw(st.lists(instants, max_size=5))):
+        assert said is None or said == book.look_up("acme", model, at, tier, batch=batch)
+
+
+def test_a_price_that_changes_within_the_day_is_not_said_to_hold_throughout() -> None:
+    rows = [
+        Price(1, "acme", "m", {}, START, rated_calls.NOON),
+        Price(2, "acme", "m", rated_calls.TEXT, rated_calls.NOON),
+    ]
+    listed = ListedProvider("acme", (ListedModel("m", Clause("equals", "m")),))
+    book = PriceBook(rows, [PriceList(START, "list", (listed,))])
+    assert book.throughout("acme", "m", DAY) is None
+    following = Period(DAY.end, DAY.end + timedelta(days=1))
+    assert book.throughout("acme", "m", following) == book.look_up("acme", "m", DAY.end)
+
+
+changes = st.sampled_from(["nothing", "row", "amount", "cost", "reason", "pricing", "currency"])
+
+
+@pytest.mark.django_db
+@given(st.one_of(books(), layered), st.lists(st.tuples(events(), changes), max_size=12))
+def test_the_database_says_what_rating_each_event_says(
+    book: PriceBook, drawn: list[tuple[UsageEvent, str]]
+) -> None:
+    ratings = [rated(event, book) for event, _ in drawn]
+    stored = [_changed(rating, how) for rating, (_, how) in zip(ratings, drawn, strict=True)]
+    found = _asked(book, [event for event, _ in drawn], stored)
+    for (event, _), rating, old, (verdict, *now) in zip(drawn, ratings, stored, found, strict=True):
+        if verdict is not None:
+            assert verdict == (_text(rating) == _text(old)), event
+        if verdict is False and event.served_from != "caller_cache":
+            assert now == _text(rating), event
+
+
+def test_plain_calls_are_all_decided(db: None) -> None:
+    """The property above would hold of a query that never said anything."""
+    counts = {"input_tokens": 300_000, "cached_input_tokens": 10, "output_tokens": 5}
+    drawn = [
+        rated_calls.event("text", **counts),
+        rated_calls.event("text", input_tokens=7, cache_write_1h_tokens=5, output_tokens=0),
+        rated_calls.event("text", input_tokens=0, output_tokens=0),
+        rated_calls.event("no-1h", **counts, service_tier="flex"),
+        rated_calls.event("gratis", **counts),
+        rated_calls.event("of nobody's", **counts),
+        rated_calls.event("text", **counts, served_from="caller_cache"),
+    ]
+    ratings = [rated(event, rated_calls.BOOK) for event in drawn]
+    found = _asked(rated_calls.BOOK, drawn, ratings)
+    assert [verdict for verdict, *_ in found] == [True] * len(drawn)
+
+
+def test_a_call_of_which_nothing_can_be_said_is_left_to_rating(db: None) -> None:
+    drawn = [
+        rated_calls.event("thinks", input_tokens=10, output_tokens=10),
+        rated_calls.event("text", input_tokens=10),
+        rated_calls.event("text", input_tokens=10, cached_input_tokens=11, output_tokens=1),
+        rated_calls.event("text", input_tokens=1, output_tokens=1, reasoning_tokens=2),
+        rated_calls.event(
+            "text", input_tokens=1, output_tokens=1, units={"web_search": Decimal(1)}
+        ),
+        rated_calls.event("embeds", input_tokens=1, output_tokens=1),
+    ]
+    ratings = [rated(event, rated_calls.BOOK) for event in drawn]
+    found = _asked(rated_calls.BOOK, drawn, ratings)
+    assert [verdict for verdict, *_ in found] == [None] * len(drawn)
+
+
+def _changed(rating: Rating, how: str) -> Rating:
+    """As it might have been stored when prices were others."""
+    match how:
+        case "row" if rating.lines:
+            first = rating.lines[0]._replace(price_id=77)
+            return rating._replace(lines=(first, *rating.lines[1:]))
+        case "amount" if rating.lines:
+            last: RatedLine = rating.lines[-1]
+            other = last._replace(amount=last.amount + Decimal("1E-9"))
+            return rating._replace(lines=(*rating.lines[:-1], other))
+        case "cost" if rating.cost is not None:
+            return rating._replace(cost=rating.cost + 1)
+        case "reason":
+            return rating._replace(reason="other")
+        case "pricing":
+            return Rating("unpriced", None, rating.currency, (), "unknown_model")
+        case "currency":
+            return rating._replace(currency="XXX")
+        case _:
+            return rating
+
+
+def _text(rating: Rating) -> list[str | None]:
+    cost = None if rating.cost is None else plain(rating.cost)
+    lines = lines_json(rating)
+    return [
+        rating.pricing,
+        rating.reason,
+        cost,
+        rating.currency,
+        None if lines == NULL else lines,
+    ]
+
+
+def _asked(book: PriceBook, drawn: list[UsageEvent], stored: list[Rating]) -> list[list[Any]]:
+    """The verdict on each event, and what it would be rated at, in texts."""
+    combinations = {
+        Combination(e.provider, e.model_executed or e.model, e.service_tier, e.batch, e.region)
+        for e in drawn
+    }
+    rows = [
+        {
+            "number": number,
+            **{name: getattr(event, name) for name in (*_TEXTS, *COUNTS)},
+            "batch": event.batch,
+            "units": {k: str(v) for k, v in event.units.items()} or None,
+            **dict(zip(("pricing", "pricing_reason", "cost", "currency", "lines"), _text(rating),
+                       strict=True)),
+        }
+        for number, (event, rating) in enumerate(zip(drawn, stored, strict=True))
+    ]  # fmt: skip
+    typed = ", ".join(
+        (
+            *(
+                f"{name} text"
+                for name in (*_TEXTS, "pricing", "pricing_reason", "currency", "lines")
+            ),
+            *(f"{name} integer" for name in ("number", *COUNTS)),
+            *("batch boolean", "units json", "cost numeric"),
+        )
+    )
+    relation = f"(SELECT * FROM json_to_recordset(%(rows)s::json) AS told ({typed}))"
+    query = (
+        "SELECT e.verdict, e.now_pricing, e.rated_reason, trim_scale(e.now_cost)::text,"
+        f" e.rated_currency, e.now_lines FROM ({verdicts(relation, 'true')}) e ORDER BY e.number"
+    )
+    with bulk.cursor() as cursor:
+        rates = parameters_of(rates_of(book, combinations, DAY), book.currency)
+        cursor.execute(query, {"rows": json.dumps(rows), **rates})
+        return [list(row) for row in cursor]
+
+
+_TEXTS = ("provider", "model", "model_executed", "usage", "usage_format", "service_tier", "region",
+          "served_from")  # fmt: skip
