@@ -240,12 +240,8 @@ class _Batch:
                 continue
             is_new = trace.add(report.span_id, told_by(report))
             news[index] = is_new or trace.is_open(report.span_id)
-        changed = {
-            name: trace
-            for name, trace in traces.items()
-            if any(news.get(i) for i, r in reports.items() if self._name(r) == name)
-        }
-        for name in traces.keys() - changed.keys():
+        changed = {self._name(report) for index, report in reports.items() if news.get(index)}
+        for name in traces.keys() - changed:
             traces[name].settled.states = traces[name].states()
         return traces, news
 

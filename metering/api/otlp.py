@@ -19,8 +19,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from metering.api.authentication import key_of
 from metering.api.bodies import BodyRefused, read_body
+from metering.api.reported import MAX_BODY, is_refused, take_reports
 from metering.api_keys import KeyFacts, KeyRefused
-from metering.call_reports import take
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
 from metering.formats import otlp
@@ -32,8 +32,6 @@ from metering.outcomes import Outcome
 from metering.small_intake import NOT_TAKEN
 
 SCOPE: Final = "ingest"
-MAX_EXPORT: Final = 20_000_000
-"""Bytes, as sent and as unpacked: spans may carry prompts, which are passed over."""
 MAX_SPANS: Final = 10_000
 SHOWN: Final = 3
 """Reasons that a partial success spells out."""
@@ -157,7 +155,7 @@ def _take(
     now = datetime.now(UTC)
     books = Books.current()
     reports = otlp.read(
-        read_body(request, limit=MAX_EXPORT),
+        read_body(request, limit=MAX_BODY),
         encoding,
         received_at=now,
         providers=known_providers(books),
@@ -167,8 +165,7 @@ def _take(
         raise Refused(413, f"the export has more than {MAX_SPANS} spans; send several")
     if strict_ids:
         _refuse_ids(items)
-    assert key.source is not None, "a key that sends has a source"
-    return take(items, source=key.source, now=now, books=books, key_tenant=key.tenant)
+    return take_reports(key, items, books=books, now=now)
 
 
 def _refuse_ids(items: Sequence[CallReport | Rejection]) -> None:
@@ -196,7 +193,7 @@ def langfuse_traces(request: HttpRequest, encoding: Encoding, key: KeyFacts) -> 
 def summary(outcomes: Sequence[Outcome]) -> tuple[int, str]:
     """How many spans were not taken, and a message on the first of them; without any, a warning of
     calls that were kept and will never count."""
-    lost = [outcome for outcome in outcomes if outcome.outcome in ("rejected", "conflict")]
+    lost = [outcome for outcome in outcomes if is_refused(outcome)]
     idle = [outcome for outcome in outcomes if outcome.reason in _ALONE]
     named = lost or idle
     said = [f"{each.place}: {each.reason}: {each.message}" for each in named[:SHOWN]]

@@ -174,7 +174,7 @@ def test_packed_bodies_that_are_broken_or_unpack_to_too_much(
 ) -> None:
     packed = gzip.compress(as_json(export(span())))
     assert said(send(packed[:-20], JSON, Content_Encoding="gzip"), 400)["code"] == 3
-    monkeypatch.setattr(otlp, "MAX_EXPORT", 100_000)
+    monkeypatch.setattr(otlp, "MAX_BODY", 100_000)
     bomb = gzip.compress(b" " * 1_000_000)
     assert "limit" in said(send(bomb, JSON, Content_Encoding="gzip"), 413)["message"]
     assert "limit" in said(send(b" " * 100_001, JSON), 413)["message"]
@@ -242,7 +242,7 @@ def test_the_database_away_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object, **__: object) -> None:
         raise psycopg.OperationalError("the connection is closed")
 
-    monkeypatch.setattr(otlp, "take", away)
+    monkeypatch.setattr(otlp, "take_reports", away)
     response = send(export(span()), PROTOBUF)
     assert said(response, 503)["code"] == 14
     assert int(response["Retry-After"]) > 0
