@@ -61,6 +61,7 @@ def reading(month: Month, query: DriverQuery) -> dict[tuple[Owner, str], Decimal
         providers=query.providers,
         models=query.models,
         endpoint_tags=query.endpoint_tags,
+        tiers=query.tiers,
         by=query.by,
     )
 

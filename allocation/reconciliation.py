@@ -25,10 +25,12 @@ from allocation.period_locks import lock_month
 from allocation.provider_bills import bill_lines
 from metering.domain.cells import UNALLOCATED, MeteredCell
 from metering.domain.digests import digest_of
+from metering.domain.period_costs import PeriodCosts
 from metering.domain.periods import Month
+from metering.pricing.period_costs import period_costs
 from metering.readings import cost_centres, metered_cells, usage_digest
 
-METHOD: Final = "2"
+METHOD: Final = "3"
 """Part of every reconciliation's inputs: raised when the same inputs come to be explained
 another way."""
 
@@ -93,7 +95,8 @@ def reconcile(month: Month, *, now: datetime) -> Reconciliation:
         # The digest before the cells: usage that arrives in between then has another digest, and
         # the next call takes it in.
         usage, lines = usage_digest(month.period), bill_lines(month)
-        inputs = _digest(lines, usage)
+        costs = period_costs(month)
+        inputs = _digest(lines, usage, costs)
         known = Reconciliation.objects.filter(month=str(month), inputs_digest=inputs).first()
         if known is not None:
             return known
@@ -101,20 +104,25 @@ def reconcile(month: Month, *, now: datetime) -> Reconciliation:
         if not lines and not metered:
             raise NothingToReconcile(f"{month} has neither a bill nor metered usage")
         refuse_if_closed(month)
-        results = explain(lines, metered, owner=_unexplained_owner())
+        results = explain(lines, metered, owner=_unexplained_owner(), costs=costs)
         return _store(month, inputs, results, now)
 
 
 def inputs_digest(month: Month, *, usage: str) -> str:
     """The digest of what a reconciliation of the month would be made from now; `usage` is the
     month's `usage_digest`."""
-    return _digest(bill_lines(month), usage)
+    return _digest(bill_lines(month), usage, period_costs(month))
 
 
 def explain(
-    lines: Sequence[BillLine], metered: Sequence[MeteredCell], *, owner: str
+    lines: Sequence[BillLine],
+    metered: Sequence[MeteredCell],
+    *,
+    owner: str,
+    costs: PeriodCosts | None = None,
 ) -> tuple[ProviderResult, ...]:
-    """Each provider's waterfall; `owner` answers for what stays unexplained.
+    """Each provider's waterfall; `owner` answers for what stays unexplained, `costs` is what hangs
+    on the month itself.
 
     Raises `CannotCompare`.
     """
@@ -127,7 +135,7 @@ def explain(
     results = []
     for provider in sorted({*billed, *used}):
         try:
-            found = waterfall(match(billed.get(provider, []), used.get(provider, [])))
+            found = waterfall(match(billed.get(provider, []), used.get(provider, [])), costs)
         except MixedCurrencies as error:
             raise CannotCompare(
                 f"{provider}: {error}; bring in prices and bills in one currency"
@@ -207,8 +215,8 @@ def _evidence_row(values: tuple[object, ...]) -> EvidenceRow:
     return row._replace(bill_lines=tuple((bill, line) for bill, line in row.bill_lines))
 
 
-def _digest(lines: Sequence[BillLine], usage: str) -> str:
-    return digest_of([METHOD, lines, usage])
+def _digest(lines: Sequence[BillLine], usage: str, costs: PeriodCosts) -> str:
+    return digest_of([METHOD, lines, usage, costs.digest])
 
 
 def _unexplained_owner() -> str:

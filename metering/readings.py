@@ -15,7 +15,10 @@ from typing import Any, Final, Literal, NamedTuple
 from django.db import connection
 
 from metering.domain.cells import Cell, MeteredCell, Owner, class_and_model
+from metering.domain.money import EXACT
+from metering.domain.period_costs import EstimatedUse
 from metering.domain.periods import Period
+from metering.events import current
 from metering.models import CostCentre, Tenant
 from metering.rollups import CELL, USAGE, USER, on_buckets
 
@@ -71,6 +74,28 @@ def metered_cells(period: Period) -> list[MeteredCell]:
     if not elsewhere:
         return cells
     return sorted((_where_billed(cell) for cell in cells), key=lambda c: (*c[:2], c.cost is None))
+
+
+def estimated_cells(period: Period) -> dict[Cell, EstimatedUse]:
+    """The priced part of the cells whose usage was estimated, since no provider reported it."""
+    events, bounds = current(period)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT provider, provider_project, (occurred_at AT TIME ZONE 'UTC')::date,"
+            " coalesce(model_executed, model), line ->> 0,"
+            " CASE WHEN batch THEN 'batch' ELSE service_tier END,"
+            " sum((line ->> 1)::numeric), sum((line ->> 3)::numeric)"
+            f" FROM {events} e, json_array_elements(e.lines) line"
+            " WHERE usage_quality = 'estimated' GROUP BY 1, 2, 3, 4, 5, 6",
+            bounds,
+        )
+        found: dict[Cell, EstimatedUse] = {}
+        for provider, project, day, model, token_class, tier, quantity, cost in cursor:
+            name, other = class_and_model(token_class)
+            cell = Cell(provider, project, day, other or model, name, tier)
+            before = found.get(cell, EstimatedUse(Decimal(0), Decimal(0)))
+            found[cell] = EstimatedUse(before.quantity + quantity, EXACT.add(before.cost, cost))
+    return dict(sorted(found.items()))
 
 
 def _where_billed(reading: MeteredCell) -> MeteredCell:
@@ -154,20 +179,21 @@ def driver_reading(
     providers: Collection[str] = (),
     models: Collection[str] = (),
     endpoint_tags: Collection[str] = (),
+    tiers: Collection[str] = (),
     by: By = "owner",
 ) -> dict[tuple[Owner, str], Decimal]:
     """How much of a driver each owner has; with `by`, per executed model or endpoint tag too.
 
-    Only calls with tokens of the named providers, executed models and endpoint tags (all, where
-    none are named). Retries count as requests of their own; a shared call counts as one request
-    of its own owner. `active_users` are people and service accounts with a call in the period; a
-    user active for two owners counts for both; it knows no models. `metered_cost` leaves out what
-    is unpriced. Raises `UnknownDriver`.
+    Only calls with tokens of the named providers, executed models, endpoint tags and service tiers
+    in lower case (all, where none are named). Retries count as requests of their own; a shared
+    call counts as one request of its own owner. `active_users` are people and service accounts
+    with a call in the period; a user active for two owners counts for both; it knows no models.
+    `metered_cost` leaves out what is unpriced. Raises `UnknownDriver`.
     """
     if driver not in DRIVERS:
         raise UnknownDriver(f"driver {driver!r} is not measured; measured are {', '.join(DRIVERS)}")
     if driver == "active_users":
-        if by != "owner" or providers or models or endpoint_tags:
+        if by != "owner" or providers or models or endpoint_tags or tiers:
             raise UnknownDriver("active_users is measured per owner only, without filters")
         return _active_users(period)
     measure = {
@@ -184,6 +210,7 @@ def driver_reading(
         ("provider", providers),
         ("model_executed", models),
         ("endpoint_tag", endpoint_tags),
+        ("lower(service_tier)", tiers),
     ):
         if chosen:
             conditions.append(f"{column} = ANY(%s)")

@@ -30,8 +30,10 @@ from decimal import Decimal, localcontext
 from typing import Final, Literal, NamedTuple
 
 from allocation.domain.bill_lines import BillLine
+from metering.domain.capacity import UNIT as CAPACITY
 from metering.domain.cells import Cell, MeteredCell, Owner, counts_tokens
 from metering.domain.money import EXACT
+from metering.domain.price_book import CAPACITY_TIERS
 
 Verdict = Literal["matched", "bill_only", "metered_only"]
 Join = Literal["exact", "tier", "project", "alias", "unit", "class", "day", "none", "apart"]
@@ -46,7 +48,7 @@ class Group:
     Every bill line and every metered cell is in exactly one group. `cell` holds what the members
     have in common; a part is `""` where they differ or where nobody says it. `how` is the widest
     step that was needed: `exact`, a step of this module, `none` (one side only) or `apart` (a fee
-    without unit, a credit, a tax, an adjustment: kinds that metering never counts).
+    without unit, a credit, a tax, an adjustment, reserved capacity: what metering never counts).
     """
 
     cell: Cell
@@ -143,8 +145,19 @@ def cell_of(line: BillLine) -> Cell:
     return Cell(line.provider, line.project, line.day, line.model, line.token_class, line.tier)
 
 
+def is_capacity(line: BillLine) -> bool:
+    """A charge for reserved capacity by the hour: it says so in its class, or is of the tier that
+    is paid so and counts no tokens. Calls on it are free, so no metered usage meets it."""
+    return line.kind in ("usage", "fee") and (
+        line.token_class == CAPACITY
+        or (line.tier in CAPACITY_TIERS and not counts_tokens(line.token_class))
+    )
+
+
 def is_metered_kind(line: BillLine) -> bool:
     """Usage, and fees that count a unit (`web_search`), can be met by metered usage."""
+    if is_capacity(line):
+        return False
     return line.kind == "usage" or (line.kind == "fee" and line.token_class != "")
 
 

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.direct import DirectBasis, direct_basis
-from allocation.domain.matching import Group
+from allocation.domain.matching import Group, is_capacity
 from allocation.domain.rules import (
     NO_POOL,
     AmountKind,
@@ -75,13 +75,14 @@ class Gathered(NamedTuple):
 
 
 class DriverQuery(NamedTuple):
-    """A reading that a run needs. Where no provider, model or tag is named, all count."""
+    """A reading that a run needs. Where no provider, model, tag or tier is named, all count."""
 
     driver: str
     providers: tuple[str, ...]
     models: tuple[str, ...]
     endpoint_tags: tuple[str, ...]
     by: Literal["owner", "owner_model", "owner_endpoint"]
+    tiers: tuple[str, ...] = ()
 
 
 def gather(groups: Iterable[Group], rule: RuleContent) -> Gathered:
@@ -126,9 +127,12 @@ def gather(groups: Iterable[Group], rule: RuleContent) -> Gathered:
 
 def amount_kind(line: BillLine, basis: DirectBasis) -> AmountKind:
     """What a rule calls the line: a line that usage was found for is `metered`, whatever the bill
-    calls it; a usage line without is `unmetered`; everything else is what the bill says."""
+    calls it; one for reserved capacity is `capacity`, a usage line without usage `unmetered`;
+    everything else is what the bill says."""
     if basis.basis:
         return "metered"
+    if is_capacity(line):
+        return "capacity"
     return "unmetered" if line.kind == "usage" else line.kind
 
 
@@ -179,6 +183,7 @@ def query_of(measure: Measure, provider: str) -> DriverQuery:
         tuple(sorted(measure.models)),
         tuple(sorted(measure.endpoint_tags)),
         by,
+        tuple(sorted(tier.lower() for tier in measure.tiers)),
     )
 
 

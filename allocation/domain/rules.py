@@ -20,9 +20,9 @@ from allocation.domain.weighted import ANY_OTHER
 from metering.domain.cells import UNALLOCATED, Owner
 from metering.domain.digests import digest_of
 
-AmountKind = Literal["metered", "unmetered", "fee", "credit", "tax", "adjustment"]
-"""A usage line is `metered` if we metered its cell and `unmetered` if not; the other kinds are the
-bill's own."""
+AmountKind = Literal["metered", "unmetered", "capacity", "fee", "credit", "tax", "adjustment"]
+"""A usage line is `metered` if we metered its cell and `unmetered` if not; `capacity` is what is
+reserved by the hour, whatever ran on it; the other kinds are the bill's own."""
 
 MEASURED_DRIVERS: Final = frozenset(
     {"requests", "tokens", "input_tokens", "output_tokens", "active_users", "metered_cost"}
@@ -68,15 +68,17 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A driver, and whose activity counts for it.
 
     `providers` is `same` (only usage of the provider whose bill is divided), `all`, or a list.
+    `tiers` are service tiers as the calls named them, in any case.
     `cost_centres` restricts the owners to those named (none named: all); `except_cost_centres`
     takes some out. Active users and imported drivers (`driver:seats`) are counted for an owner as
-    a whole: they know no provider, model or endpoint.
+    a whole: they know no provider, model, endpoint or tier.
     """
 
     driver: str
     providers: Literal["same", "all"] | tuple[str, ...] = "same"
     models: tuple[str, ...] = ()
     endpoint_tags: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
     cost_centres: tuple[str, ...] = ()
     except_cost_centres: tuple[str, ...] = ()
 
@@ -95,11 +97,13 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"driver {self.driver!r} is not known; use one of "
                 f"{', '.join(sorted(MEASURED_DRIVERS))}, or driver:<name> for an imported one"
             )
-        narrowed = isinstance(self.providers, tuple) or self.models or self.endpoint_tags
+        narrowed = (
+            isinstance(self.providers, tuple) or self.models or self.endpoint_tags or self.tiers
+        )
         if self.of_the_whole_owner and narrowed:
             raise InvalidRule(
-                f"{self.driver} knows no provider, model or endpoint; "
-                "leave providers, models and endpoint_tags out"
+                f"{self.driver} knows no provider, model, endpoint or tier; "
+                "leave providers, models, endpoint_tags and tiers out"
             )
 
 

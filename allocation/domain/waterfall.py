@@ -14,8 +14,9 @@ prices, so that what is left when quantities agree can only be the price):
 Then the groups are seen together: a surplus of one model on the bill and an equal shortfall of
 another, in every token class of the day, is one call that ran elsewhere than where it was
 reported (`executed_not_requested`), not usage that nobody metered plus usage that nobody billed;
-and small differences that lean one way all month are a price, not rounding. Bill lines of other
-kinds (`fees`, `credits`, `tax`, `adjustments`) are causes of their own.
+what hangs on the month (free units, volumes, minimums, capacity) takes over from there
+(`period_causes`); and small differences that lean one way all month are a price, not rounding.
+Bill lines of other kinds (`fees`, `credits`, `tax`, `adjustments`) are causes of their own.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from typing import NamedTuple
 
 from allocation.domain.displaced import pair_displaced
 from allocation.domain.matching import Group, Matching
-from allocation.domain.rounding import smallest_units, tolerance, unmask_prices
+from allocation.domain.period_causes import name_what_hangs_on_the_month
+from allocation.domain.rounding import FINEST, smallest_units, tolerance, unmask_prices
 from allocation.domain.variances import CAUSES, Cause, Evidence, confirmed, explain, total
 from metering.domain.money import EXACT
+from metering.domain.period_costs import PeriodCosts
 
 
 class Step(NamedTuple):
@@ -98,14 +101,19 @@ class Waterfall:
             return (self.of("rounding") / len(evidence)).quantize(Decimal(1).scaleb(-12))
 
 
-def waterfall(matching: Matching) -> Waterfall:
-    """Explain one provider's month. Raises `MixedCurrencies` if bill and prices differ in it."""
+def waterfall(matching: Matching, costs: PeriodCosts | None = None) -> Waterfall:
+    """Explain one provider's month; `costs` is what hangs on the month itself. Raises
+    `MixedCurrencies` if bill and prices differ in it."""
     groups = matching.groups
     currency = _currency(groups)
     units = smallest_units(groups)
     with localcontext(EXACT):
         pieces = [piece for g in groups for piece in explain(g, tolerance(g, units))]
         pieces = pair_displaced(pieces)
+        if costs is not None and groups:
+            ours = costs.of(groups[0].cell.provider, currency)
+            smallest = max(units.values(), default=FINEST)
+            pieces = name_what_hangs_on_the_month(pieces, ours, groups, smallest)
         pieces = unmask_prices(pieces, units)
         by_cause: dict[Cause, list[Evidence]] = defaultdict(list)
         by_group: dict[int, list[Evidence]] = defaultdict(list)

@@ -11,16 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from django.db import connection
 
-from metering.domain.capacity import CapacityCost, capacity_costs
+from metering.domain.capacity import capacity_costs
 from metering.domain.cells import Cell, MeteredCell
-from metering.domain.commitments import Commitment
-from metering.domain.digests import digest_of
 from metering.domain.leaf_counts import priced_as
 from metering.domain.money import EXACT
+from metering.domain.period_costs import PeriodCosts, Reserved
 from metering.domain.period_prices import Adjustment, Use, adjustments
 from metering.domain.periods import Month
 from metering.domain.price_book import PriceBook
@@ -29,66 +28,32 @@ from metering.domain.units import unit_named
 from metering.models.prices import PriceRow
 from metering.pricing.catalogue import load_book, prices_of
 from metering.pricing.commitments import commitments_of
+from metering.readings import estimated_cells, metered_cells
 
 
-class Reserved(NamedTuple):
-    """Reserved capacity, and what it costs in the month by UTC day."""
-
-    commitment: Commitment
-    costs: tuple[CapacityCost, ...]
-
-
-class PeriodCosts(NamedTuple):
-    """What a month's contracts and prices make of it beside the cost of its events. `minimums`
-    are those that hold; what is missing to one hangs on the bill too
-    (`commitments.missing_to`)."""
-
-    month: Month
-    adjustments: tuple[Adjustment, ...] = ()
-    reserved: tuple[Reserved, ...] = ()
-    minimums: tuple[Commitment, ...] = ()
-
-    def of(self, provider: str) -> PeriodCosts:
-        """Those of one provider."""
-        name = provider.lower()
-        return PeriodCosts(
-            self.month,
-            tuple(each for each in self.adjustments if each.cells[0].provider == provider),
-            tuple(each for each in self.reserved if each.commitment.provider == name),
-            tuple(each for each in self.minimums if each.provider == name),
-        )
-
-    @property
-    def digest(self) -> str:
-        """Hex SHA-256 over all of it; empty where nothing hangs on the month."""
-        if not (self.adjustments or self.reserved or self.minimums):
-            return ""
-        owed = [each.commitment for each in self.reserved]
-        return digest_of([self.adjustments, [each.as_json() for each in (*owed, *self.minimums)]])
-
-
-def period_costs(month: Month, cells: Iterable[MeteredCell]) -> PeriodCosts:
+def period_costs(month: Month, cells: Iterable[MeteredCell] | None = None) -> PeriodCosts:
     """What hangs on the month, of its cells as metering reads them. Raises `InvalidPrice` where
     prices that share an allowance disagree about it."""
     held = commitments_of(month.period)
     return PeriodCosts(
         month,
-        _adjustments(cells),
+        _adjustments(month, cells),
         tuple(
             Reserved(each, capacity_costs(each, month.period))
             for each in held
             if each.kind == "reserved_capacity"
         ),
         tuple(each for each in held if each.kind == "monthly_minimum"),
+        estimated_cells(month.period),
     )
 
 
-def _adjustments(cells: Iterable[MeteredCell]) -> tuple[Adjustment, ...]:
+def _adjustments(month: Month, cells: Iterable[MeteredCell] | None) -> tuple[Adjustment, ...]:
     prices = _priced_by_the_period()
     if not prices:
         return ()
     quantities: defaultdict[Cell, Decimal] = defaultdict(Decimal)
-    for reading in cells:
+    for reading in metered_cells(month.period) if cells is None else cells:
         if reading.cost is not None:
             quantities[reading.cell] = EXACT.add(quantities[reading.cell], reading.quantity)
     return adjustments(_uses(quantities.items(), load_book(), prices))

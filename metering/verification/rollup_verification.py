@@ -6,12 +6,14 @@ Counts that are divided over the owners of a shared call are held against the st
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from metering.domain.money import plain
 from metering.domain.periods import Period
+from metering.domain.units import CLASS_OF_UNIT
 from metering.domain.usage import COUNTS
 from metering.events import current
 from metering.rollups import CELL, DAY, USAGE, USER, Rollup, by_utc_day
@@ -212,12 +214,14 @@ _CLASSES: Final = f"""
            - coalesce(e.audio_output_tokens, 0) - coalesce(e.image_output_tokens, 0))
     UNION ALL SELECT 'output_audio', e.audio_output_tokens
     UNION ALL SELECT 'output_image', e.image_output_tokens
-    UNION ALL SELECT unit.key, unit.value::numeric FROM json_each_text(e.units) unit"""
+    UNION ALL SELECT coalesce(%(class_of_unit)s::jsonb ->> unit.key, unit.key),
+           unit.value::numeric FROM json_each_text(e.units) unit"""
 """What `domain.usage_classes` says of an event, in SQL."""
 
 
 def _cells(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
     """Bill cells against the classes of the raw events, whoever owns them."""
+    parameters |= {"class_of_unit": json.dumps(dict(CLASS_OF_UNIT))}
     cell = (
         "(e.occurred_at AT TIME ZONE 'UTC')::date AS day, e.provider, e.provider_project,"
         " coalesce(e.model_executed, e.model) AS model, token_class,"

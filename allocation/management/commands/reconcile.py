@@ -31,7 +31,12 @@ REFUSALS: Final = (InvalidPeriod, NothingToReconcile, CannotCompare, MonthIsClos
 _WORDS: Final = {
     "metered_not_billed": "metered, not billed",
     "executed_not_requested": "executed, not requested",
+    "estimated_usage": "estimated usage",
+    "free_allowance": "free allowance",
+    "volume_price": "volume price",
     "price_difference": "price difference",
+    "reserved_capacity": "reserved capacity",
+    "committed_minimum": "committed minimum",
 }
 
 

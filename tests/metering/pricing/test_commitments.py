@@ -11,6 +11,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from metering.domain.cells import Cell, MeteredCell, Owner
 from metering.domain.contract_terms import InvalidTerm
+from metering.domain.period_costs import PeriodCosts
 from metering.domain.periods import Month
 from metering.domain.prices import InvalidPrice
 from metering.domain.rating import rate
@@ -19,7 +20,7 @@ from metering.models.commitments import CommitmentRow
 from metering.pricelists.parsed import UnreadablePriceList
 from metering.pricing.catalogue import load_book
 from metering.pricing.commitments import commitments_of
-from metering.pricing.period_costs import PeriodCosts, period_costs
+from metering.pricing.period_costs import period_costs
 from metering.pricing.price_imports import ImportResult, import_contract
 from tests.metering.events import NOON, call
 
@@ -120,8 +121,8 @@ def test_capacity_is_held_by_the_hour_and_a_minimum_by_the_month() -> None:
     [reserved] = costs.reserved
     assert sum(cost.amount for cost in reserved.costs) == 16 * 24 * 50 * 2
     assert [each.price for each in costs.minimums] == [5000]
-    assert costs.of("azure") == PeriodCosts(OCTOBER, (), (reserved,), ())
-    assert costs.digest != found().of("other").digest == ""
+    assert costs.of("azure", "USD") == PeriodCosts(OCTOBER, (), (reserved,), ())
+    assert costs.digest != found().of("other", "USD").digest == ""
     assert PriceRow.objects.filter(book="contract:acme").count() == 0
 
 
