@@ -18,6 +18,7 @@ from metering.domain.usage import COUNTS
 PARENT: Final = "~parent"
 ANCESTORS: Final = "~ancestors"
 IS_CALL: Final = "~is_call"
+ENDED_AT: Final = "~ended_at"
 """What is said of a span itself, under names that no field of an event has."""
 
 SUPPOSED: Final = "~~"
@@ -29,6 +30,9 @@ _TAG: Final = "tags."
 _COUNTED: Final = (*COUNTS, "units")
 _USAGE: Final = frozenset((*_COUNTED, "usage", "usage_format", "usage_quality"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_LONGEST: Final = 1_000_000_000 * _MILLISECOND
+"""The latency that an event can hold."""
 _text: Final = msgspec.json.Encoder(order="deterministic", decimal_format="string").encode
 
 
@@ -40,7 +44,8 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     them. `is_call` is true of a model call, false of an agent, chain or tool, whose usage never
     counts, and `None` where the message does not tell. `said_at` (aware UTC) is when the message
     was made and `rank` breaks its ties: the later one wins, field by field. `ended` is true when
-    the call is over and no more usage is expected. `fields` are fields of `UsageEvent` by their
+    the call is over and no more usage is expected; `ended_at` (aware UTC) tells its latency where
+    another message told when it began. `fields` are fields of `UsageEvent` by their
     names, as JSON values; only what is told, and never the text of a prompt or a completion. What
     the format supposes stands under such a name with `SUPPOSED` before it.
     """
@@ -53,6 +58,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     said_at: datetime
     rank: int = 0
     ended: bool | None
+    ended_at: datetime | None = None
     fields: dict[str, Any]
 
 
@@ -74,8 +80,9 @@ class Told(NamedTuple):
 
 class Span(NamedTuple):
     """What all reports of one span come to. `told` holds fields of an event by their names, tags
-    one by one as `tags.NAME`, and what is said of the span itself as `PARENT`, `ANCESTORS` and
-    `IS_CALL`; `first_said_at` is the earliest that anything was said of it, in microseconds."""
+    one by one as `tags.NAME`, and what is said of the span itself as `PARENT`, `ANCESTORS`,
+    `IS_CALL` and `ENDED_AT`; `first_said_at` is the earliest that anything was said of it, in
+    microseconds."""
 
     told: Mapping[str, Told]
     ended: bool
@@ -116,7 +123,20 @@ class Span(NamedTuple):
         if tags:
             fields["tags"] = tags
         self._suppose(fields)
+        latency = self._latency_ms(fields.get("occurred_at"))
+        if latency is not None:
+            fields.setdefault("latency_ms", latency)
         return fields
+
+    def _latency_ms(self, began: object) -> int | None:
+        ended = self.told.get(ENDED_AT)
+        if ended is None or not isinstance(began, str):
+            return None
+        try:
+            took = datetime.fromisoformat(ended.value) - datetime.fromisoformat(began)
+        except (TypeError, ValueError):
+            return None
+        return took // _MILLISECOND if timedelta(0) <= took <= _LONGEST else None
 
     def _suppose(self, fields: dict[str, Any]) -> None:
         supposed = {
@@ -164,6 +184,7 @@ def told_by(report: CallReport) -> Span:
     told[PARENT] = report.parent_span_id
     told[ANCESTORS] = [a for a in report.ancestors if a != report.span_id] or None
     told[IS_CALL] = report.is_call
+    told[ENDED_AT] = None if report.ended_at is None else report.ended_at.isoformat()
     return Span(
         {name: Told(at, report.rank, value) for name, value in told.items() if value is not None},
         ended=bool(report.ended),

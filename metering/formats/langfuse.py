@@ -32,7 +32,6 @@ from metering.formats.span_facts import (
     error_code,
     estimates,
     instant,
-    latency_ms,
     provider,
     provider_request_id,
     served_tier,
@@ -214,7 +213,7 @@ def _report_of(
         return _refusal(place, key, "missing_field", "body.id is missing; it names the observation")
     trace_id = body.trace_id or span_id
     fields = how.attributes.read(*_layers(body, how.attributes))
-    is_call = _is_call(body.type or kind)
+    is_call, end = _is_call(body.type or kind), instant(body.end_time)
     if is_call is not False:
         try:
             fields |= _of_call(body, kind, how)
@@ -227,7 +226,8 @@ def _report_of(
         is_call=is_call,
         said_at=said.at,
         rank=said.rank,
-        ended=True if instant(body.end_time) else None,
+        ended=True if end is not None else None,
+        ended_at=end if is_call is not False else None,
         fields=fields,
     )
 
@@ -311,12 +311,11 @@ def _of_call(body: Observation, kind: str, how: Interpretation) -> dict[str, Any
     metadata = _mapping(body.metadata)
     span = _mapping(metadata.get("attributes"))
     parameters = _mapping(body.model_parameters)
-    start, end = instant(body.start_time), instant(body.end_time)
+    start = instant(body.start_time)
     model = body.model.strip() if body.model else None
     fields: dict[str, Any] = {
         "external_request_id": body.id or body.generation_id or body.span_id,
         "occurred_at": None if start is None else written(start),
-        "latency_ms": latency_ms(start, end),
         "model": model or None,
         "provider_request_id": provider_request_id(span.get("gen_ai.response.id")),
         "service_tier": served_tier(parameters.get("service_tier")),

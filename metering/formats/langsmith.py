@@ -32,7 +32,6 @@ from metering.formats.span_facts import (
     error_code,
     estimates,
     instant,
-    latency_ms,
     provider,
     provider_request_id,
     served_tier,
@@ -216,7 +215,7 @@ def _report(run: Run, act: Act, context: _Context) -> Item:
     is_call = None if run.run_type is None else run.run_type.lower() in _CALLS
     if is_call is not False:
         try:
-            fields |= _of_call(run, extra, start, end, how)
+            fields |= _of_call(run, extra, start, how)
         except ValueError as error:
             return Rejection(
                 place=context.place, reason="unreadable_usage", message=str(error), key=run.id
@@ -230,6 +229,7 @@ def _report(run: Run, act: Act, context: _Context) -> Item:
         said_at=end or (start if act == "post" else None) or context.received_at,
         rank=1 if act == "patch" else 0,
         ended=True if end is not None else None,
+        ended_at=end if is_call is not False else None,
         fields=fields,
     )
 
@@ -290,7 +290,6 @@ def _of_call(
     run: Run,
     extra: Mapping[str, Any],
     start: datetime | None,
-    end: datetime | None,
     how: Interpretation,
 ) -> dict[str, Any]:
     """What a call's message says of the call itself. Raises `UnreadableUsage`."""
@@ -301,7 +300,6 @@ def _of_call(
     fields: dict[str, Any] = {
         "external_request_id": run.id,
         "occurred_at": None if start is None else written(start),
-        "latency_ms": latency_ms(start, end),
         "model": model,
         "model_executed": executed if executed != model else None,
         "provider_request_id": next(

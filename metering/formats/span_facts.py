@@ -28,7 +28,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND: Final = 253_402_300_799
 _MILLISECONDS_FROM: Final = 100_000_000_000
 """A number from here on counts milliseconds, below it seconds (until the year 5138)."""
-_MAX_LATENCY: Final = timedelta(milliseconds=1_000_000_000)
 _TEXT_LIMIT: Final = 2_000_000
 """Characters of text that are estimated from; a longer text is estimated by its beginning."""
 _DEPTH: Final = 12
@@ -89,13 +88,6 @@ def _since_epoch(value: int | Decimal) -> datetime | None:
 def written(at: datetime) -> str:
     """The time as a native field: ISO text in UTC."""
     return at.isoformat().replace("+00:00", "Z")
-
-
-def latency_ms(start: datetime | None, end: datetime | None) -> int | None:
-    """Whole milliseconds from start to end; `None` where they are no span of time."""
-    if start is None or end is None or not timedelta(0) <= end - start <= _MAX_LATENCY:
-        return None
-    return (end - start) // timedelta(milliseconds=1)
 
 
 def error_code(said: object) -> str | None:

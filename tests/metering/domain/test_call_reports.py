@@ -150,3 +150,24 @@ def test_estimates_hold_of_a_call_that_is_over_and_whose_usage_nobody_told() -> 
         assert known([asked, answered, report(fields=told, after=5)]).fields() == told
     failed = report(fields={"status": "error"}, after=9)
     assert known([asked, answered, failed]).fields() == {"status": "error"}
+
+
+@pytest.mark.parametrize(
+    ("began", "seconds", "latency"),
+    [
+        (NOON.isoformat(), 1.5, 1500),
+        (NOON.isoformat().replace("+00:00", "Z"), 0, 0),
+        (NOON.isoformat(), -1, None),
+        (NOON.isoformat(), 2_000_000, None),
+        ("no time", 1, None),
+        (None, 1, None),
+    ],
+)
+def test_the_latency_is_told_by_two_messages(
+    began: str | None, seconds: float, latency: int | None
+) -> None:
+    start = report(fields={} if began is None else {"occurred_at": began}, ended=None)
+    end = report(fields={}, ended_at=NOON + timedelta(seconds=seconds))
+    assert known([end, start]).fields().get("latency_ms") == latency
+    told = report(fields={"latency_ms": 7})
+    assert known([end, told, start]).fields()["latency_ms"] == 7

@@ -33,6 +33,7 @@ def counted(reports: Iterable[CallReport | Rejection]) -> dict[str, UsageEvent]:
                 calls[span_id],
                 source="test",
                 trace_id=trace_id,
+                scope="",
                 span_id=span_id,
                 version=1,
                 first_said_at=first_said(spans[span_id]),

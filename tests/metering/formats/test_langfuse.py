@@ -226,7 +226,7 @@ def test_any_order_and_any_batching_come_to_the_same(
     (event,) = counted(reports).values()
     assert (event.input_tokens, event.output_tokens) == (13, 4)
     assert (event.tenant_id, event.endpoint_tag, event.workflow) == ("acme", "search", "chat")
-    assert event.environment == "staging"
+    assert (event.environment, event.latency_ms) == ("staging", 2000)
     assert dict(event.tags) == {"beta": "true", "release": "v7", "session": "s_1"}
 
 
