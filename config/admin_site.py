@@ -38,6 +38,7 @@ NAVIGATION: Final = [
         "title": "Usage",
         "items": [
             _list("Events", "receipt_long", "metering_usageevent"),
+            _list("Came after the close", "event_busy", "metering_latearrival"),
             _list("Users", "person_off", "metering_useridentity"),
             _list("Sources", "sensors", "metering_source"),
         ],

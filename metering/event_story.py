@@ -62,6 +62,16 @@ class Disposition(NamedTuple):
     author: str
 
 
+class Predecessor(NamedTuple):
+    """A report whose place the event has taken: with others, for a merged one."""
+
+    event_key: UUID
+    state: str
+    reason: str
+    source: str
+    external_request_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventStory:
     """`reported` holds the sealed columns by name (`usage` as the JSON text that was stored),
@@ -76,11 +86,17 @@ class EventStory:
     shares: tuple[Shared, ...]
     revisions: tuple[Revision, ...]
     dispositions: tuple[Disposition, ...]
+    in_place_of: tuple[Predecessor, ...]
 
     @property
     def state(self) -> str:
         """`counted` until a disposition says otherwise."""
         return self.dispositions[-1].state if self.dispositions else "counted"
+
+    @property
+    def superseded_by(self) -> UUID | None:
+        """The event that took its place, if one did."""
+        return self.dispositions[-1].superseded_by if self.dispositions else None
 
 
 def occurred_at(event_key: UUID) -> datetime | None:
@@ -131,6 +147,17 @@ def event_story(event_key: UUID) -> EventStory | None:
             for each in _rows(
                 "SELECT state, reason, superseded_by, made_at, author FROM event_disposition"
                 " WHERE event_key = %s ORDER BY sequence",
+                event_key,
+            )
+        ),
+        in_place_of=tuple(
+            Predecessor(*each)
+            for each in _rows(
+                "SELECT e.event_key, d.state, d.reason, e.source, e.external_request_id"
+                " FROM event_disposition d JOIN usage_event e USING (event_key, occurred_at)"
+                " WHERE d.superseded_by = %s AND NOT EXISTS (SELECT FROM event_disposition later"
+                "  WHERE later.event_key = d.event_key AND later.sequence > d.sequence)"
+                " ORDER BY e.received_at, e.event_key",
                 event_key,
             )
         ),

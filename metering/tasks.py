@@ -8,8 +8,11 @@ from typing import Final
 from django.utils import timezone
 
 from config.celery import app
-from metering import partitions, rollups
+from metering import call_upkeep, partitions, rollups
 from metering.background import hints, workers
+from metering.pricing import rerating_work
+
+__all__ = ["rerating_work"]  # importing it makes the flow known to a worker
 
 FOLD_ROWS: Final = 20_000
 """Tail rows of each rollup that are folded in one transaction."""
@@ -36,6 +39,11 @@ def fold_rollups() -> int:
         if max(folded.values(), default=0) < FOLD_ROWS:
             break
     return total
+
+
+@app.task(name="metering.keep_up_calls")
+def keep_up_calls() -> dict[str, int]:
+    return call_upkeep.keep_up(now=timezone.now())._asdict()
 
 
 @app.task(name="metering.make_partitions")

@@ -1,6 +1,7 @@
 """The admin of usage: what was used, by whom, at which price; who may log in and what they did."""
 
 from metering.admin import (
+    arrivals,
     audit,
     events,
     history,
@@ -17,6 +18,7 @@ from metering.admin import (
 )
 
 __all__ = [
+    "arrivals",
     "audit",
     "events",
     "history",

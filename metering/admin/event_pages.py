@@ -39,6 +39,7 @@ def _sections(story: EventStory) -> Iterator[Section]:
     yield _tokens(story)
     yield _revisions(story)
     yield _dispositions(story)
+    yield _in_place_of(story)
     yield _report(story)
 
 
@@ -186,6 +187,23 @@ def _dispositions(story: EventStory) -> Section:
             )
             for each in story.dispositions
         ],
+    )
+
+
+def _in_place_of(story: EventStory) -> Section:
+    return Section(
+        "In the place of",
+        text("event", "source", "request", "why"),
+        [
+            (
+                link("metering_usageevent", each.event_key, each.event_key),
+                each.source,
+                each.external_request_id,
+                each.reason,
+            )
+            for each in story.in_place_of
+        ],
+        note="These reports stay as they came, and count no longer.",
     )
 
 

@@ -81,6 +81,16 @@ class RatingSerializer(serializers.Serializer[Any]):
     currency = Text("ISO 4217", "USD")
 
 
+class PredecessorSerializer(serializers.Serializer[Any]):
+    """A report whose place the event has taken."""
+
+    event = Text("its key", "0a51c0de-7b1e-8c44-9a0d-5d2f6c1e8b70")
+    state = Text("`merged` or `superseded`", "merged")
+    reason = Text("why it counts no longer", "another route reported the same call")
+    source = Text("which source reported it", "gateway")  # type: ignore[assignment]
+    external_request_id = Text("as that source named it", "gw_01")
+
+
 class EventCostSerializer(serializers.Serializer[Any]):
     """What one event should have cost, and why."""
 
@@ -91,6 +101,8 @@ class EventCostSerializer(serializers.Serializer[Any]):
     model = Text("that was asked for", "gpt-4o")
     model_executed = Text("that ran", "gpt-4o-2024-08-06")
     state = Text("`counted` until a disposition says otherwise", "counted")
+    superseded_by = Text("the event that counts instead; null: none does", null=True)
+    in_place_of = PredecessorSerializer(many=True)
     revision = Whole("the number of the revision that counts; 0: as it came in", 0)
     pricing = Text("`priced`, `unpriced` or `free`", "priced")
     reason = Text("why it has no price, or is to be doubted", null=True)

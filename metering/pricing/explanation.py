@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from metering.dispositions import standings_of
 from metering.domain.layered_prices import LayeredPriceBook
 from metering.domain.money import EXACT, plain
 from metering.domain.price_book import Considered, PriceBook
@@ -94,7 +95,8 @@ class Explanation:
 
 
 def find_event(key_or_request: str) -> UUID:
-    """The event of this key, or of this external request or event id.
+    """The event of this key, or of this external request or event id: of several reports of one
+    call the event that counts.
 
     Raises `UnknownEvent`, or `SeveralEvents` for a request that was tried more than once.
     """
@@ -111,6 +113,9 @@ def find_event(key_or_request: str) -> UUID:
         keys = [key for (key,) in cursor.fetchall()]
     if not keys:
         raise UnknownEvent(f"no event has the key or request id {key_or_request!r}")
+    decided = standings_of([str(key) for key in keys])
+    replaced = {UUID(each.key) for each in decided.values() if each.superseded_by is not None}
+    keys = [key for key in keys if key not in replaced] or keys
     if len(keys) > 1:
         listed = ", ".join(map(str, keys))
         raise SeveralEvents(
@@ -237,6 +242,19 @@ def as_value(found: Explanation) -> dict[str, Any]:
         "model": reported["model"],
         "model_executed": found.model,
         "state": found.story.state,
+        "superseded_by": None
+        if found.story.superseded_by is None
+        else str(found.story.superseded_by),
+        "in_place_of": [
+            {
+                "event": str(each.event_key),
+                "state": each.state,
+                "reason": each.reason,
+                "source": each.source,
+                "external_request_id": each.external_request_id,
+            }
+            for each in found.story.in_place_of
+        ],
         "revision": found.story.revisions[-1].number if found.story.revisions else 0,
         "pricing": valued["pricing"],
         "reason": valued["pricing_reason"],

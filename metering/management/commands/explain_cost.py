@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from metering.domain.money import plain
+from metering.event_story import EventStory
 from metering.management.answering import AnsweringCommand
 from metering.pricing.explanation import (
     Explanation,
@@ -46,6 +48,7 @@ def _in_words(found: Explanation) -> list[str]:
     cost = "no cost" if valued["cost"] is None else f"{plain(valued['cost'])} {valued['currency']}"
     said = [
         f"event {found.story.event_key} ({found.story.state})",
+        *_standing(found.story),
         f"{reported['provider']} {found.model}, {found.story.occurred_at:%Y-%m-%d %H:%M:%S} UTC",
         f"tier {reported['service_tier']}{', batch' if reported['batch'] else ''}",
         f"{valued['pricing']}: {cost}"
@@ -70,6 +73,18 @@ def _in_words(found: Explanation) -> list[str]:
         asked = "unpriced" if found.requested.cost is None else plain(found.requested.cost)
         said.append(f"as asked for ({reported['model']}): {asked}")
     return said
+
+
+def _standing(story: EventStory) -> Iterator[str]:
+    """What has taken its place, and whose place it has taken."""
+    if story.state != "counted":
+        instead = f"; event {story.superseded_by} instead" if story.superseded_by else ""
+        yield f"does not count: {story.dispositions[-1].reason}{instead}"
+    for each in story.in_place_of:
+        yield (
+            f"in the place of event {each.event_key} ({each.source}, {each.external_request_id}):"
+            f" {each.reason}"
+        )
 
 
 def _price(price: PriceFacts | None) -> str:

@@ -80,6 +80,7 @@ def test_an_installation_begins_with_schedules_that_people_then_edit() -> None:
         "sweep work": "metering.sweep_work",
         "fold rollups": "metering.fold_rollups",
         "make partitions": "metering.make_partitions",
+        "keep up calls": "metering.keep_up_calls",
         "run the month": "billing.start_month",
         "apply Stripe's events": "billing.apply_stripe_events",
     }.items() <= tasks.items()
