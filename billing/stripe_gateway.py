@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 from urllib.parse import urlsplit
 
-import stripe
 from django.conf import settings
+
+if TYPE_CHECKING:
+    import stripe  # where it is used it is imported then: it takes long, and most never need it
 
 CONNECT_TIMEOUT: Final = 5
 READ_TIMEOUT: Final = 30
@@ -28,8 +30,6 @@ WEBHOOK_TOLERANCE: Final = 300
 
 _STRIPE_HOST: Final = "api.stripe.com"
 _PAGE: Final = 100
-
-stripe.enable_telemetry = False
 
 Purpose = Literal["customer", "invoice", "item", "finalize"]
 
@@ -82,6 +82,9 @@ class StripeGateway:
         timeouts: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
         retries: int = RETRIES,
     ) -> None:
+        import stripe
+
+        stripe.enable_telemetry = False
         client = stripe.StripeClient(
             key,
             base_addresses={"api": base_url},
@@ -161,6 +164,8 @@ class StripeGateway:
 
 def verify_webhook(body: bytes, signature: str, secret: str) -> None:
     """Raises `WebhookRefused` unless the secret signed exactly this body, lately."""
+    import stripe
+
     try:
         stripe.WebhookSignature.verify_header(body, signature, secret, WEBHOOK_TOLERANCE)
     except stripe.SignatureVerificationError as wrong:
@@ -198,11 +203,15 @@ class _Translated:
         return
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        import stripe
+
         if isinstance(error, stripe.StripeError):
             raise _ours(error) from error
 
 
 def _ours(error: stripe.StripeError) -> RuntimeError:
+    import stripe
+
     message = f"Stripe: {error}"
     match error:
         case stripe.AuthenticationError() | stripe.PermissionError():

@@ -11,7 +11,9 @@ import sys
 from typing import Final
 
 from celery import Celery
+from celery.signals import task_prerun
 from django.conf import settings
+from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -19,6 +21,8 @@ TIME_LIMIT_SECONDS: Final = 300
 """No task runs longer; a part's lease (`WORK_LEASE_SECONDS`) must be longer than this."""
 VISIBILITY_SECONDS: Final = 1800
 """After so long Redis delivers a message again that nobody has acknowledged."""
+
+_TASKS_OF_A_CONNECTION: Final = 1_000_000
 
 app = Celery("apportion", task_cls="config.history:RecordedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -38,13 +42,23 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
     enable_utc=True,
+    CELERY_DB_REUSE_MAX=_TASKS_OF_A_CONNECTION,
 )
 app.autodiscover_tasks()
 
 
+@task_prerun.connect(weak=False)
+def _look_after_connections(**_: object) -> None:
+    """Celery opens a connection to the database for each task. Here it serves one after the other,
+    as in the web workers: as long as `CONN_MAX_AGE` says, and only while it answers."""
+    close_old_connections()
+
+
 def worker_command(*, concurrency: int = 2) -> list[str]:
     """The command line of a worker, for a supervisor; the environment decides on what."""
-    return [*_CELERY, "worker", "--loglevel", "INFO", "--concurrency", str(concurrency)]
+    # Workers need nothing of each other: what is to be done stands in PostgreSQL.
+    alone = ("--without-gossip", "--without-mingle")
+    return [*_CELERY, "worker", "--loglevel", "INFO", "--concurrency", str(concurrency), *alone]
 
 
 def scheduler_command() -> list[str]:

@@ -52,6 +52,10 @@ class Companion:
                 raise CompanionEnded(f"the {self.name} is still at work: {self.last_lines()}")
             sleep(_LOOK_SECONDS)
 
+    def dismiss(self) -> None:
+        """Nothing more is asked of it: it may end while this process goes on."""
+        self.process.terminate()
+
     def last_lines(self) -> str:
         return _so_far(self.said).decode(errors="replace")[-2_000:].strip() or "it said nothing"
 
@@ -124,7 +128,7 @@ def _running(name: str, command: list[str], extra: dict[str, str]) -> Iterator[C
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+    process.terminate()  # of a process that has ended or was dismissed it asks nothing more
     try:
         process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:

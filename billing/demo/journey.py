@@ -7,9 +7,9 @@ each step found is kept, so that the summary is drawn from what happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
@@ -88,7 +88,7 @@ class ClosedMonth:
     not_closed: str
     invoices: InvoiceRun
     pushed: tuple[Pushed, ...]
-    findings: tuple[str, ...]
+    findings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -117,10 +117,12 @@ def travel(
     worker: Companion,
     pushes: bool,
     said: Callable[[str], None],
+    settled: Callable[[AllocationRun, Sequence[ProviderResult]], None] = lambda *_: None,
 ) -> Journey:
     """Take every step for the months that the bills are of. `now` (aware) is the day of the
     month's end work; unless it `pushes`, nothing goes to Stripe; `said` hears each step as it
-    begins. Raises what the steps raise."""
+    begins, `settled` of each month's run when its people have approved and closed it. Raises what
+    the steps raise."""
     journey = Journey()
     said("setting up owners, prices, rules and plans")
     with journey.step("set up"):
@@ -133,9 +135,10 @@ def travel(
     with journey.step("import bills"):
         journey.bills = tuple(stored for file in inputs.bills for stored in take_bill(file, now))
     rule = read_rule_file(inputs.rule).content.name if inputs.rule else None
-    trip = _Trip(journey, rule, now, worker, pushes, said)
-    for month in sorted({bill.month for bill in journey.bills}):
-        journey.months.append(trip.take(month))
+    trip = _Trip(journey, rule, now, worker, pushes, said, settled)
+    closed = [trip.take(month) for month in sorted({bill.month for bill in journey.bills})]
+    worker.dismiss()
+    journey.months += [trip.verified(each) for each in closed]
     return journey
 
 
@@ -181,6 +184,7 @@ class _Trip:
     worker: Companion
     pushes: bool
     said: Callable[[str], None]
+    settled: Callable[[AllocationRun, Sequence[ProviderResult]], None]
 
     def take(self, month: Month) -> ClosedMonth:
         self.said(f"{month}: a worker reconciles the bills and allocates every cent")
@@ -198,6 +202,8 @@ class _Trip:
                 )
             except period_close.CloseRefused as error:
                 refusal = str(error)
+        run.refresh_from_db()
+        self.settled(run, results)
         self.said(f"{month}: drafting invoices")
         with self.journey.step("draft invoices"):
             if close is not None:
@@ -209,11 +215,14 @@ class _Trip:
             with self.journey.step("approve and push invoices"):
                 invoices = approve_run(invoices, by=APPROVER, now=self.now)
                 pushed = self._pushed(invoices)
-        self.said(f"{month}: verifying all of it from the raw events")
+        return ClosedMonth(month, results, run, close, refusal, invoices, pushed)
+
+    def verified(self, closed: ClosedMonth) -> ClosedMonth:
+        """The month, with what does not hold of it."""
+        self.said(f"{closed.month}: verifying all of it from the raw events")
         with self.journey.step("verify"):
-            findings = tuple(": ".join(finding) for finding in verify(month).findings)
-        run.refresh_from_db()
-        return ClosedMonth(month, results, run, close, refusal, invoices, pushed, findings)
+            findings = verify(closed.month).findings
+        return replace(closed, findings=tuple(": ".join(finding) for finding in findings))
 
     def _work(self, month: Month) -> None:
         """Have the worker do of the month's run what can be done before people act again."""

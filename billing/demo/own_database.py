@@ -6,7 +6,9 @@ the database), and only a database with that mark is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,6 +16,8 @@ import psycopg
 from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
+
+from config.history import of_command
 
 NAME: Final = "apportion_demo"
 MARK: Final = "made by manage.py demo, which may replace it"
@@ -28,8 +32,8 @@ class DatabaseRefused(RuntimeError):
 
 @contextmanager
 def demo_database(name: str = NAME) -> Iterator[str]:
-    """Point all of Django's connections at a fresh, migrated database until the block ends; it
-    stays behind to be looked at. Raises `DatabaseRefused`.
+    """Point all of Django's connections at a fresh, empty database until the block ends; it stays
+    behind to be looked at. Raises `DatabaseRefused`.
     """
     before = {alias: connections[alias].settings_dict["NAME"] for alias in _ALIASES}
     connections["migrator"].ensure_connection()  # starts the embedded server
@@ -37,11 +41,36 @@ def demo_database(name: str = NAME) -> Iterator[str]:
         _claim(home)
         _replace(home, name)
         try:
-            _point_at(dict.fromkeys(_ALIASES, name))
-            call_command("migrate", verbosity=0)
+            point_at(name)
             yield name
         finally:
-            _point_at(before)
+            for alias in _ALIASES:
+                _point(alias, before[alias])
+
+
+@contextmanager
+def migrating() -> Iterator[Callable[[], None]]:
+    """Migrate the database in a thread, while the programs beside the demo start. The block is
+    given what waits for it, and raises what it raised."""
+    pool = ThreadPoolExecutor(1, "migrate")
+    migrated = pool.submit(_migrate)
+
+    def wait() -> None:
+        migrated.result()
+        pool.shutdown()
+
+    try:
+        yield wait
+    finally:
+        pool.shutdown()
+
+
+def _migrate() -> None:
+    try:
+        with of_command(sys.argv):
+            call_command("migrate", verbosity=0)
+    finally:
+        connections.close_all()  # of this thread
 
 
 def _home() -> psycopg.Connection[Any]:
@@ -80,7 +109,12 @@ def _replace(home: psycopg.Connection[Any], name: str) -> None:
         ) from error
 
 
-def _point_at(names: dict[str, str]) -> None:
-    for alias, name in names.items():
-        connections[alias].close()
-        connections[alias].settings_dict["NAME"] = name
+def point_at(name: str) -> None:
+    """From now on all of this process's connections meet that database."""
+    for alias in _ALIASES:
+        _point(alias, name)
+
+
+def _point(alias: str, name: str) -> None:
+    connections[alias].close()
+    connections[alias].settings_dict["NAME"] = name

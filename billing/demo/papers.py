@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 
 from allocation import statements
 from allocation.domain.statements import Statement
+from allocation.models import AllocationRun
 from allocation.reconciliation import ProviderResult
 from allocation.rendering.run_json import allocation_value
 from allocation.rendering.statement_csv import statement_csv, statements_csv
@@ -18,19 +20,22 @@ from allocation.rendering.statement_html import statement_html
 from allocation.rendering.statement_json import statement_value
 from allocation.run_book import open_book
 from allocation.run_rows import read_allocation
-from billing.demo.journey import ClosedMonth
+from billing.invoice_run import InvoiceRun
 from billing.run_report import as_json
 from metering.domain.money import plain
 
 COMPANY_FILE: Final = "company"
 
 
-def write_papers(closed: ClosedMonth, folder: Path) -> list[Statement]:
-    """Write every document of the month into the folder; the cost centres' statements."""
-    place = folder / str(closed.month)
+def write_papers(
+    run: AllocationRun, results: Sequence[ProviderResult], folder: Path
+) -> list[Statement]:
+    """Write the run's statements, its lines and the waterfalls into the month's folder; the
+    cost centres' statements."""
+    place = folder / run.month
     (place / "statements").mkdir(parents=True, exist_ok=True)
-    allocation = read_allocation(closed.run.pk)
-    book = open_book(closed.run, lines=allocation.lines)
+    allocation = read_allocation(run.pk)
+    book = open_book(run, lines=allocation.lines)
     drawn: list[Statement] = []
     codes = sorted({settlement.cost_centre for settlement in book.settlements})
     for currency in sorted(book.payable_minor):
@@ -47,11 +52,16 @@ def write_papers(closed: ClosedMonth, folder: Path) -> list[Statement]:
     )
     _write_json(place / "allocation.json", allocation_value(allocation))
     _write_json(
-        place / "waterfall.json",
-        {result.provider: waterfall_value(result) for result in closed.results},
+        place / "waterfall.json", {result.provider: waterfall_value(result) for result in results}
     )
-    _write_json(place / "invoices.json", as_json(closed.invoices))
     return drawn
+
+
+def write_invoices(invoices: InvoiceRun, folder: Path) -> None:
+    """Write the month's invoices into its folder."""
+    place = folder / str(invoices.month)
+    place.mkdir(parents=True, exist_ok=True)
+    _write_json(place / "invoices.json", as_json(invoices))
 
 
 def waterfall_value(result: ProviderResult) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def test_what_was_planted_is_found_and_a_tampered_row_is_named(
     assert all(x.done for x in closed.pushed)
     assert len(closed.pushed) == len(closed.invoices.outcomes)
 
-    statements = write_papers(closed, tmp_path)
+    statements = write_papers(closed.run, closed.results, tmp_path)
     assert {s.subject.key for s in statements} == {code for code, *_ in COST_CENTRES}
     assert {s.mode for s in statements} == {"showback", "chargeback"}
     folder = tmp_path / "2026-10"

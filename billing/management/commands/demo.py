@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+import django
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 from django.utils import timezone
 from rich.console import Console
 
 from allocation.allocation_run import NoBills
 from allocation.bill_checks import BillRefused
 from allocation.domain.statements import Statement
+from allocation.models import AllocationRun
 from allocation.period_close import CloseRefused
+from allocation.reconciliation import ProviderResult
 from billing.demo import companions
 from billing.demo.bill_documents import CSV_COLUMNS
 from billing.demo.checks import checks
 from billing.demo.companions import Companion, CompanionEnded
 from billing.demo.documents import MadeMonth, write_month
-from billing.demo.journey import BillFile, Inputs, WorkFailed, travel
+from billing.demo.journey import BillFile, Inputs, Journey, WorkFailed, travel
 from billing.demo.month import EVENTS
-from billing.demo.own_database import DatabaseRefused, demo_database
+from billing.demo.own_database import DatabaseRefused, demo_database, migrating, point_at
 from billing.demo.owners import SOURCE
-from billing.demo.papers import write_papers
+from billing.demo.papers import write_invoices, write_papers
 from billing.demo.summary import print_summary
 from metering.files.usage_files import UnreadableFile
 
@@ -75,13 +81,18 @@ class Command(BaseCommand):
         console = Console()
         out: Path = options["out"]
         try:
-            with (
-                _made_beside(console, out / "in", options) as made,
-                demo_database() as name,
-                companions.stripe() as stripe,
-                companions.worker(name, stripe) as worker,
-            ):
-                failed = self._run(console, out, options, made, worker, pushes=stripe is not None)
+            with _process() as beside:
+                made = _made_by(beside, console, out / "in", options)
+                with (
+                    demo_database() as name,
+                    migrating() as migrated,
+                    companions.stripe() as stripe,
+                    companions.worker(name, stripe) as worker,
+                ):
+                    migrated()
+                    desk = _Desk(beside, name, out)
+                    pushes = stripe is not None
+                    failed = self._run(console, options, made, worker, desk, pushes=pushes)
         except REFUSALS as error:
             raise CommandError(str(error)) from error
         console.print(f"Documents are under {out}/, the database is {name}.")
@@ -91,10 +102,10 @@ class Command(BaseCommand):
     def _run(
         self,
         console: Console,
-        out: Path,
         options: dict[str, Any],
         making: Future[MadeMonth] | None,
         worker: Companion,
+        desk: _Desk,
         *,
         pushes: bool,
     ) -> bool:
@@ -108,11 +119,16 @@ class Command(BaseCommand):
             bill = BillFile(options["bill"], options["provider"], _columns(options["map"]))
             inputs = Inputs(options["usage"], (bill,), source="file")
             now = timezone.now()
-        journey = travel(inputs, now=now, worker=worker, pushes=pushes, said=console.print)
-        statements: dict[str, Sequence[Statement]] = {}
-        with journey.step("write documents"):
-            for closed in journey.months:
-                statements[str(closed.month)] = write_papers(closed, out)
+        journey = travel(
+            inputs,
+            now=now,
+            worker=worker,
+            pushes=pushes,
+            said=console.print,
+            settled=desk.write,
+        )
+        with journey.step("wait for the documents"):
+            statements = desk.statements(journey)
         if made is not None:
             journey.seconds = {"wait for the made-up month": waited, **journey.seconds}
         found = list(checks(journey, made))
@@ -121,17 +137,54 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def _made_beside(
-    console: Console, folder: Path, options: dict[str, Any]
-) -> Iterator[Future[MadeMonth] | None]:
+def _process() -> Iterator[Executor]:
+    """A process beside this one: it makes up the month, and later writes the documents."""
+    with ProcessPoolExecutor(1, initializer=django.setup) as pool:
+        pool.submit(os.getpid).result()  # it starts now, when there are no connections to share
+        yield pool
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """Has the documents of a month written, beside what is done after its close."""
+
+    process: Executor
+    database: str
+    folder: Path
+    writing: dict[str, Future[list[Statement]]] = field(default_factory=dict)
+
+    def write(self, run: AllocationRun, results: Sequence[ProviderResult]) -> None:
+        self.writing[run.month] = self.process.submit(
+            _papers_from, self.database, run, results, self.folder
+        )
+
+    def statements(self, journey: Journey) -> dict[str, Sequence[Statement]]:
+        """Write the invoices too, and wait for the rest: the cost centres' statements by month."""
+        for closed in journey.months:
+            write_invoices(closed.invoices, self.folder)
+        return {month: written.result() for month, written in self.writing.items()}
+
+
+def _papers_from(
+    database: str, run: AllocationRun, results: Sequence[ProviderResult], folder: Path
+) -> list[Statement]:
+    """`write_papers` in another process, from that database."""
+    point_at(database)
+    try:
+        return write_papers(run, results, folder)
+    finally:
+        connections.close_all()
+
+
+def _made_by(
+    process: Executor, console: Console, folder: Path, options: dict[str, Any]
+) -> Future[MadeMonth] | None:
     """The month, being made up by another process while the database is; nothing where the
     usage is the user's own."""
     if options["usage"] is not None:
-        yield None
-        return
+        return None
     console.print(f"making up a month of {options['events']:,} calls")
-    with ProcessPoolExecutor(1) as pool:
-        yield pool.submit(write_month, folder, options["events"])
+    return process.submit(write_month, folder, options["events"])
 
 
 def made_inputs(made: MadeMonth) -> Inputs:
