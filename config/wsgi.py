@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from django.core.wsgi import get_wsgi_application
 
 from config.garbage import collect_rarely
+from config.senders_door import Application, senders_door
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 collect_rarely()
-application = get_wsgi_application()
+application = senders_door(cast("Application", get_wsgi_application()))

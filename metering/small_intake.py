@@ -91,7 +91,8 @@ def admitted(key: KeyFacts, now: datetime) -> Iterator[None]:
         refused = refusals([key.id], now).get(key.id)
         if refused is not None:
             raise refused
-        yield
+        with pghistory.context(api_key=key.name):
+            yield
     finally:
         _turns.release()
 

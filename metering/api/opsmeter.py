@@ -18,7 +18,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from metering.api.authentication import key_of
+from metering.api.authentication import key_of, sender_of
 from metering.api.bodies import BodyRefused, read_body
 from metering.api_keys import KeyFacts, KeyRefused
 from metering.demo_calls import demo_calls
@@ -29,6 +29,7 @@ from metering.domain.usage import DataMode, Rejection, UsageEvent
 from metering.formats import opsmeter
 from metering.ingestion import DATABASE_DOWN, Books, ingest
 from metering.outcomes import Outcome
+from metering.small_intake import NOT_TAKEN, Sent, take
 from metering.source_usage import source_usage
 
 MAX_BODY: Final = 1_000_000
@@ -60,7 +61,9 @@ def _refusal(status: int, reason: str, message: str) -> HttpResponse:
     return _said(status, ok=False, **_STATE, warnings=[], reason=reason, message=message)
 
 
-def _endpoint(method: str) -> Callable[[Speaking], Callable[[HttpRequest], HttpResponse]]:
+def _endpoint(
+    method: str, whose: Callable[[HttpRequest, str], KeyFacts] = key_of
+) -> Callable[[Speaking], Callable[[HttpRequest], HttpResponse]]:
     """A view for one method and a key that ingests; what goes wrong is said in the dialect."""
 
     def decorate(answer: Speaking) -> Callable[[HttpRequest], HttpResponse]:
@@ -72,13 +75,13 @@ def _endpoint(method: str) -> Callable[[Speaking], Callable[[HttpRequest], HttpR
                 response["Allow"] = method
                 return response
             try:
-                return answer(request, key_of(request, "ingest"))
+                return answer(request, whose(request, "ingest"))
             except KeyRefused as refused:
                 return _refusal(refused.status, refused.reason, refused.detail)
             except BodyRefused as refused:
                 return _refusal(refused.status, refused.type.replace("-", "_"), refused.detail)
-            except DATABASE_DOWN:
-                response = _refusal(503, "unavailable", "nothing was stored; send it again")
+            except (*DATABASE_DOWN, *NOT_TAKEN):
+                response = _refusal(503, "unavailable", "not taken for now; send it again")
                 response["Retry-After"] = "1"
                 return response
 
@@ -87,7 +90,7 @@ def _endpoint(method: str) -> Callable[[Speaking], Callable[[HttpRequest], HttpR
     return decorate
 
 
-@_endpoint("POST")
+@_endpoint("POST", sender_of)
 def llm_request(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     """One call. A resend is answered like the first report, with a warning that says so."""
     now = datetime.now(UTC)
@@ -95,7 +98,7 @@ def llm_request(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     item = opsmeter.parse(body, place="body", source=_source(key), received_at=now)
     if key.tenant is not None:
         item = within_tenant(item, key.tenant)
-    (outcome,) = ingest([item], now=now, books=Books.current())
+    (outcome,) = take(Sent(key, [item]))
     if outcome.outcome == "rejected":
         return _refusal(400, outcome.reason or "rejected", outcome.message or "")
     if outcome.outcome == "conflict":

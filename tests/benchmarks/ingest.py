@@ -36,6 +36,9 @@ HTTP_BATCH: Final = 1_000
 CONNECTIONS: Final = 16
 """Enough that both of the server's processes have work, however it parts the connections."""
 
+SINGLES: Final = 20_000
+SINGLE_CONNECTIONS: Final = 64
+
 
 @contextmanager
 def usage_file(events: int) -> Iterator[Path]:
@@ -134,6 +137,44 @@ def _over_http(path: Path) -> float:
     return float(found["sent"] / found["seconds"])
 
 
+def single() -> Iterator[Measured]:
+    """One event a request over `SINGLE_CONNECTIONS` connections, each answered after its commit,
+    against the same yardstick."""
+    with usage_file(SINGLES) as path:
+        found = [_one_by_one(path) for _ in range(ROUNDS)]
+        raw = [_raw(path) for _ in range(ROUNDS)]
+    best = max(found, key=lambda run: run["sent"] / run["seconds"])
+    yield Measured(
+        "ingest.single",
+        best["sent"] / best["seconds"],
+        f"events/s (answers p50 {best['p50'] * 1000:.0f} ms, p99 {best['p99'] * 1000:.0f} ms)",
+        SINGLES,
+        "stage-COPY and insert-once of the same rows",
+        max(raw),
+    )
+
+
+def _one_by_one(path: Path) -> dict[str, float]:
+    with (
+        own_database() as name,
+        serving(name, workers=2, threads=SINGLE_CONNECTIONS // 2) as server,
+    ):
+        _, secret = create("bench", "ingest", source="bench", now=NOW)
+        with bulk.cursor() as cursor:
+            days = bulk.array([day.isoformat() for day in MONTH.period.days()])
+            cursor.execute("SELECT ensure_event_partitions(%s::date[])", [days])
+        client = [sys.executable, "-m", "tests.benchmarks.single_client", server.url, secret]
+        done = subprocess.run(
+            [*client, str(path), str(SINGLES), str(SINGLE_CONNECTIONS)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    found: dict[str, float] = json.loads(done.stdout)
+    assert found["accepted"] > found["sent"] // 2, "not what was meant to be measured"
+    return found
+
+
 def memory() -> Iterator[Measured]:
     """Peak memory of an import of four times as many events, against that of the fewer."""
     few, many = _peak_kib(EVENTS // 4), _peak_kib(EVENTS)
@@ -150,5 +191,6 @@ def _peak_kib(events: int) -> int:
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "ingest.batch": batch,
     "ingest.http": http,
+    "ingest.single": single,
     "ingest.memory": memory,
 }
