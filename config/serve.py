@@ -60,7 +60,7 @@ def programs(port: int) -> tuple[Program, ...]:
     """What production runs, each once."""
     from config.celery import scheduler_command, worker_command  # they need the settings
 
-    granian = (sys.executable, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "4")
+    granian = (sys.executable, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "32")
     place = ("--host", HOST, "--port", str(port))
     return (
         Program("web", (*granian, *place, "config.wsgi:application")),
