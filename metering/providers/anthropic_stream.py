@@ -8,42 +8,36 @@ brings counts so far, of which the last holds (output can fall: a refusal takes 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
-from metering.providers.counts import part, text
-
-
-class StreamedAnswer(NamedTuple):
-    """`usage` is in the anthropic dialect, empty where the stream brought none; `ended` says that
-    it came to its end, so that the output's count is no placeholder."""
-
-    model: str | None
-    usage: Mapping[str, object]
-    ended: bool
+from metering.providers.counts import text
+from metering.providers.streamed import StreamedAnswer, Texts, mapping, said
 
 
 def read_stream(events: Iterable[Mapping[str, object]]) -> StreamedAnswer:
     """Read the events' data in order; events of kinds that are not known say nothing of usage."""
-    model: str | None = None
+    model = response_id = None
     usage: dict[str, object] = {}
     ended = False
+    texts = Texts()
     for event in events:
         match event.get("type"):
             case "message_start":
-                message = part(event, "message")
-                model = text(message, "model")
-                usage.update(_said(part(message, "usage")))
+                message = mapping(event.get("message"))
+                model, response_id = text(message, "model"), text(message, "id")
+                usage.update(said(mapping(message.get("usage"))))
             case "content_block_start":
-                block = part(event, "content_block")
+                block = mapping(event.get("content_block"))
+                texts.add(event.get("index"), block.get("name"))
                 if block.get("type") == "fallback":
-                    model = text(part(block, "to"), "model") or model
+                    model = text(mapping(block.get("to")), "model") or model
+            case "content_block_delta":
+                delta = mapping(event.get("delta"))
+                for key in ("text", "thinking", "partial_json"):
+                    texts.add(event.get("index"), delta.get(key))
             case "message_delta":
-                usage.update(_said(part(event, "usage")))
+                usage.update(said(mapping(event.get("usage"))))
                 ended = True
             case _:
                 pass
-    return StreamedAnswer(model, usage, ended)
-
-
-def _said(usage: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in usage.items() if value is not None}
+    tier = text(usage, "service_tier")
+    return StreamedAnswer(model, usage, ended, tier, response_id, texts.joined())

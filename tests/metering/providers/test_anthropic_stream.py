@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from metering.providers import anthropic
-from metering.providers.anthropic_stream import StreamedAnswer, read_stream
+from metering.providers.anthropic_stream import read_stream
+from metering.providers.streamed import StreamedAnswer
 
 
 def events(text: str) -> Iterator[Mapping[str, Any]]:
