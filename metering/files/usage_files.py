@@ -165,7 +165,7 @@ def open_usage(
     ) as error:
         if text is not None:
             text.close()
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _names(
@@ -186,7 +186,8 @@ def _names(
     return names
 
 
-def _unreadable(path: Path, error: Exception) -> UnreadableFile:
+def unreadable(path: Path, error: Exception) -> UnreadableFile:
+    """The error of reading the file, with the file's name."""
     if isinstance(error, UnreadableInput):  # names the path itself
         return UnreadableFile(str(error))
     if isinstance(error, OSError):
@@ -203,7 +204,7 @@ def guess_format(path: Path) -> Format:
                 return "parquet"
         text = TextFile(path)
     except (UnreadableInput, UnreadableText, OSError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     text.close()
     name = path.name.lower().removesuffix(".gz")
     if text.head.startswith((b"{", b"[")):
