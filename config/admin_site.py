@@ -54,6 +54,7 @@ NAVIGATION: Final = [
                 "link": reverse_lazy("admin:unpriced"),
                 "permission": _may_view("metering_pricerow"),
             },
+            _list("Re-ratings", "currency_exchange", "metering_rerating"),
             _list("Own providers", "dns", "metering_provider"),
         ],
     },

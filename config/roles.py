@@ -53,7 +53,8 @@ _MONTH: Final = (
         "metering",
         "view",
         "tenant costcentre source provider serviceaccount ownermapping tenantmapping"
-        " pricelistimport pricerow commitmentrow seal sealbucket usageevent latearrival"
+        " pricelistimport pricerow commitmentrow rerating reratingdifference reratingend"
+        " seal sealbucket usageevent latearrival"
         " businessoutcome workrun workpart schedulefiring",
     )
     | _on(

@@ -30,6 +30,9 @@ APPEND_ONLY: Final = (
     "late_arrival",
     "seal",
     "seal_bucket",
+    "rerating",
+    "rerating_difference",
+    "rerating_end",
     "business_outcome",
 )
 """Tables whose rows are written once: INSERT and SELECT, nothing else."""

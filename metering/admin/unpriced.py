@@ -11,7 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from config.roles import IMPORT_PRICES
 from metering.admin.acts import Act, perform
@@ -21,6 +22,7 @@ from metering.admin.tables import Section, figures, text
 from metering.domain.contract_terms import InvalidTerm
 from metering.models import PriceRow
 from metering.pricelists.parsed import UnreadablePriceList
+from metering.pricing.revaluation import why_closed
 from metering.pricing.unpriced import UnpricedModel, price_as, unpriced_models
 
 _SEE = "metering.view_pricerow"
@@ -44,7 +46,7 @@ def queue_page(request: HttpRequest) -> HttpResponse:
                 ],
                 [_row(each, may=may) for each in unpriced_models()],
                 note="A price that comes later changes nothing by itself: the open months are "
-                "re-rated by manage.py rerate.",
+                "re-rated then.",
                 empty="Everything that was used has a price.",
             )
         ],
@@ -56,7 +58,6 @@ def queue_page(request: HttpRequest) -> HttpResponse:
 def _row(each: UnpricedModel, *, may: bool) -> tuple[Any, ...]:
     near = ", ".join(f"{c.provider}/{c.model_id}" for c in each.candidates) or NOTHING
     months = ", ".join(str(month) for month, _ in each.months)
-    way = reverse("admin:unpriced_model", query={"provider": each.provider, "model": each.model})
     return (
         each.provider,
         each.model,
@@ -66,9 +67,33 @@ def _row(each: UnpricedModel, *, may: bool) -> tuple[Any, ...]:
         instant(each.last_at),
         each.reason.replace("_", " "),
         f"it has a price now: re-rate {months}" if each.has_price_now else near,
-        format_html('<a href="{}" class="link">give it a price</a>', way)
-        if may and not each.has_price_now
-        else NOTHING,
+        _ways(each) if may else NOTHING,
+    )
+
+
+def _ways(each: UnpricedModel) -> SafeString:
+    """To give it a price; once it has one, to rate the months that are still open with it."""
+    if not each.has_price_now:
+        named = {"provider": each.provider, "model": each.model}
+        way = reverse("admin:unpriced_model", query=named)
+        return format_html('<a href="{}" class="link">give it a price</a>', way)
+    open_months = [month for month, _ in each.months if why_closed(month) is None]
+    return (
+        format_html_join(
+            ", ",
+            '<a href="{}" class="link">re-rate {}</a>',
+            (
+                (
+                    reverse(
+                        "admin:metering_rerating_rerate",
+                        query={"month": str(month), "model": each.model},
+                    ),
+                    str(month),
+                )
+                for month in open_months
+            ),
+        )
+        or NOTHING
     )
 
 

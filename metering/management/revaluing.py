@@ -57,11 +57,16 @@ class RevaluingCommand(AnsweringCommand):
             raise CommandError(str(error)) from error
         ordered = sorted(found.differences.items(), key=lambda each: (-each[1].events, each[0]))
         if options["json"]:
-            answer = {
+            answer: dict[str, Any] = {
+                "run": found.run,
                 "period": str(month),
                 "dryRun": options["dry_run"],
                 "lookedAt": found.looked_at,
                 "changed": found.changed,
+                "totals": [
+                    {"currency": currency, "cost": [plain(before), plain(after)]}
+                    for currency, before, after in found.totals
+                ],
                 "differences": [_as_json(moved, sums) for moved, sums in ordered],
             }
             self.stdout.write(json.dumps(answer))
@@ -70,8 +75,11 @@ class RevaluingCommand(AnsweringCommand):
             self.stdout.write(in_words(moved, sums))
         if len(ordered) > _SHOWN:
             self.stdout.write(f"… and {len(ordered) - _SHOWN} more (all with --json)")
+        for currency, before, after in found.totals:
+            self.stdout.write(f"in all: {plain(before)} → {plain(after)} {currency}")
         self.stdout.write(
-            f"{month}: {found.looked_at} events looked at, {found.changed} "
+            ("" if found.run is None else f"re-rating {found.run} of ")
+            + f"{month}: {found.looked_at} events looked at, {found.changed} "
             + ("would change" if options["dry_run"] else "changed")
         )
 
@@ -103,4 +111,5 @@ def _as_json(moved: Moved, sums: Sums) -> dict[str, Any]:
         ],
         "cost": [plain(sums.cost_before), plain(sums.cost_after)],
         "currency": moved.currency,
+        "currencyBefore": moved.currency_before,
     }

@@ -22,6 +22,7 @@ from metering.models.owners import (
     UserIdentity,
 )
 from metering.models.prices import PriceListImport, PriceRow
+from metering.models.reratings import Rerating, ReratingDifference, ReratingEnd
 from metering.models.seals import Seal, SealBucket
 from metering.models.work import ScheduleFiring, WorkPart, WorkRun
 
@@ -35,6 +36,9 @@ __all__ = [
     "PriceListImport",
     "PriceRow",
     "Provider",
+    "Rerating",
+    "ReratingDifference",
+    "ReratingEnd",
     "ScheduleFiring",
     "Seal",
     "SealBucket",

@@ -22,6 +22,7 @@ from metering.models.owners import (
     TenantMapping,
 )
 from metering.models.prices import PriceListImport, PriceRow
+from metering.models.reratings import Rerating
 from metering.models.seals import Seal
 from metering.recording import ENDS, INSERTS, UPDATES, record
 
@@ -44,6 +45,7 @@ record(
     without=["conditions", "unit_prices", "derived_from", "discount_percent"],
 )
 record(CommitmentRow, ENDS)
+record(Rerating, INSERTS)
 record(Seal, INSERTS)
 
 

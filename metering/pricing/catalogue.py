@@ -42,6 +42,12 @@ def is_empty() -> bool:
     return not PriceListImport.objects.exists()
 
 
+def digest() -> str:
+    """Hex SHA-256 of all price lists that were ever taken over: what events are rated with."""
+    taken = PriceListImport.objects.order_by("id").values_list("book", "digest", "effective_at")
+    return digest_of([list(row) for row in taken])
+
+
 def books() -> list[str]:
     """The books that there are and that events are rated with, in the order they are asked in."""
     found = set(PriceListImport.objects.values_list("book", flat=True).distinct())

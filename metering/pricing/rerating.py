@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+
+from django.utils import timezone
 
 from metering.domain.periods import Month, Period
 from metering.domain.price_book import PriceBook
@@ -12,6 +15,7 @@ from metering.domain.rating import Rating
 from metering.domain.rollup import parts
 from metering.event_rows import class_costs
 from metering.pricing import catalogue
+from metering.pricing import rerating_acts as acts
 from metering.pricing.portions import Portion, done_with, portions
 from metering.pricing.rated_events import rated
 from metering.pricing.rating_scan import scan
@@ -39,25 +43,30 @@ def rerate(
     recompute: bool = False,
 ) -> Revalued:
     """Rate the events of an open month (of one executed model, if it is named) with the prices as
-    they stand, and store what differs. With `recompute` every event is rated one by one, which
-    comes to the same. Raises `MonthClosed`."""
+    they stand, and store what differs; the act itself too, unless it is a trial. With `recompute`
+    every event is rated one by one, which comes to the same. Raises `MonthClosed`."""
     catalogue.load_book()  # before processes are forked, which so have it too
     must_be_open(month)
-    act = Act(author, reason, now, is_trial=dry_run)
     found = Revalued(month)
-    for done in done_with(_Rerating(month, model, recompute, act), portions(month)):
+    act = Act(author, reason, now, is_trial=dry_run)
+    if not dry_run:
+        found.run = acts.begin(month, model=model, author=author, reason=reason, now=now).pk
+        act = replace(act, within=partial(acts.note, found.run))
+    for done in done_with(Rerating(month, act, model, recompute), portions(month)):
         found.add(done)
+    if found.run is not None:
+        acts.end(found.run, month, looked_at=found.looked_at, now=timezone.now())
     return found
 
 
 @dataclass(frozen=True)
-class _Rerating:
-    """What is done with each portion, by whichever process."""
+class Rerating:
+    """What is done with each portion of the month, by whichever process."""
 
     month: Month
-    model: str | None
-    recompute: bool
     act: Act
+    model: str | None = None
+    recompute: bool = False
 
     def __call__(self, portion: Portion) -> Revalued:
         book = catalogue.load_book()

@@ -9,7 +9,7 @@ and who comes second looks at the events again. Nobody changes meanwhile what co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -76,10 +76,29 @@ class Sums:
 Differences = dict[Moved, Sums]
 
 
+class Total(NamedTuple):
+    """What events that differ cost in one currency, before and after."""
+
+    currency: str
+    before: Decimal
+    after: Decimal
+
+
+def totals(costs: Iterable[tuple[str, Decimal, str, Decimal]]) -> list[Total]:
+    """The totals of costs, each by currency and amount before and by currency and amount after."""
+    sums: dict[str, list[Decimal]] = {}
+    for currency_before, before, currency, after in costs:
+        side = sums.setdefault(currency_before, [_ZERO, _ZERO])
+        side[0] = EXACT.add(side[0], before)
+        side = sums.setdefault(currency, [_ZERO, _ZERO])
+        side[1] = EXACT.add(side[1], after)
+    return [Total(currency, *each) for currency, each in sorted(sums.items())]
+
+
 @dataclass
 class Revalued:
     """What a run looked at, and the differences that it found (and, unless it was a trial,
-    stored). `run` is the number that it is kept under."""
+    stored). `run` is the number of the act that it is kept under, if it is."""
 
     month: Month
     looked_at: int = 0
@@ -89,6 +108,13 @@ class Revalued:
     @property
     def changed(self) -> int:
         return sum(sums.events for sums in self.differences.values())
+
+    @property
+    def totals(self) -> list[Total]:
+        return totals(
+            (moved.currency_before, sums.cost_before, moved.currency, sums.cost_after)
+            for moved, sums in self.differences.items()
+        )
 
     def add(self, other: Revalued) -> None:
         """Take in what was found of another portion."""
@@ -123,10 +149,15 @@ class Act:
             object.__setattr__(self, name, " ".join(getattr(self, name).split()))
 
 
+def why_closed(month: Month) -> str | None:
+    """Why the month must stay as it is; `None` while it is open."""
+    with transaction.atomic():
+        return why_it_must_stay(month)
+
+
 def must_be_open(month: Month) -> None:
     """Raises `MonthClosed`."""
-    with transaction.atomic():
-        why = why_it_must_stay(month)
+    why = why_closed(month)
     if why is not None:
         raise MonthClosed(f"{why}; correct it in the next open month")
 

@@ -22,6 +22,12 @@ class Command(RevaluingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--model", help="only events of this executed model")
+        parser.add_argument(
+            "--recompute",
+            action="store_true",
+            help="rate every event one by one instead of having the database compare plain calls: "
+            "slow, and the same answer",
+        )
 
     def more(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"model": options["model"]}
+        return {"model": options["model"], "recompute": options["recompute"]}

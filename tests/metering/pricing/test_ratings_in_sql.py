@@ -35,6 +35,7 @@ instants = st.datetimes(
     (DAY.end - timedelta(microseconds=1)).replace(tzinfo=None),
     timezones=st.just(UTC),
 )
+rarely = st.integers(0, 9).map(lambda n: n == 0)
 amounts = st.decimals(0, 10**6, places=9) | st.sampled_from([Decimal(0), Decimal("1E-28")])
 
 
@@ -45,8 +46,8 @@ def unit_prices(draw: st.DrawFn) -> UnitPrice:
         draw(st.sampled_from([1, 1000, 10**6, 3600])),
         draw(amounts),
         tuple(Tier(start, price) for start, price in tiers),
-        marginal=bool(tiers) and draw(st.integers(0, 9)) == 0,
-        minimum=None if tiers or draw(st.integers(0, 9)) else Decimal(10),
+        marginal=draw(rarely) if tiers else False,
+        minimum=Decimal(10) if draw(rarely) and not tiers else None,
     )
 
 
