@@ -62,13 +62,13 @@ def token_counts(event: UsageEvent) -> dict[str, Count]:
     return {unit: count for unit, count in fields if count is not None}
 
 
-def with_totals(counts: dict[str, Count]) -> dict[str, Count]:
-    """The counts, with the total of each kind that was reported only by its parts.
+def with_totals(counts: dict[str, Count], priced: frozenset[str]) -> dict[str, Count]:
+    """The counts, with each priced total of a kind that was reported only by its parts.
 
     Seconds of audio reported as input are seconds of audio. Tokens are left alone: there, a part
     without its total is a source that counts otherwise than it should.
     """
-    totals = _totals(tuple(counts))
+    totals = _totals(tuple(counts), priced)
     if not totals:
         return counts
     return counts | {total: sum(counts[part] for part in parts) for total, parts in totals}
@@ -159,10 +159,12 @@ def _is_missed(unit: Unit, counted: Mapping[str, bool]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _totals(counted: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _totals(
+    counted: tuple[str, ...], priced: frozenset[str]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
     found = []
     for name, unit in UNITS.items():
-        if name not in counted and unit.family != "tokens":
+        if name in priced and name not in counted and unit.family != "tokens":
             parts = tuple(part for part in counted if unit.holds(UNITS[part]))
             if parts:
                 found.append((name, parts))

@@ -98,7 +98,8 @@ def _zone(name: str) -> tzinfo:
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """On which calls a price bears: every pair of `when` holds of the call (`service_tier`,
-    `processing`, `speed`, `region`, …; lower case, exact), and its instant lies in the window."""
+    `processing`, `speed`, `region`, `endpoint=regional` for any region but the global one; lower
+    case, exact), and its instant lies in the window."""
 
     when: Mapping[str, str] = field(default_factory=dict)
     window: DailyWindow | None = None

@@ -174,7 +174,7 @@ def _rate_units(event: UsageEvent, card: RateCard) -> Rating:
     level = card.level(event.input_tokens or 0)
     if "requests" in level.units:
         counts.setdefault("requests", 1)
-    split = _split(level, counts)
+    split = _split(level, with_totals(counts, level.priced))
     if isinstance(split, str):
         return _unpriced(card.currency, split)
     plan, leaves = split
@@ -216,7 +216,7 @@ def _counted(event: UsageEvent) -> tuple[dict[str, Count], dict[str, str], list[
             return f"counted_twice:{name}"
         counts[unit.name] = quantity
         names[unit.name] = CLASS_OF_UNIT.get(unit.name, name)
-    return with_totals(counts), names, unknown
+    return counts, names, unknown
 
 
 def _split(level: Level, counts: Mapping[str, Count]) -> tuple[Plan, dict[str, Count]] | str:

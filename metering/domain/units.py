@@ -110,6 +110,39 @@ def _other_units() -> list[Unit]:
     ]
 
 
+VIDEO_SIZES: Final = ("480p", "720p", "768p", "1080p", "2k", "4k")
+IMAGE_SIZES: Final = ("512", "0_5k", "1024", "1k", "1536", "2k", "4k")
+SEARCH_SIZES: Final = ("low", "medium", "high")
+"""What a second of video, a picture and a search cost may hang on: each size is a unit inside the
+plain one, which is what a source counts that does not tell the size."""
+
+
+def _by_size() -> list[Unit]:
+    video = {"family": "durations", "modality": "video", "direction": "output"}
+    return [
+        *(
+            _unit(f"output_video_{s}_seconds", f"output_video_{s}_hours", 3600, **video, size=s)
+            for s in VIDEO_SIZES
+        ),
+        *(
+            _unit(name, name, 1, family="images", direction="output", size=size)
+            for size in IMAGE_SIZES
+            for name in (f"output_{size}_images",)
+        ),
+        *(
+            _unit(
+                f"web_searches_{size}",
+                f"web_searches_{size}_kcount",
+                1000,
+                family="tool_calls",
+                tool_type="web_search",
+                size=size,
+            )
+            for size in SEARCH_SIZES
+        ),
+    ]
+
+
 def _own_units() -> list[Unit]:
     video = {"family": "durations", "modality": "video"}
     written_for_12h = {"direction": "input", "cache_ttl": "12h"}
@@ -125,6 +158,7 @@ def _own_units() -> list[Unit]:
         _unit("code_sessions", "code_sessions", 1, family="sessions"),
         _unit("storage_gb_days", "storage_gb_days", 1, family="storage"),
         _unit("provisioned_hours", "provisioned_hours", 1, family="capacity"),
+        *_by_size(),
     ]
 
 

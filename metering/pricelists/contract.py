@@ -11,7 +11,7 @@
 | `unit`, `price`, `per`, `currency` | a price of its own: `input,2.50,1000000,USD` |
 | `above_input_tokens` | that price holds for requests of more input tokens than this |
 | `when` | for these calls only: `service_tier=priority`, `processing=batch`, `region=eu`, |
-| | `speed=fast`; several apart by `;` |
+| | `endpoint=regional` (any region but `global`), `speed=fast`; several apart by `;` |
 | `free_units`, `free_every` | beside a price: so many of every `day` or `month` (UTC) are free |
 | `free_group` | prices of one group share one allowance |
 | `above_month_units` | that price holds for what a UTC month uses beyond so many units |
@@ -53,7 +53,7 @@ COLUMNS: Final = (
     *("reserved_units", "monthly_minimum"),
 )
 MAX_ROWS: Final = 100_000
-WHEN: Final = ("service_tier", "processing", "region", "speed")
+WHEN: Final = ("service_tier", "processing", "region", "endpoint", "speed")
 _REQUIRED: Final = ("provider", "model", "valid_from")
 _DAY: Final = len("2026-10-01")
 

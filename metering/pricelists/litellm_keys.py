@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from metering.domain.units import IMAGE_SIZES, VIDEO_SIZES
+
 UNITS_OF_KEYS: Final[Mapping[str, tuple[str, int]]] = MappingProxyType(
     {
         "input_cost_per_token": ("input_tokens", 1),
@@ -47,6 +49,10 @@ UNITS_OF_KEYS: Final[Mapping[str, tuple[str, int]]] = MappingProxyType(
         "file_search_cost_per_gb_per_day": ("storage_gb_days", 1),
         "vector_store_cost_per_gb_per_day": ("storage_gb_days", 1),
         "google_maps_grounding_cost_per_query": ("maps_queries", 1),
+        **{
+            f"output_cost_per_image_{size.upper().replace('_', '.')}": (f"output_{size}_images", 1)
+            for size in IMAGE_SIZES
+        },
     }
 )
 """Key → our unit, and how many of it the key's price buys."""
@@ -57,6 +63,15 @@ UNITS_BY_MODE: Final[Mapping[tuple[str, str], tuple[str, int]]] = MappingProxyTy
         ("audio_transcription", "output_cost_per_second"): ("audio_seconds", 1),
         ("audio_speech", "output_cost_per_second"): ("output_audio_seconds", 1),
         ("video_generation", "output_cost_per_second"): ("output_video_seconds", 1),
+        ("image_generation", "input_cost_per_pixel"): ("output_pixels", 1),
+        ("image_generation", "output_cost_per_pixel"): ("output_pixels", 1),
+        **{
+            ("video_generation", f"output_cost_per_second_{size}"): (
+                f"output_video_{size}_seconds",
+                1,
+            )
+            for size in VIDEO_SIZES
+        },
         ("rerank", "input_cost_per_query"): ("rerank_searches", 1),
         ("search", "input_cost_per_query"): ("web_searches", 1),
     }
@@ -67,7 +82,11 @@ say seconds (or queries) of what."""
 MEANS_ANOTHER_UNIT: Final = frozenset(
     {("image_generation", "input_cost_per_image"), ("image_edit", "input_cost_per_image")}
 )
-"""Keys that say input and are, with these modes, the price of what comes out."""
+"""Keys that say input and may be, with these modes, the price of what comes out."""
+
+OF_WHAT_COMES_OUT: Final = ("image_generation", "input_cost_per_image")
+"""This one is, where the list has no other price for the model: LiteLLM itself multiplies it by
+the pictures that were made."""
 
 TIERS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
@@ -90,6 +109,7 @@ OTHERWISE_READ: Final = frozenset(
         "provider_specific_entry",
         "regional_processing_uplift_multiplier_eu",
         "regional_processing_uplift_multiplier_us",
+        "regional_endpoint_uplift_multiplier",
         "cost_per_second",
     }
 )

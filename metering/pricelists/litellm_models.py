@@ -18,9 +18,15 @@ from metering.domain.prices import (
     UnitPrice,
 )
 from metering.domain.unit_prices import Allowance
-from metering.domain.units import UNITS
+from metering.domain.units import SEARCH_SIZES, UNITS
 from metering.pricelists.json_lists import number
-from metering.pricelists.litellm_keys import OTHERWISE_READ, TIERS, is_price, read_key
+from metering.pricelists.litellm_keys import (
+    OF_WHAT_COMES_OUT,
+    OTHERWISE_READ,
+    TIERS,
+    is_price,
+    read_key,
+)
 
 _INCLUSIVE_AT: Final = frozenset({"x-ai"})
 """Providers whose thresholds LiteLLM itself reads as *from so many tokens on*."""
@@ -68,6 +74,7 @@ def rows_of(entry: Mapping[str, Any], provider: str) -> tuple[tuple[Row, ...], l
             elif found is not None:
                 unit, above, amount, tier = found
                 _put(amounts[tier], unit, above, amount, key)
+    unknown = _pictures_made(entry, amounts[""], unknown)
     _by_range(entry, amounts[""])
     inclusive = provider in _INCLUSIVE_AT
     standard = {
@@ -86,6 +93,19 @@ def rows_of(entry: Mapping[str, Any], provider: str) -> tuple[tuple[Row, ...], l
     rows += _multiplied(rows, _multipliers(entry))
     rows += _off_peak(entry, rows)
     return tuple(rows), unknown
+
+
+def _pictures_made(
+    entry: Mapping[str, Any], amounts: _Amounts, unknown: list[Unknown]
+) -> list[Unknown]:
+    """A model that makes pictures and has one price, *per input image*: that is of a picture."""
+    mode, key = OF_WHAT_COMES_OUT
+    amount = number(entry.get(key))
+    priced = any(price for found in amounts.values() for price in found.values())
+    if entry.get("mode") != mode or isinstance(amount, str) or not amount or priced:
+        return unknown
+    _put(amounts, "output_images", None, amount, key)
+    return [each for each in unknown if each.what != key]
 
 
 def _amount(
@@ -183,11 +203,25 @@ def _searches(entry: Mapping[str, Any]) -> dict[str, UnitPrice]:
         raise InvalidPrice(f"searches are billed {entry['web_search_billing_unit']!r}")
     amounts = {number(value) for value in said.values()}
     if len(amounts) != 1:
-        raise InvalidPrice("a search has a price by its context size, which no usage reports")
+        return _searches_by_size(said, entry)
     amount = amounts.pop()
     if isinstance(amount, str):
         raise InvalidPrice(f"search_context_cost_per_query: {amount}")
     return {"web_searches": UnitPrice(1000, amount * 1000, allowance=_allowance(entry))}
+
+
+def _searches_by_size(said: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, UnitPrice]:
+    if set(said) != {f"search_context_size_{size}" for size in SEARCH_SIZES}:
+        raise InvalidPrice(f"search_context_cost_per_query: sizes {sorted(said)} are not known")
+    if _allowance(entry) is not None:
+        raise InvalidPrice("free searches of several prices: nobody says which are free first")
+    prices = {}
+    for size in SEARCH_SIZES:
+        amount = number(said[f"search_context_size_{size}"])
+        if isinstance(amount, str):
+            raise InvalidPrice(f"search_context_cost_per_query: {amount}")
+        prices[f"web_searches_{size}"] = UnitPrice(1000, amount * 1000)
+    return prices
 
 
 def _allowance(entry: Mapping[str, Any]) -> Allowance | None:
@@ -224,6 +258,11 @@ def _multipliers(entry: Mapping[str, Any]) -> list[tuple[str, str, Decimal]]:
         factor = own.pop(region, regional)
         if factor is not None:
             said.append(("region", region, factor))
+    regional = entry.get("regional_endpoint_uplift_multiplier")
+    if regional is not None:
+        if any(key == "region" for key, _, _ in said):
+            raise InvalidPrice("multipliers for a region and for any: nobody says which holds")
+        said.append(("endpoint", "regional", regional))
     if own:
         raise InvalidPrice(f"provider_specific_entry: {', '.join(sorted(own))} is not known")
     factors = []

@@ -112,7 +112,13 @@ def test_off_peak_hours_by_weekday() -> None:
         ({"cache_read_input_token_cost_above_200k_tokens": 1e-7}, "none below it"),
         ({"tiered_pricing": [{"range": [0, 10], "input_cost_per_token": 1}]}, "beside plain"),
         ({"provider_specific_entry": {"mars": 1.1}}, "mars is not known"),
-        ({"search_context_cost_per_query": {"a": 0.1, "b": 0.2}}, "by its context size"),
+        ({"search_context_cost_per_query": {"a": 0.1, "b": 0.2}}, "sizes ['a', 'b'] are not known"),
+        (
+            {"regional_endpoint_uplift_multiplier": 1.1, "provider_specific_entry": {"us": 1.1}},
+            "for a region and for any",
+        ),
+        ({"mode": "image_generation", "input_cost_per_image": 0.1}, "unit is not known"),
+        ({"output_cost_per_second_720p": 0.1}, "unit is not known"),
         ({"off_peak_pricing": {"input_cost_per_token": 1e-7}}, "without windows"),
         (
             {"off_peak_pricing": {"input_cost_per_token": 1e-7, "windows": [{"hours_utc": "9-5"}]}},
@@ -125,6 +131,56 @@ def test_what_cannot_be_taken_is_refused_with_its_model(entry: dict[str, Any], w
     assert [row.model_id for row in found.prices] == ["other"]
     assert any(each.model_id == "m" and why in each.reason for each in found.refused)
     assert rated(found).reason == "unknown_model"
+
+
+def made(mode: str, entry: dict[str, Any], **units: int) -> Rating:
+    found = parsed(m={"litellm_provider": "acme", "mode": mode, **entry})
+    assert found.refused == ()
+    used = {name: Decimal(count) for name, count in units.items()}
+    return rated(found, input_tokens=None, cached_input_tokens=None, output_tokens=None, units=used)
+
+
+def test_pictures_by_the_piece_by_their_size_and_by_their_pixels() -> None:
+    plain = {"input_cost_per_image": 0.04}
+    assert made("image_generation", plain, images=3).cost == Decimal("0.12")
+    sizes = {"output_cost_per_image": 0.08, "output_cost_per_image_0.5K": 0.06}
+    assert made("image_generation", sizes, output_images=2).cost == Decimal("0.16")
+    rating = made("image_generation", sizes, output_images=3, output_0_5k_images=2)
+    assert (rating.cost, rating.reason) == (Decimal("0.20"), None)
+    assert made("image_generation", sizes, output_4k_images=1).cost == Decimal("0.08")
+    pixels = {"input_cost_per_pixel": 2e-08, "output_cost_per_pixel": 0.0}
+    assert made("image_generation", pixels, output_pixels=512 * 512).cost == Decimal("0.00524288")
+
+
+def test_seconds_of_video_by_their_size() -> None:
+    sizes = {"output_cost_per_second": 0.1, "output_cost_per_second_1080p": 0.25}
+    rating = made("video_generation", sizes, output_video_1080p_seconds=8)
+    assert (rating.cost, rating.reason) == (Decimal("2.00"), None)
+    assert made("video_generation", sizes, output_video_seconds=8).cost == Decimal("0.8")
+    only = {"output_cost_per_second_1080p": 0.25}
+    assert made("video_generation", only, output_video_1080p_seconds=8).reason is None
+    unsized = made("video_generation", only, output_video_seconds=8)
+    assert (unsized.pricing, unsized.reason) == ("unpriced", "not_priced:output_video_seconds")
+
+
+def test_searches_by_the_size_of_their_context() -> None:
+    """The dearest is not taken, nor the cheapest, where nobody says which it was."""
+    sizes = {
+        f"search_context_size_{s}": p
+        for s, p in (("low", 0.006), ("medium", 0.01), ("high", 0.014))
+    }
+    found = parsed(m={**PLAIN, "search_context_cost_per_query": sizes})
+    tokens = Decimal("0.0014")
+    low = rated(found, units={"web_searches_low": Decimal(1)})
+    assert (low.cost, low.reason) == (tokens + Decimal("0.006"), None)
+    unsized = rated(found, units={"web_search": Decimal(1)})
+    assert (unsized.cost, unsized.reason) == (tokens, "not_priced:web_search")
+
+
+def test_any_region_but_the_global_one_costs_the_regional_surcharge() -> None:
+    entry = {"regional_endpoint_uplift_multiplier": 1.1}
+    assert cost(entry) == cost(entry, region="global") == Decimal("0.0014")
+    assert cost(entry, region="us-east5") == cost(entry, region="EU") == Decimal("0.00154")
 
 
 def test_a_tier_that_cannot_be_taken_leaves_the_standard_price() -> None:
