@@ -52,7 +52,7 @@ def parser_of(
         case "opsmeter":
             return opsmeter.parse
         case "litellm":
-            return partial(litellm.parse, attributes=_attributes(litellm.ATTRIBUTES, names))
+            return partial(litellm.parse, attributes=attributes_of(litellm.ATTRIBUTES, names))
         case "openmeter":
             known = openmeter.PROPERTIES
             return partial(openmeter.parse, properties=_properties(known, names, provider))
@@ -60,11 +60,12 @@ def parser_of(
             known = property_map.DEFAULT
             return partial(lago.parse, properties=_properties(known, names, provider))
         case "responses":
-            attributes = _attributes(DEFAULT, names)
+            attributes = attributes_of(DEFAULT, names)
             return partial(provider_responses.parse, provider=provider, attributes=attributes)
 
 
-def _attributes(known: AttributeMap, names: tuple[tuple[str, str], ...]) -> AttributeMap:
+def attributes_of(known: AttributeMap, names: tuple[tuple[str, str], ...]) -> AttributeMap:
+    """The map with the named attributes before those that it knows. Raises `UnknownField`."""
     fields, tags = _sorted(names, set(known.names))
     return known.preferring(cast("Any", fields), tags)
 

@@ -1,9 +1,10 @@
 """Traces in files, of which one record tells several spans: exports of Langfuse and LangSmith, and
 OpenTelemetry's spans as its collector writes them.
 
-A file is one JSON document (an object, or an array of records), or one record a line. What a record
-tells become reports of calls; they are taken in as those that come over HTTP, so that importing a
-file again, or after its traces were sent, counts nothing twice.
+A file is one JSON document (an object, or an array of records), or one record a line;
+OpenTelemetry's may be protobuf (`otlp_frames`). What a record tells become reports of calls; they
+are taken in as those that come over HTTP, so that importing a file again, or after its traces were
+sent, counts nothing twice.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from metering.call_reports import take
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
 from metering.files.input_files import UnreadableInput
+from metering.files.otlp_frames import open_frames
 from metering.files.usage_files import Format, guess_format, unreadable
 from metering.files.usage_lines import TextFile, UnreadableText
 from metering.formats import langfuse, langsmith, otlp
@@ -69,6 +71,7 @@ class TraceFile:
     records: Iterator[Record]
     size: int
     position: Callable[[], int]
+    binary: bool = False
 
 
 @dataclass
@@ -92,6 +95,10 @@ def format_of(path: Path) -> Format | TraceFormat:
 def open_traces(path: Path, format: TraceFormat) -> TraceFile:
     """Open the file. Raises `UnreadableFile`."""
     try:
+        frames = open_frames(path) if format == "otlp" else None
+        if frames is not None:
+            messages = (Record(place, content) for place, content in frames.messages)
+            return TraceFile(format, messages, frames.size, frames.position, binary=True)
         text = TextFile(path)
         first, newline, _ = text.head.partition(b"\n")
         records = _lines(text) if newline and _is_whole(first) else _documents(text)
@@ -137,7 +144,7 @@ def _makes_none(outcome: Outcome) -> bool:
 
 
 def _blocks(file: TraceFile, how: Interpretation, now: datetime) -> Iterator[list[Item]]:
-    read = _READINGS[file.format]
+    read = _otlp_protobuf if file.binary else _READINGS[file.format]
     block: list[Item] = []
     for place, content in file.records:
         if isinstance(content, Rejection):
@@ -160,18 +167,34 @@ def _langsmith(content: bytes, place: str, now: datetime, how: Interpretation) -
 
 
 def _otlp(content: bytes, place: str, now: datetime, how: Interpretation) -> Sequence[Item]:
+    return _spans(content, "json", place, now, how)
+
+
+def _otlp_protobuf(
+    content: bytes, place: str, now: datetime, how: Interpretation
+) -> Sequence[Item]:
+    return _spans(content, "protobuf", place, now, how)
+
+
+def _spans(
+    content: bytes, encoding: otlp.Encoding, place: str, now: datetime, how: Interpretation
+) -> Sequence[Item]:
     try:
-        return list(
-            otlp.read(
-                content,
-                "json",
-                received_at=now,
-                attributes=how.attributes,
-                providers=how.providers,
-            )
+        found = otlp.read(
+            content,
+            encoding,
+            received_at=now,
+            attributes=how.attributes,
+            providers=how.providers,
         )
     except UndecodableExport as error:
-        return [Rejection(place=place, reason="malformed_json", message=str(error))]
+        return [Rejection(place=place, reason="malformed_export", message=str(error))]
+    return [
+        msgspec.structs.replace(each, place=f"{place}, {each.place}")
+        if isinstance(each, Rejection)
+        else each
+        for each in found
+    ]
 
 
 _READINGS: Final[Mapping[TraceFormat, Reading]] = {

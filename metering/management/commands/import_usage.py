@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple, cast
 
 from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from metering.files.call_parsers import UnknownField, attributes_of
 from metering.files.file_ingestion import WorkerDied, ingest_file
-from metering.files.usage_files import FORMATS, UnreadableFile, UsageFile, open_usage
+from metering.files.trace_files import (
+    TRACE_FORMATS,
+    TraceFormat,
+    format_of,
+    ingest_traces,
+    open_traces,
+)
+from metering.files.usage_files import FORMATS, Format, UnreadableFile, open_usage
+from metering.formats.attribute_map import DEFAULT
+from metering.formats.span_facts import Interpretation
+from metering.ingestion import Books, known_providers
 from metering.management.answering import AnsweringCommand
 from metering.outcomes import IngestResult, Outcome
 
@@ -24,14 +36,17 @@ SHOWN: Final = 10
 class Command(AnsweringCommand):
     help = (
         "Import usage events from a file: JSON Lines or an array (native, Opsmeter, LiteLLM, "
-        "OpenMeter, Lago, providers' own responses), CSV or Parquet, plain or gzipped. Each event "
+        "OpenMeter, Lago, providers' own responses), traces (OpenTelemetry in JSON or protobuf, "
+        "Langfuse, LangSmith), CSV or Parquet, plain or gzipped. Each event "
         "counts once, however often the file is imported. Exits with 1 if anything was rejected "
         "or in conflict; what is good is stored all the same."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE")
-        parser.add_argument("--format", choices=FORMATS, help="default: as the file shows it")
+        parser.add_argument(
+            "--format", choices=(*FORMATS, *TRACE_FORMATS), help="default: as the file shows it"
+        )
         parser.add_argument(
             "--map",
             action="append",
@@ -70,18 +85,6 @@ class Command(AnsweringCommand):
         shown: list[dict[str, str]] = []
         with ExitStack() as stack:
             rejects = _open_rejects(stack, options["rejects"])
-            try:
-                usage = open_usage(
-                    options["file"],
-                    source=options["source"],
-                    received_at=now,
-                    format=options["format"],
-                    column_map=column_map,
-                    naive_utc=options["naive_utc"],
-                    provider=options["provider"],
-                )
-            except UnreadableFile as error:
-                raise CommandError(str(error)) from error
 
             def on_outcome(outcome: Outcome) -> None:
                 if outcome.outcome not in ("rejected", "conflict"):
@@ -93,21 +96,72 @@ class Command(AnsweringCommand):
                     rejects.write(json.dumps(line, ensure_ascii=False) + "\n")
 
             try:
-                result = ingest_file(
-                    usage,
-                    now=now,
-                    workers=options["workers"],
-                    on_outcome=on_outcome,
-                    on_progress=_progress(stack, usage, quiet=options["json"]),
-                )
-            except WorkerDied as error:
-                raise CommandError(f"{options['file']}: {error}") from error
-        report = _report(options["file"], options["source"], usage, result, shown)
+                imported = _import(stack, options, column_map, now, on_outcome)
+            except (UnreadableFile, UnknownField, WorkerDied) as error:
+                raise CommandError(_named(options["file"], error)) from error
+        report = _report(options["file"], options["source"], imported, shown)
+        result = imported.result
         self.stdout.write(
             json.dumps(report, ensure_ascii=False) if options["json"] else _text(report)
         )
         if result.rejected or result.conflicts:
             sys.exit(1)
+
+
+class _Imported(NamedTuple):
+    """What came of a file: its format, the columns of a table that carry no field, the counts."""
+
+    format: str
+    ignored: tuple[str, ...]
+    result: IngestResult
+
+
+def _import(
+    stack: ExitStack,
+    options: dict[str, Any],
+    column_map: dict[str, str],
+    now: datetime,
+    on_outcome: Callable[[Outcome], None],
+) -> _Imported:
+    path: Path = options["file"]
+    format: Format | TraceFormat = options["format"] or format_of(path)
+    if format in TRACE_FORMATS:
+        names = tuple(column_map.items())
+        providers = known_providers(Books.load())
+        how = Interpretation(attributes_of(DEFAULT, names), providers)
+        traces = open_traces(path, format)
+        moved = _progress(stack, traces.size, traces.position, quiet=options["json"])
+        told = ingest_traces(
+            traces,
+            source=options["source"],
+            now=now,
+            how=how,
+            on_outcome=on_outcome,
+            on_progress=moved,
+        )
+        return _Imported(format, (), told)
+    usage = open_usage(
+        path,
+        source=options["source"],
+        received_at=now,
+        format=cast("Format", format),
+        column_map=column_map,
+        naive_utc=options["naive_utc"],
+        provider=options["provider"],
+    )
+    result = ingest_file(
+        usage,
+        now=now,
+        workers=options["workers"],
+        on_outcome=on_outcome,
+        on_progress=_progress(stack, usage.size, usage.position, quiet=options["json"]),
+    )
+    return _Imported(usage.format, usage.ignored, result)
+
+
+def _named(path: Path, error: Exception) -> str:
+    """The error with the file's name, which some say themselves."""
+    return str(error) if isinstance(error, UnreadableFile) else f"{path}: {error}"
 
 
 def _line(outcome: Outcome) -> dict[str, str]:
@@ -141,7 +195,9 @@ def _open_rejects(stack: ExitStack, path: Path | None) -> IO[str] | None:
         raise CommandError(f"--rejects {path} cannot be written: {error.strerror}") from error
 
 
-def _progress(stack: ExitStack, usage: UsageFile, *, quiet: bool) -> Any:
+def _progress(
+    stack: ExitStack, size: int, position: Callable[[], int] | None, *, quiet: bool
+) -> Any:
     """What ingestion calls after every batch: moves a bar on a terminal, else does nothing."""
     if quiet or not sys.stderr.isatty():
         return None
@@ -154,13 +210,13 @@ def _progress(stack: ExitStack, usage: UsageFile, *, quiet: bool) -> Any:
             console=Console(stderr=True),
         )
     )
-    task = bar.add_task("reading", total=usage.size if usage.position else None)
+    task = bar.add_task("reading", total=size if position else None)
 
     def moved(result: IngestResult) -> None:
         bar.update(
             task,
             description=f"{result.total:,} events",
-            completed=usage.position() if usage.position else 0,
+            completed=position() if position else 0,
         )
 
     return moved
@@ -169,20 +225,20 @@ def _progress(stack: ExitStack, usage: UsageFile, *, quiet: bool) -> Any:
 def _report(
     path: Path,
     source: str,
-    usage: UsageFile,
-    result: IngestResult,
+    imported: _Imported,
     problems: list[dict[str, str]],
 ) -> dict[str, Any]:
+    result = imported.result
     return {
         "file": str(path),
-        "format": usage.format,
+        "format": imported.format,
         "source": source,
         "accepted": result.accepted,
         "duplicates": result.duplicates,
         "amended": result.amended,
         "conflicts": result.conflicts,
         "rejected": result.rejected,
-        "ignoredColumns": list(usage.ignored),
+        "ignoredColumns": list(imported.ignored),
         "problems": problems,
     }
 
