@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -241,7 +241,8 @@ def _order_of(run: Run) -> _Order:
         return _Order(None, (), None)
     ids = [match[2][:200] for match in found]
     try:
-        began = datetime.strptime(found[-1][1], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+        time = found[-1][1]
+        began = datetime.fromisoformat(f"{time[:15]}.{time[15:]}+00:00")
     except ValueError:
         began = None
     return _Order(began, tuple(ids[:-1]), ids[-1])
@@ -294,7 +295,7 @@ def _of_call(
 ) -> dict[str, Any]:
     """What a call's message says of the call itself. Raises `UnreadableUsage`."""
     metadata, outputs, inputs = _inner(extra, "metadata"), _value(run.outputs), _value(run.inputs)
-    answer = outputs if isinstance(outputs, Mapping) else {}
+    answer = outputs if isinstance(outputs, dict) else {}
     executed = executed_model(answer)
     model = _requested_model(metadata, extra, inputs) or executed
     fields: dict[str, Any] = {
@@ -347,12 +348,12 @@ def _value(sent: Raw) -> Any:
 
 def _mapping(sent: Raw) -> Mapping[str, Any]:
     value = _value(sent)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _inner(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = holder.get(key)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _id_of(payload: bytes | Raw) -> str | None:

@@ -158,7 +158,9 @@ def _providers_own(outputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _answers(outputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What providers said beside the text: LangChain's `response_metadata`, of each answer."""
-    messages = [value for value in outputs.values() if isinstance(value, Mapping)]
+    messages: list[Mapping[str, Any]] = [
+        value for value in outputs.values() if isinstance(value, dict)
+    ]
     messages += [_mapping(_mapping(m).get("message")) for p in _prompts(outputs) for m in p]
     found = []
     for message in messages:
@@ -168,4 +170,4 @@ def _answers(outputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if isinstance(value, dict) else _NOTHING

@@ -165,10 +165,10 @@ def _cache(words: frozenset[str]) -> str:
 
 def _decided(sides: _Sides) -> tuple[_Reading, tuple[str, ...]]:
     """The reading that the total proves, else the documented one; and what is doubtful in it."""
+    if sides.given is None:
+        return next(_readings(sides)), ()
     readings = list(dict.fromkeys(_readings(sides)))
     documented = readings[0]
-    if sides.given is None:
-        return documented, ()
     proven = [reading for reading in readings if reading.total == sides.given]
     if not proven:
         if documented.into is None and documented.out is None:

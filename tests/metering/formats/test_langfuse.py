@@ -296,6 +296,29 @@ def test_a_source_may_name_attributes_of_its_own() -> None:
     assert (report.fields["tenant_id"], report.fields["provider"]) == ("k1", "gpu-farm")
 
 
+@pytest.mark.parametrize(
+    "shares",
+    [
+        '{"acme": 3, "globex": 1}',
+        [{"tenantId": "acme", "weight": 3}, {"tenantId": "globex", "weight": 1}],
+    ],
+)
+def test_a_call_that_many_share_is_divided_by_weights_once_its_tokens_are_known(
+    shares: Any,
+) -> None:
+    told = sent("generation-create", generation(usageDetails=None, metadata={"shares": shares}))
+    used = sent(
+        "generation-update",
+        {"id": "gen-1", "traceId": "tr-1", "usageDetails": {"input": 400, "output": 8}},
+        id="b",
+    )
+    (event,) = counted(read(told, used)).values()
+    assert [(s.tenant_id, s.input_tokens, s.output_tokens) for s in event.shares] == [
+        ("acme", 300, 6),
+        ("globex", 100, 2),
+    ]
+
+
 # ------------------------------------------------------------------------------ shapes of usage
 
 
