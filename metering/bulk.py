@@ -6,7 +6,7 @@ a parameter is an array of thousands. These send them beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -33,6 +33,18 @@ def copy_text(table: str, columns: Sequence[str], text: str) -> None:
 def array(items: Sequence[str]) -> str:
     """An array's text form, for items that need no quoting: ids, hex, instants, numbers."""
     return f"{{{','.join(items)}}}"
+
+
+def texts(items: Iterable[str | None]) -> str:
+    """An array's text form, for any texts and NULL. (What psycopg makes of a list is the same, at
+    several times the cost.)"""
+    return "{" + ",".join([_quoted(item) if item is not None else "NULL" for item in items]) + "}"
+
+
+def _quoted(item: str) -> str:
+    if "\\" in item or '"' in item:
+        item = item.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{item}"'
 
 
 def stream(sql: str, parameters: dict[str, Any], size: int = 5_000) -> Iterator[tuple[Any, ...]]:

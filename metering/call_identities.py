@@ -89,7 +89,7 @@ def note(events: Iterable[tuple[str, UsageEvent]], *, now: datetime) -> list[Sha
             [
                 now.date(),
                 bulk.array(ordered),
-                ["\n".join(member.text for member in own[identity]) for identity in ordered],
+                bulk.texts("\n".join([each.text for each in own[i]]) for i in ordered),
                 MOST_MEMBERS,
             ],
         )

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from metering import bulk, call_identities, reported_events
 from metering.call_identities import Kind, Member, Shared, route_of
@@ -26,7 +25,6 @@ from metering.domain.periods import Month
 from metering.domain.price_book import PriceBook
 from metering.domain.usage import UsageEvent, counts_of
 from metering.event_rows import PreparedEvent, instant_text, prepare
-from metering.event_story import occurred_at
 from metering.reported_events import ReportedEvent
 
 AUTHOR: Final = "merging of routes"
@@ -110,14 +108,24 @@ def release(keys: Iterable[str], means: Means) -> bool:
         for each in standings_of(leaving).values()
         if each.state == "merged" and each.superseded_by is not None
     }
-    for former, originals in _originals(merged).items():
-        left = {key: at for key, at in originals.items() if key not in leaving}
-        found = _Found(events=reported_events.read(left))
-        counts = _form(frozenset(found.events), found, means) if len(left) > 1 else None
-        standings = [_superseded(former, counts or next(iter(left), None), SPLIT)]
-        if counts is None:
-            standings += [Standing(key, at, "counted", SPLIT) for key, at in left.items()]
-        decide(standings, author=AUTHOR, now=means.now)
+    former = _originals(merged)
+    left = {
+        counts: {key: at for key, at in reports.items() if key not in leaving}
+        for counts, reports in former.items()
+    }
+    several = {counts: frozenset(reports) for counts, reports in left.items() if len(reports) > 1}
+    wanted = {key: at for counts in several for key, at in left[counts].items()}
+    formed = _form(several.values(), _Found(events=reported_events.read(wanted)), means)
+    times = _times(former)
+    standings = []
+    for counts, reports in left.items():
+        if counts in several:
+            by: str | None = formed[several[counts]]
+        else:
+            by = next(iter(reports), None)
+            standings += [Standing(key, at, "counted", SPLIT) for key, at in reports.items()]
+        standings.append(_superseded(counts, times[counts], by, SPLIT))
+    decide(standings, author=AUTHOR, now=means.now)
     return bool(merged)
 
 
@@ -240,20 +248,19 @@ def _span(event: UsageEvent) -> str | None:
 def _settle(
     arrived: Mapping[str, UsageEvent], found: _Found, closed: frozenset[Month], means: Means
 ) -> dict[str, Joined]:
+    groups = {group for key, group in found.groups.items() if key in arrived and len(group) > 1}
+    shut = {
+        group for group in groups if any(_month(found.events[key].event) in closed for key in group)
+    }
+    counts = _form(groups - shut, found, means)
+    for group in shut:
+        counts[group] = _stay_out(group, arrived, found, means)
     joined: dict[str, Joined] = {}
-    for group in sorted(
-        {g for key, g in found.groups.items() if key in arrived and len(g) > 1}, key=sorted
-    ):
-        months = {_month(found.events[key].event) for key in group}
-        in_closed = bool(months & closed)
-        if in_closed:
-            counts = _stay_out(group, arrived, found, means)
-        else:
-            counts = _form(group, found, means)
+    for group in groups:
         new = sorted(group & arrived.keys())
         for key in new if group - arrived.keys() else new[1:]:
             others = {found.events[k].event.source for k in group if k != key}
-            joined[key] = Joined(counts, tuple(sorted(others)), in_closed)
+            joined[key] = Joined(counts[group], tuple(sorted(others)), group in shut)
     return joined
 
 
@@ -261,15 +268,47 @@ def _month(event: UsageEvent) -> Month:
     return Month(event.occurred_at.year, event.occurred_at.month)
 
 
-def _form(group: frozenset[str], found: _Found, means: Means) -> str:
-    """Let one event count for all of these reports; its key."""
+def _form(
+    groups: Iterable[frozenset[str]], found: _Found, means: Means
+) -> dict[frozenset[str], str]:
+    """Let one event count for all reports of each group; its key."""
+    made = {group: _made(group, found, means) for group in groups}
+    if not made:
+        return {}
+    known = means.write(sorted(made.values(), key=lambda item: item.key))
+    parts = {key: part for part in found.merged for key in part}
+    replaced = {
+        found.merged[part]: item
+        for group, item in made.items()
+        for part in {parts[key] for key in group if key in parts}
+        if part != group
+    }
+    times = _times(replaced)
+    standings = [
+        Standing(key, found.events[key].event.occurred_at, "merged", MERGED, item.key)
+        for group, item in made.items()
+        for key in group
+    ]
+    standings += [
+        _superseded(former, times[former], item.key, MERGED) for former, item in replaced.items()
+    ]
+    standings += [
+        Standing(item.key, item.event.occurred_at, "counted", MERGED)
+        for item in made.values()
+        if item.key in known
+    ]
+    decide(standings, author=AUTHOR, now=means.now)
+    return {group: item.key for group, item in made.items()}
+
+
+def _made(group: frozenset[str], found: _Found, means: Means) -> PreparedEvent:
     routes = [
         Route(key, found.events[key].event, found.events[key].lookup_hash is not None)
         for key in sorted(group)
     ]
     merged = merged_call(routes, means.owners.roles())
     named = found.events[merged.user.key] if merged.user is not None else None
-    item = prepare(
+    return prepare(
         merged.event,
         owners=means.owners,
         prices=means.prices,
@@ -277,20 +316,6 @@ def _form(group: frozenset[str], found: _Found, means: Means) -> str:
         received_at=instant_text(means.now),
         identified=(None, "unknown") if named is None else (named.lookup_hash, named.user_kind),
     )
-    known = means.write([item])
-    standings = [
-        Standing(key, found.events[key].event.occurred_at, "merged", MERGED, item.key)
-        for key in sorted(group)
-    ]
-    standings += [
-        _superseded(former, item.key, MERGED)
-        for part, former in found.merged.items()
-        if part < group
-    ]
-    if item.key in known:
-        standings.append(Standing(item.key, item.event.occurred_at, "counted", MERGED))
-    decide(standings, author=AUTHOR, now=means.now)
-    return item.key
 
 
 def _stay_out(
@@ -312,8 +337,20 @@ def _stay_out(
     return counts
 
 
-def _superseded(merged: str, by: str | None, reason: str) -> Standing:
+def _superseded(merged: str, at: datetime, by: str | None, reason: str) -> Standing:
     """That a merged event counts no longer."""
-    at = occurred_at(UUID(merged))
-    assert at is not None, f"the merged event {merged} has no key in the ledger"
     return Standing(merged, at, "superseded" if by else "uncounted", reason, by)
+
+
+def _times(keys: Iterable[str]) -> dict[str, datetime]:
+    """When these events occurred, from the ledger."""
+    wanted = sorted(keys)
+    if not wanted:
+        return {}
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "SELECT event_key::text, occurred_at FROM event_ledger"
+            " WHERE event_key = ANY(%s::uuid[])",
+            [bulk.array(wanted)],
+        )
+        return dict(cursor.fetchall())

@@ -217,8 +217,8 @@ def _append(standings: Sequence[Standing], *, author: str, now: datetime) -> Non
                 author,
                 bulk.array([each.key for each in standings]),
                 bulk.array([instant_text(each.occurred_at.astimezone(UTC)) for each in standings]),
-                [each.state for each in standings],
-                [each.reason for each in standings],
-                [each.superseded_by for each in standings],
+                bulk.array([each.state for each in standings]),
+                bulk.texts(each.reason for each in standings),
+                bulk.texts(each.superseded_by for each in standings),
             ],
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -18,7 +19,6 @@ import msgspec
 
 from metering import bulk
 from metering.domain.call_reports import Span, Told
-from metering.event_rows import instant_text
 from metering.trace_settlement import SpanState
 
 
@@ -34,7 +34,12 @@ class TraceName(NamedTuple):
     @property
     def id(self) -> str:
         """The text of the UUID that stands for the trace in rows."""
-        return str(UUID(bytes=sha256("\x1f".join(self).encode()).digest()[:16]))
+        return _id_of(self)
+
+
+@lru_cache(maxsize=10_000)
+def _id_of(name: TraceName) -> str:
+    return str(UUID(bytes=sha256("\x1f".join(name).encode()).digest()[:16]))
 
 
 class SpanRow(NamedTuple):
@@ -84,10 +89,10 @@ def lock(traces: Iterable[TraceName], *, now: datetime) -> dict[TraceName, bool]
             " RETURNING trace::text, xmax <> 0",
             [
                 now,
-                [trace for trace, _ in named],
-                [name.source for _, name in named],
-                [name.tenant for _, name in named],
-                [name.trace_id for _, name in named],
+                bulk.array([trace for trace, _ in named]),
+                bulk.texts(name.source for _, name in named),
+                bulk.texts(name.tenant for _, name in named),
+                bulk.texts(name.trace_id for _, name in named),
             ],
         )
         known = dict(cursor.fetchall())
@@ -130,15 +135,15 @@ def save(rows: Mapping[tuple[TraceName, str], SpanRow], *, now: datetime) -> Non
             "  content = excluded.content, changed_at = excluded.changed_at",
             [
                 now,
-                [trace for trace, _, _ in ordered],
-                [span_id for _, span_id, _ in ordered],
-                [row.text.decode() for _, _, row in ordered],
-                [state.place for state in states],
-                [state.reason for state in states],
-                [state.event_key for state in states],
-                [None if s.occurred_at is None else instant_text(s.occurred_at) for s in states],
-                [state.version for state in states],
-                [state.content for state in states],
+                bulk.array([trace for trace, _, _ in ordered]),
+                bulk.texts(span_id for _, span_id, _ in ordered),
+                bulk.texts(row.text.decode() for _, _, row in ordered),
+                bulk.array([state.place for state in states]),
+                bulk.texts(state.reason for state in states),
+                bulk.texts(state.event_key for state in states),
+                bulk.texts(None if s.occurred_at is None else str(s.occurred_at) for s in states),
+                bulk.array([str(state.version) for state in states]),
+                bulk.array([f"\\\\x{state.content.hex()}" for state in states]),
             ],
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
@@ -13,7 +13,7 @@ from metering.domain.call_reports import SUPPOSED, CallReport
 from metering.domain.traces import NAMES_OF_USER, USAGE_FIELDS, Call
 from metering.domain.usage import Rejection, Share, UsageEvent, UsageQuality
 from metering.formats import native
-from metering.formats.problems import Problem, name_problem, shares_problem
+from metering.formats.problems import Problem, name_problem, shares_problem, units_problem
 from metering.formats.shares import by_tokens, shares_told
 
 MAX_ID: Final = 500
@@ -150,20 +150,68 @@ def problem_of(report: CallReport, *, source: str, received_at: datetime) -> Rej
             f"its receipt at {received_at.isoformat()}; check the sender's clock and zone",
             key=report.span_id,
         )
-    fields = {name.removeprefix(SUPPOSED): value for name, value in report.fields.items()}
-    fields = {name: value for name, value in fields.items() if value is not None}
-    if "provider" not in fields:
-        fields.pop("usage", None)  # whose object it is says how it is read
+    try:
+        told = msgspec.convert(_without_absent(report.fields), _Told)
+    except msgspec.ValidationError:
+        return _refused(report, place, source, received_at)
+    if _is_plain(told, received_at):
+        return None
+    return _refused(report, place, source, received_at)
+
+
+def _without_absent(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name.removeprefix(SUPPOSED): value
+        for name, value in fields.items()
+        if value is not None and name not in _LATER
+    }
+
+
+def _is_plain(told: Any, received_at: datetime) -> bool:
+    """Whether there is nothing to be looked at more closely."""
+    at = told.occurred_at
+    if at is not None and not native.EARLIEST <= at <= received_at + native.FUTURE:
+        return False
+    if told.units and units_problem(told.units) is not None:
+        return False
+    texts = [getattr(told, name) for name in _NAMES]
+    texts += told.tags or ()
+    return all(text is None or (text.isascii() and text.isprintable()) for text in texts)
+
+
+def _refused(
+    report: CallReport, place: str, source: str, received_at: datetime
+) -> Rejection | None:
+    """What the native event's own checks say of the fields, as if the rest were there."""
+    fields = _without_absent(report.fields)
+    unknown = sorted(fields.keys() - _ALL_WIRE.keys())
+    if unknown:
+        return _unknown_field(unknown[0], place, report.span_id)
     fields = {"provider": "unknown", "model": "unknown", "external_request_id": "unknown"} | fields
     if not any(name in fields for name in USAGE_FIELDS):
         fields["input_tokens"] = 0
-    fields.pop("shares", None)  # what they divide may be told elsewhere
-    told = {name: value for name, value in fields.items() if name not in _OWN}
-    unknown = sorted(told.keys() - _WIRE.keys() - set(NAMES_OF_USER))
-    if unknown:
-        return _unknown_field(unknown[0], place, report.span_id)
-    payload = _encode({_ALL_WIRE[name]: value for name, value in told.items()})
+    payload = _encode({_ALL_WIRE[name]: value for name, value in fields.items()})
     event = native.parse(payload, place=place, source=source, received_at=received_at)
     if isinstance(event, Rejection):
         return msgspec.structs.replace(event, key=report.span_id)
     return None
+
+
+def _told_struct() -> type[msgspec.Struct]:
+    """Every field that a report can tell, with the native event's limits, none of them required."""
+    hints = get_type_hints(native.NativeEvent, include_extras=True)
+    fields = [
+        (name, hints[name] | None, None)
+        for name in native.NativeEvent.__struct_fields__
+        if name in _ALL_WIRE and name not in _LATER
+    ]
+    return msgspec.defstruct("Told", fields, forbid_unknown_fields=True, frozen=True, gc=False)
+
+
+_LATER: Final = frozenset({"usage", "shares", *_OWN})
+"""What can be read only beside the rest of the call: whose usage object it is, what shares divide;
+and what is decided here."""
+_Told: Final = _told_struct()
+_NAMES: Final = tuple(
+    name for name in _Told.__struct_fields__ if get_type_hints(_Told)[name] == str | None
+)
