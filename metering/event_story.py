@@ -7,12 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
 from metering.event_rows import SEALED, VALUED
+
+USAGE_IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "provider_reported": "reported by the provider",
+        "reported": "reported by the caller",
+        "estimated": "estimated by a tokenizer, since nobody reported it",
+        "inconsistent": "reported, and contradicts itself",
+        "missing": "missing: nobody reported it",
+    }
+)
+"""Whose an event's counts are (`usage_quality`)."""
 
 _AS_TEXT: Final = ("usage",)
 _VALUED: Final = tuple(name for name, _ in VALUED)

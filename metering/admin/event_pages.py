@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from metering.admin.figures import NOTHING, digest, exact, figure, instant, label, link, number
 from metering.admin.tables import Column, Section, Text, figures, text
 from metering.domain.usage import COUNTS
-from metering.event_story import EventStory
+from metering.event_story import USAGE_IN_WORDS, EventStory
 from metering.pricing.explanation import explain
 
 ROUTES: Final = {
@@ -45,7 +45,11 @@ def _sections(story: EventStory) -> Iterator[Section]:
 
 def _cost(story: EventStory) -> Section:
     currency, reason = story.valued["currency"], story.valued["pricing_reason"]
-    note = f"Not all of it could be priced: {reason}" if reason else ""
+    notes = [f"Not all of it could be priced: {reason}."] if reason else []
+    quality = story.reported["usage_quality"]
+    if quality not in ("provider_reported", "reported"):
+        notes.append(f"The usage is {USAGE_IN_WORDS[quality]}.")
+    note = " ".join(notes)
     return Section(
         "Cost",
         [

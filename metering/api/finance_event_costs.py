@@ -12,7 +12,8 @@ from rest_framework.response import Response
 from metering.api.finance_access import FinanceView
 from metering.api.reading import answer, described
 from metering.api.values import Anything, Exact, Instant, Text, Truth, Whole
-from metering.pricing.explanation import SeveralEvents, UnknownEvent, as_value, explain, find_event
+from metering.event_search import SeveralEvents, UnknownEvent, find_event
+from metering.pricing.explanation import as_value, explain
 
 
 class PriceSerializer(serializers.Serializer[Any]):
@@ -104,6 +105,11 @@ class EventCostSerializer(serializers.Serializer[Any]):
     superseded_by = Text("the event that counts instead; null: none does", null=True)
     in_place_of = PredecessorSerializer(many=True)
     revision = Whole("the number of the revision that counts; 0: as it came in", 0)
+    usage_quality = Text(
+        "whose its counts are: `provider_reported`, `reported`, `estimated`, `inconsistent` or"
+        " `missing`",
+        "reported",
+    )
     pricing = Text("`priced`, `unpriced` or `free`", "priced")
     reason = Text("why it has no price, or is to be doubted", null=True)
     cost = Exact("the stored cost; null: unpriced", "0.00042", null=True)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Any, Final, cast
 
 import msgspec
@@ -133,6 +134,7 @@ _decode: Final = msgspec.json.Decoder(NativeEvent).decode
 _set: Final = msgspec.structs.force_setattr
 _become: Final[Callable[[object, type], None]] = cast("Any", object.__dict__["__class__"]).__set__
 _NAMES: Final = ("externalRequestId", "provider", "model")
+_NO_NUMBER_OF_ANYTHING: Final = 10**18
 _TEXTS: Final = (
     *("external_request_id", "provider", "model"),
     *("event_id", "model_executed", "provider_request_id", "usage_format", "service_tier"),
@@ -153,17 +155,22 @@ def parse(
 
     `received_at` (aware UTC) is the event's time if it reports none, and the measure of
     `future_time`. A `usage` object wins over the counts beside it; where they differ the event
-    is kept with `usage_quality` *inconsistent*.
+    is kept with `usage_quality` *inconsistent*, and so is one with a count that no call can have
+    (below zero, absurdly high): that count is not believed, and kept as it was sent.
     """
+    impossible: Mapping[str, int] = {}
     try:
         try:
             event = _decode(payload)
         except msgspec.ValidationError:
-            event = _decode(without_absent(payload))
+            rest, impossible = _without_impossible(without_absent(payload))
+            event = _decode(rest)
     except UNDECODABLE as error:
         return refuse(payload, error, place=place)
     problem = unreadable_name(event, payload)
-    problem = problem or finish(event, source=source, received_at=received_at)
+    problem = problem or finish(
+        event, source=source, received_at=received_at, impossible=impossible
+    )
     return event if problem is None else rejection(event, problem, place=place)
 
 
@@ -183,12 +190,14 @@ def finish(
     source: str,
     received_at: datetime,
     quality: UsageQuality = "reported",
+    impossible: Mapping[str, int] = MappingProxyType({}),
 ) -> Problem | None:
     """Check a decoded event and turn it into a `UsageEvent`, in place; or say what is wrong.
 
     Counts that contradict one another (cached tokens above the input) are no reason to lose the
     call: the event is kept as it was sent, `usage_quality` says *inconsistent*, and rating says
-    why it has no price.
+    why it has no price. `impossible` are counts that were taken out of the event (by their names
+    on the wire), which no column could hold: they stand in for the usage object.
 
     Only for an event that nobody else holds: to everyone else, events are immutable.
     """
@@ -199,10 +208,10 @@ def finish(
     if event.usage is not UNSET:
         problem = problem or _take_usage(event)
     else:
-        _set(event, "usage", None)
+        _set(event, "usage", _encode_json(impossible).decode() if impossible else None)
     if event.service_tier != "standard":
         _settle_tier(event, event.service_tier)
-    if contradiction(event) is not None:
+    if impossible or contradiction(event) is not None:
         _set(event, "usage_quality", "inconsistent")
     if event.input_tokens is None and event.output_tokens is None:
         problem = problem or _no_usage(event)
@@ -276,6 +285,25 @@ def without_absent(payload: bytes) -> bytes:
     return _encode_json(
         {name: value for name, value in sent.items() if value not in (None, "") or name in _NAMES}
     )
+
+
+def _without_impossible(payload: bytes) -> tuple[bytes, Mapping[str, int]]:
+    """The payload without counts that are whole numbers and cannot be; and these."""
+    sent = _decode_json(payload)
+    if not isinstance(sent, dict):
+        return payload, {}
+    impossible = {
+        name: value
+        for name, value in sent.items()
+        if FIELDS.get(name) in COUNTS
+        and type(value) is int
+        and not 0 <= value <= MAX_TOKENS
+        and abs(value) < _NO_NUMBER_OF_ANYTHING
+    }
+    if not impossible:
+        return payload, {}
+    rest = {name: value for name, value in sent.items() if name not in impossible}
+    return _encode_json(rest), impossible
 
 
 def _settle_tier(event: UsageEvent, tier: str) -> None:

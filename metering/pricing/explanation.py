@@ -13,30 +13,19 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
-from metering.dispositions import standings_of
 from metering.domain.layered_prices import LayeredPriceBook
 from metering.domain.money import EXACT, plain
 from metering.domain.price_book import Considered, PriceBook
 from metering.domain.price_choice import Candidate, Verdict, nearest, verdicts
 from metering.domain.rating import Rating
 from metering.domain.usage import UsageEvent
+from metering.event_search import UnknownEvent
 from metering.event_story import EventStory, RatedLine, event_story
 from metering.models import PriceRow
 from metering.pricing import catalogue
 from metering.pricing.rated_events import RATED_EVENT_FIELDS, rated
 
-_MOST: Final = 20
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
-
-
-class UnknownEvent(LookupError):
-    """No event has this key or request id; the message says where to look."""
-
-
-class SeveralEvents(LookupError):
-    """The request id is that of several events (attempts); the message lists their keys."""
 
 
 class PriceFacts(NamedTuple):
@@ -92,37 +81,6 @@ class Explanation:
         """Whether today's prices come to what is stored."""
         stored = self.story.valued
         return (self.now.pricing, self.now.cost) == (stored["pricing"], stored["cost"])
-
-
-def find_event(key_or_request: str) -> UUID:
-    """The event of this key, or of this external request or event id: of several reports of one
-    call the event that counts.
-
-    Raises `UnknownEvent`, or `SeveralEvents` for a request that was tried more than once.
-    """
-    try:
-        return UUID(key_or_request)
-    except ValueError:
-        pass
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT event_key FROM usage_event WHERE external_request_id = %s OR event_id = %s"
-            " ORDER BY occurred_at, event_key LIMIT %s",
-            [key_or_request, key_or_request, _MOST],
-        )
-        keys = [key for (key,) in cursor.fetchall()]
-    if not keys:
-        raise UnknownEvent(f"no event has the key or request id {key_or_request!r}")
-    decided = standings_of([str(key) for key in keys])
-    replaced = {UUID(each.key) for each in decided.values() if each.superseded_by is not None}
-    keys = [key for key in keys if key not in replaced] or keys
-    if len(keys) > 1:
-        listed = ", ".join(map(str, keys))
-        raise SeveralEvents(
-            f"{key_or_request!r} was sent in several attempts: name one of {listed}"
-        )
-    found: UUID = keys[0]
-    return found
 
 
 def explain(event_key: UUID) -> Explanation:
@@ -256,6 +214,7 @@ def as_value(found: Explanation) -> dict[str, Any]:
             for each in found.story.in_place_of
         ],
         "revision": found.story.revisions[-1].number if found.story.revisions else 0,
+        "usage_quality": reported["usage_quality"],
         "pricing": valued["pricing"],
         "reason": valued["pricing_reason"],
         "cost": None if valued["cost"] is None else plain(valued["cost"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -85,4 +86,48 @@ def test_what_another_model_did_stands_in_classes_of_its_own_and_the_books_agree
         ["input@claude-opus-4-8", "1000"],
         ["output@claude-opus-4-8", "100"],
     ]
+    assert list(check_month(OCTOBER)) == []
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "cached": ({"inputTokens": 10, "cachedInputTokens": 12, "outputTokens": 1}, "unpriced"),
+    "negative": ({"inputTokens": -10}, "unpriced"),
+    "negative in usage": ({"usage": {"prompt_tokens": -1, "completion_tokens": 5}}, "unpriced"),
+    "half": ({"inputTokens": 10}, "priced"),
+    "tier": ({"inputTokens": 10, "outputTokens": 1, "serviceTier": "Hyper"}, "priced"),
+    "unit": ({"inputTokens": 10, "outputTokens": 1, "units": {"furlongs": 2}}, "priced"),
+    "model": ({"inputTokens": 10, "outputTokens": 1, "model": "nobody-knows-it"}, "unpriced"),
+}
+"""What a sender may get wrong, and what becomes of the call."""
+
+
+@pytest.mark.django_db
+def test_no_mistake_of_a_sender_is_lost_or_becomes_a_silent_zero() -> None:
+    events = []
+    for name, (fields, _) in BAD.items():
+        payload: dict[str, Any] = {
+            "externalRequestId": name,
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "occurredAt": NOON.isoformat(),
+        } | fields
+        raw = json.dumps(payload).encode()
+        event = native.parse(raw, place=name, source="app", received_at=NOW)
+        assert isinstance(event, UsageEvent), event
+        events.append(event)
+    assert [each.outcome for each in ingest(events, now=NOW)] == ["accepted"] * len(BAD)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT external_request_id, pricing, cost, pricing_reason, usage_quality"
+            " FROM usage_event"
+        )
+        kept = {name: rest for name, *rest in cursor}
+    assert {name: pricing for name, (pricing, *_) in kept.items()} == {
+        name: pricing for name, (_, pricing) in BAD.items()
+    }
+    for name, (pricing, cost, reason, quality) in kept.items():
+        assert reason, name
+        assert (cost is None) == (pricing == "unpriced"), name
+        assert cost is None or cost > 0, name
+        assert (quality == "inconsistent") == (name in ("cached", "negative", "negative in usage"))
     assert list(check_month(OCTOBER)) == []

@@ -10,16 +10,14 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from metering.domain.money import plain
-from metering.event_story import EventStory
-from metering.management.answering import AnsweringCommand
+from metering.event_search import LOOKS_BACK, SeveralEvents, UnknownEvent, find_event
+from metering.event_story import USAGE_IN_WORDS, EventStory
+from metering.management.answering import AnsweringCommand, day_of
 from metering.pricing.explanation import (
     Explanation,
     PriceFacts,
-    SeveralEvents,
-    UnknownEvent,
     as_value,
     explain,
-    find_event,
 )
 
 
@@ -31,11 +29,21 @@ class Command(AnsweringCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("event", help="its key, or its external request id")
+        parser.add_argument("--source", help="of which source, where several use the same ids")
+        parser.add_argument(
+            "--since",
+            type=day_of,
+            metavar="DAY",
+            help="back to which UTC day an id is looked for, like 2026-10-01; "
+            f"{LOOKS_BACK.days} days before the newest event unless it is said",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            found = explain(find_event(options["event"]))
+            found = explain(
+                find_event(options["event"], source=options["source"], since=options["since"])
+            )
         except (UnknownEvent, SeveralEvents) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
@@ -51,6 +59,7 @@ def _in_words(found: Explanation) -> list[str]:
         *_standing(found.story),
         f"{reported['provider']} {found.model}, {found.story.occurred_at:%Y-%m-%d %H:%M:%S} UTC",
         f"tier {reported['service_tier']}{', batch' if reported['batch'] else ''}",
+        f"usage {USAGE_IN_WORDS[reported['usage_quality']]}",
         f"{valued['pricing']}: {cost}"
         + (f" ({valued['pricing_reason']})" if valued["pricing_reason"] else ""),
     ]

@@ -48,7 +48,7 @@ def test_every_event_has_its_outcome_in_the_order_of_sending() -> None:
     key = secret()
     body = [
         sent("a", eventId="e1"),
-        sent("b", inputTokens=-1),
+        sent("b", latencyMs=-1),
         sent("a", eventId="e1"),
         sent("a", eventId="e1", inputTokens=7),
         5,

@@ -78,7 +78,7 @@ def test_good_lines_are_stored_beside_bad_ones_and_the_exit_code_is_one(
         "",
         event(2, provider="nobody-knows-it"),
         event(1, inputTokens=7),
-        event(3, cachedInputTokens=-4),
+        event(3, latencyMs=-4),
         event(4),
     )
     said = run(file, "--rejects", rejects, code=1)

@@ -59,7 +59,7 @@ def test_bad_lines_cost_themselves_only(file: Path) -> None:
             event(1),
             b"",
             b"{broken",
-            event(2, inputTokens=-1),
+            event(2, latencyMs=-1),
             b'{"externalRequestId":"\xff"}',
             b'{"x":"' + b"y" * 3 * usage_lines.MAX_LINE + b'"}',
             b"  \r",

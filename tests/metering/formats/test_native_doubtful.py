@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from metering.domain.price_book import PriceBook
 from metering.domain.rating import Rating
-from metering.domain.usage import COUNTS, UsageEvent
+from metering.domain.usage import COUNTS, MAX_TOKENS, UsageEvent
 from metering.formats import native
 from metering.formats.problems import contradiction
 from metering.pricelists.genai_prices import parse_genai_prices
@@ -114,6 +114,23 @@ def test_a_usage_object_with_a_count_that_cannot_be_is_kept_and_not_believed(
     assert (rating.pricing, rating.reason) == ("unpriced", "no_usage")
     beside = accepted(**SENT, usage=usage)
     assert (beside.input_tokens, beside.usage_quality) == (540, "inconsistent")
+
+
+@pytest.mark.parametrize("field", ["inputTokens", "cachedInputTokens", "outputTokens"])
+@pytest.mark.parametrize("impossible", [-1, MAX_TOKENS + 1])
+def test_a_count_that_cannot_be_is_kept_as_it_was_sent_and_not_believed(
+    field: str, impossible: int
+) -> None:
+    event = accepted(**{**SENT, field: impossible})
+    assert getattr(event, native.FIELDS[field]) is None
+    assert event.usage_quality == "inconsistent"
+    assert event.usage == f'{{"{field}":{impossible}}}'
+    usage = {"prompt_tokens": 7, "completion_tokens": 1}
+    beside = accepted(**{**SENT, field: impossible}, usage=usage)
+    assert (beside.input_tokens, beside.usage_quality) == (7, "inconsistent")
+    alone = accepted(**{"inputTokens": None, "outputTokens": None, field: impossible})
+    rating = rating_of(alone)
+    assert (rating.pricing, rating.reason) == ("unpriced", "no_usage")
 
 
 def test_an_unknown_tier_is_kept_at_the_standard_price_and_says_so() -> None:

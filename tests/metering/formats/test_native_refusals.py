@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from metering.domain.usage import MAX_TOKENS, Rejection
+from metering.domain.usage import Rejection
 from tests.metering.formats.native_events import LEAST, parse, refused
 
 
@@ -38,8 +38,6 @@ def test_required_fields(name: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"inputTokens": -1}, "out_of_range"),
-        ({"inputTokens": MAX_TOKENS + 1}, "out_of_range"),
         ({"inputTokens": 10**40}, "out_of_range"),
         ({"inputTokens": "540"}, "wrong_type"),
         ({"inputTokens": 540.5}, "wrong_type"),
@@ -90,8 +88,8 @@ def test_what_cannot_be_true_is_refused_with_its_reason(
 
 
 def test_a_message_names_the_field_the_numbers_and_the_remedy() -> None:
-    said = refused(inputTokens=-3).message
-    assert "`$.inputTokens`" in said
+    said = refused(latencyMs=-3).message
+    assert "`$.latencyMs`" in said
     assert "(it is -3)" in said
     said = refused(shares=[{"tenantId": "a", "inputTokens": "7"}]).message
     assert "$.shares[0].inputTokens" in said

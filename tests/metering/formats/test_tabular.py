@@ -150,9 +150,10 @@ def test_truth() -> None:
 
 
 def test_what_the_native_event_refuses_is_refused_here() -> None:
-    rejection = parse({"cachedInputTokens": "-1"})
+    rejection = parse({"latencyMs": "-1"})
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "out_of_range"
+    assert accepted({"cachedInputTokens": "-1"}).usage_quality == "inconsistent"
     assert accepted({"cachedInputTokens": "541"}).usage_quality == "inconsistent"
     rejection = parse({"userId": "a\x00b"})
     assert isinstance(rejection, Rejection)
