@@ -12,8 +12,8 @@ from datetime import UTC
 
 from metering import late_usage
 from metering.call_routes import Joined, Means, join_routes
-from metering.event_rows import PreparedEvent
 from metering.outcomes import Outcome
+from metering.prepared_events import PreparedEvent
 
 
 def settle_arrivals(accepted: Sequence[PreparedEvent], means: Means) -> dict[str, Outcome]:

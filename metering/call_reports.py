@@ -25,7 +25,7 @@ from metering.domain.identity import UserKind, lookup_hash
 from metering.domain.tenancy import within_tenant
 from metering.domain.traces import NAMES_OF_USER, Call
 from metering.domain.usage import Rejection, UsageEvent
-from metering.event_rows import ControlCharacter, PreparedEvent, instant_text, prepare
+from metering.event_rows import instant_text
 from metering.formats.reported_calls import event_of, problem_of
 from metering.ingestion import (
     ATTEMPTS,
@@ -38,6 +38,7 @@ from metering.ingestion import (
     write_made,
 )
 from metering.outcomes import Outcome
+from metering.prepared_events import ControlCharacter, PreparedEvent, prepare
 from metering.trace_rows import SpanRow, TraceName
 from metering.trace_settlement import NEW, Settlement, SpanState, settle
 
@@ -301,8 +302,7 @@ class _Batch:
         try:
             return prepare(
                 event,
-                owners=self._books.owners,
-                prices=self._books.prices,
+                kinds=self._books.kinds,
                 hash_key=self._books.hash_key,
                 received_at=instant_text(self._now),
                 identified=_identified(call.fields),

@@ -24,7 +24,8 @@ from metering.domain.merged_calls import Route, are_one, merged_call
 from metering.domain.periods import Month
 from metering.domain.price_book import PriceBook
 from metering.domain.usage import UsageEvent, counts_of
-from metering.event_rows import PreparedEvent, instant_text, prepare
+from metering.event_rows import instant_text
+from metering.prepared_events import CallKinds, PreparedEvent, prepare
 from metering.reported_events import ReportedEvent
 
 AUTHOR: Final = "merging of routes"
@@ -310,8 +311,7 @@ def _made(group: frozenset[str], found: _Found, means: Means) -> PreparedEvent:
     named = found.events[merged.user.key] if merged.user is not None else None
     return prepare(
         merged.event,
-        owners=means.owners,
-        prices=means.prices,
+        kinds=CallKinds(means.owners, means.prices),
         hash_key=b"",
         received_at=instant_text(means.now),
         identified=(None, "unknown") if named is None else (named.lookup_hash, named.user_kind),

@@ -2,58 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
-from typing import Final, Protocol
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import Final, NamedTuple
 
-from django.db import connection
-
+from metering import bulk
+from metering.domain.money import EXACT, plain
 from metering.domain.rating import Rating
 from metering.domain.rollup import Part
-from metering.domain.usage import COUNTS, UsageEvent
+from metering.domain.usage import COUNTS
+from metering.event_rows import NULL
 
 _INPUT: Final = COUNTS.index("input_tokens")
 _OUTPUT: Final = COUNTS.index("output_tokens")
+_COLUMNS: Final = (
+    *("event_key", "revision", "position", "occurred_at", "tenant", "cost_centre"),
+    *("input_tokens", "output_tokens", "cost"),
+)
 
 
-class Shared(Protocol):
-    """A shared call with its parts, what the shares left included (last)."""
+class DividedEvent(NamedTuple):
+    """A revision of a shared call with its parts, what the shares left included (last).
+    `occurred_at` in the form of `event_rows.instant_text`."""
 
-    @property
-    def key(self) -> str: ...
-    @property
-    def event(self) -> UsageEvent: ...
-    @property
-    def rating(self) -> Rating: ...
-    @property
-    def parts(self) -> tuple[Part, ...]: ...
+    key: str
+    revision: int
+    occurred_at: str
+    rating: Rating
+    parts: Sequence[Part]
 
 
-def store_shares(shared: Iterable[tuple[Shared, int]]) -> None:
-    """Store the parts of these calls, each with the number of its revision, in the caller's
-    transaction."""
-    rows = list(shared)
-    if not rows:
-        return
-    columns = "event_key, revision, position, occurred_at, tenant, cost_centre, input_tokens"
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY event_share ({columns}, output_tokens, cost) FROM STDIN") as copy,
-    ):
-        for item, revision in rows:
-            unpriced = item.rating.cost is None
-            for position, part in enumerate(item.parts):
-                cost = sum((c for _, _, c in part.classes if c is not None), Decimal(0))
-                copy.write_row(
-                    (
-                        item.key,
-                        revision,
-                        position,
-                        item.event.occurred_at,
-                        part.owner.tenant,
-                        part.owner.cost_centre,
-                        part.counts[_INPUT],
-                        part.counts[_OUTPUT],
-                        None if unpriced else cost,
-                    )
-                )
+def store_shares(divided: Iterable[DividedEvent]) -> None:
+    """Store the parts of these calls, in the caller's transaction."""
+    text = "".join(
+        [
+            f"{key}\t{revision}\t{position}\t{occurred_at}\t{part.owner.tenant}"
+            f"\t{part.owner.cost_centre}\t{part.counts[_INPUT]}\t{part.counts[_OUTPUT]}"
+            f"\t{NULL if rating.cost is None else _cost(part)}\n"
+            for key, revision, occurred_at, rating, parts in divided
+            for position, part in enumerate(parts)
+        ]
+    )
+    if text:
+        bulk.copy_text("event_share", _COLUMNS, text.replace("\\", "\\\\"))
+
+
+def _cost(part: Part) -> str:
+    costs = [cost for _, _, cost in part.classes if cost is not None]
+    return plain(reduce(EXACT.add, costs)) if costs else "0"

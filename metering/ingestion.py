@@ -31,19 +31,19 @@ from metering.domain.keys import event_key
 from metering.domain.price_book import PriceBook
 from metering.domain.spelling import meant
 from metering.domain.usage import Rejection, UsageEvent
-from metering.event_rows import (
-    COLUMNS,
+from metering.event_rows import COLUMNS, instant_text
+from metering.event_shares import DividedEvent, store_shares
+from metering.outcomes import Outcome
+from metering.prepared_events import (
+    CallKinds,
     ControlCharacter,
     PreparedEvent,
     copy_line,
-    instant_text,
     prepare,
 )
-from metering.event_shares import store_shares
-from metering.outcomes import Outcome
 from metering.pricing import catalogue
 from metering.pseudonyms import Pseudonyms
-from metering.rollups import append_deltas
+from metering.rollups import BatchDeltas
 
 ATTEMPTS: Final = 4
 DATABASE_DOWN: Final = (errors.OperationalError, DjangoOperationalError)
@@ -59,15 +59,22 @@ class Books:
     prices: PriceBook
     hash_key: bytes
     horizon: timedelta
+    kinds: CallKinds
+
+    @classmethod
+    def of(cls, owners: OwnerBook, prices: PriceBook) -> Books:
+        """These books, with what the settings say."""
+        return cls(
+            owners=owners,
+            prices=prices,
+            hash_key=settings.IDENTITY_HASH_KEY.encode(),
+            horizon=timedelta(days=settings.LEDGER_HORIZON_DAYS),
+            kinds=CallKinds(owners, prices),
+        )
 
     @classmethod
     def load(cls) -> Books:
-        return cls(
-            owners=owners.load_book(),
-            prices=catalogue.load_book(),
-            hash_key=settings.IDENTITY_HASH_KEY.encode(),
-            horizon=timedelta(days=settings.LEDGER_HORIZON_DAYS),
-        )
+        return cls.of(owners.load_book(), catalogue.load_book())
 
     @classmethod
     def current(cls) -> Books:
@@ -76,12 +83,15 @@ class Books:
         Asks the database for the books' versions each time, so whatever was committed before the
         call is in them.
         """
-        return cls(
-            owners=owners.current_book(),
-            prices=catalogue.load_book(),
-            hash_key=settings.IDENTITY_HASH_KEY.encode(),
-            horizon=timedelta(days=settings.LEDGER_HORIZON_DAYS),
-        )
+        global _current  # noqa: PLW0603 - what was worked out with the same books is kept with them
+        found, prices = owners.current_book(), catalogue.load_book()
+        books = _current
+        if books is None or books.owners is not found or books.prices is not prices:
+            books = _current = cls.of(found, prices)
+        return books
+
+
+_current: Books | None = None
 
 
 Prepared = PreparedEvent | Rejection | UsageEvent
@@ -109,8 +119,7 @@ def prepare_batch(
                 prepared.append(
                     prepare(
                         item,
-                        owners=books.owners,
-                        prices=books.prices,
+                        kinds=books.kinds,
                         hash_key=books.hash_key,
                         received_at=received_at,
                     )
@@ -287,7 +296,7 @@ def _claim(claims: Sequence[PreparedEvent], now: datetime) -> dict[str, bytes]:
             [
                 bulk.array([item.key for item in claims]),
                 bulk.array([item.claim.hex() for item in claims]),
-                bulk.array([instant_text(item.event.occurred_at) for item in claims]),
+                bulk.array([item.occurred_at for item in claims]),
                 now.date(),
             ],
         )
@@ -313,11 +322,11 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
     with bulk.cursor() as cursor:
         cursor.execute(
             "SELECT ensure_event_partitions(%s::date[])",
-            [sorted({item.event.occurred_at.date() for item in accepted})],
+            [bulk.array(sorted({item.occurred_at[:10] for item in accepted}))],
         )
         rows = "".join([copy_line(item, pseudonym) for item, pseudonym in named])
         bulk.copy_text("usage_event", COLUMNS, rows)
-        tenants = {part.owner.tenant for item in accepted for part in item.parts}
+        tenants = {part.owner.tenant for item in accepted for part, _ in item.parts}
         cursor.execute(
             "INSERT INTO tenant (key, name, time_zone, registered_at)"
             " SELECT key, '', 'UTC', now() FROM unnest(%s::text[]) AS t(key)"
@@ -325,8 +334,15 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
             " ON CONFLICT DO NOTHING",
             [sorted(tenants - {""})],
         )
-    store_shares((item, 0) for item in accepted if item.event.shares)
-    append_deltas(named)
+    store_shares(
+        DividedEvent(item.key, 0, item.occurred_at, item.rating, [part for part, _ in item.parts])
+        for item in accepted
+        if item.event.shares
+    )
+    deltas = BatchDeltas()
+    for item, pseudonym in named:
+        deltas.add(item.event, item.rating, item.parts, item.occurred_at, pseudonym)
+    deltas.append()
     return found
 
 

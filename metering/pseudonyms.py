@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from metering import bulk
@@ -24,23 +24,11 @@ class Pseudonyms:
         found = {h: self._known[h] for h in wanted if h in self._known}
         missing = sorted(wanted.difference(found))
         if missing:
-            wanted_hex = bulk.array([h.hex() for h in missing])
-            with bulk.cursor() as cursor:
-                cursor.execute(
-                    "INSERT INTO user_identity (lookup_hash, pseudonym, created_at)"
-                    " SELECT decode(h, 'hex'), p, now()"
-                    " FROM unnest(%s::text[], %s::uuid[]) AS t(h, p)"
-                    " WHERE NOT EXISTS (SELECT FROM user_identity known"
-                    "  WHERE known.lookup_hash = decode(t.h, 'hex'))"
-                    " ON CONFLICT DO NOTHING",
-                    [wanted_hex, bulk.array([str(uuid.uuid4()) for _ in missing])],
-                )
-                cursor.execute(
-                    "SELECT lookup_hash, pseudonym::text FROM user_identity WHERE lookup_hash IN"
-                    " (SELECT decode(h, 'hex') FROM unnest(%s::text[]) AS t(h))",
-                    [wanted_hex],
-                )
-                found.update((bytes(h), pseudonym) for h, pseudonym in cursor.fetchall())
+            found.update(_look_up(missing))
+            new = [h for h in missing if h not in found]
+            if new:
+                _make(new)
+                found.update(_look_up(new))
         return found
 
     def remember(self, found: dict[bytes, str]) -> None:
@@ -48,3 +36,28 @@ class Pseudonyms:
         self._known.update(found)
         while len(self._known) > PSEUDONYM_CACHE:
             self._known.popitem(last=False)
+
+
+def _look_up(hashes: Sequence[bytes]) -> dict[bytes, str]:
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "SELECT lookup_hash, pseudonym::text FROM user_identity WHERE lookup_hash IN"
+            " (SELECT decode(h, 'hex') FROM unnest(%s::text[]) AS t(h))",
+            [bulk.array([h.hex() for h in hashes])],
+        )
+        return {bytes(h): pseudonym for h, pseudonym in cursor}
+
+
+def _make(hashes: Sequence[bytes]) -> None:
+    """Give each a pseudonym, unless another transaction is giving it one: in the order given, so
+    that two wait for each other instead of deadlocking."""
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO user_identity (lookup_hash, pseudonym, created_at)"
+            " SELECT decode(h, 'hex'), p, now() FROM unnest(%s::text[], %s::uuid[]) AS t(h, p)"
+            " ON CONFLICT DO NOTHING",
+            [
+                bulk.array([h.hex() for h in hashes]),
+                bulk.array([str(uuid.uuid4()) for _ in hashes]),
+            ],
+        )

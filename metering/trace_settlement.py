@@ -18,7 +18,7 @@ from metering.dispositions import Standing
 from metering.domain.call_reports import Span, first_said
 from metering.domain.traces import Call, Silent, calls_of, counting
 from metering.domain.usage import Rejection
-from metering.event_rows import PreparedEvent
+from metering.prepared_events import PreparedEvent
 
 Place = Literal["counted", "silent", "waiting", "refused", "held"]
 """Where a span stands: its event counts; it does not count, for a `reason`; it waits for what

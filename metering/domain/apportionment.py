@@ -147,6 +147,8 @@ def apportion_in_order(total_units: int, weights: Sequence[int]) -> list[int]:
         raise NothingToApportionOver(f"{total_units} units over weights that are all zero")
     if not total_units:
         return [0] * len(weights)
+    if total_units == whole:
+        return list(weights)
     sign = -1 if total_units < 0 else 1
     size = abs(total_units)
     shares = [size * weight // whole for weight in weights]

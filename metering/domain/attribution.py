@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from metering.domain.cells import UNALLOCATED, Owner
@@ -77,6 +78,32 @@ class OwnerBook:
     service_accounts: frozenset[bytes] = frozenset()
     sources: Mapping[str, SourceDefaults] = field(default_factory=dict)
     providers: frozenset[str] = frozenset()
+
+    @cached_property
+    def edges(self) -> tuple[datetime, ...]:
+        """All instants at which some mapping begins or ends, in order: two events between the same
+        edges, alike in what mappings go by, belong to the same owner."""
+        mappings = (
+            *(self.by_cost_centre, self.by_endpoint_tag, self.by_user, self.by_tenant),
+            *(self.by_source, self.user_tenants, self.source_tenants),
+        )
+        return tuple(
+            sorted(
+                {
+                    edge
+                    for keyed in mappings
+                    for targets in keyed.values()
+                    for row in targets.rows
+                    for edge in (row.valid_from, row.valid_to)
+                    if edge is not None
+                }
+            )
+        )
+
+    @cached_property
+    def mapped_users(self) -> frozenset[str]:
+        """The users that some mapping names."""
+        return frozenset(self.by_user) | frozenset(self.user_tenants)
 
     def tenant_of(self, event: UsageEvent, user: str) -> str:
         """The tenant the work was for: as sent, else the user's, else the source's, else none."""

@@ -54,18 +54,16 @@ def from_minor(amount_minor: int, currency: str) -> Decimal:
 
 def to_units(amount: Decimal, scale: int = RUN_SCALE) -> int:
     """The amount in integer units of 10^-scale; raises if that would lose a digit."""
-    with localcontext(EXACT):
-        scaled = amount.scaleb(scale)
-        units = int(scaled)
-        if scaled != units:
-            raise ValueError(f"{amount} has more than {scale} decimals")
-        return units
+    scaled = EXACT.scaleb(amount, scale)
+    units = int(scaled)
+    if scaled != units:
+        raise ValueError(f"{amount} has more than {scale} decimals")
+    return units
 
 
 def from_units(units: int, scale: int = RUN_SCALE) -> Decimal:
     """The exact amount of so many units of 10^-scale."""
-    with localcontext(EXACT):
-        return Decimal(units).scaleb(-scale)
+    return EXACT.scaleb(Decimal(units), -scale)
 
 
 def plain(amount: Decimal) -> str:
@@ -73,7 +71,11 @@ def plain(amount: Decimal) -> str:
 
     `Decimal("1E+2")`, `Decimal("100.00")` and `Decimal("100")` are all written `100`.
     """
-    text = format(amount, "f")
+    text = str(amount)
+    if "E" in text:
+        text = format(amount, "f")
+    if text[-1] != "0":
+        return text
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+    return "0" if text == "-0" else text

@@ -141,10 +141,7 @@ class PriceBook:
         key = (provider, model, service_tier, batch, speed, region)
         schedule = self._cache.get(key)
         if schedule is None:
-            if len(self._cache) >= CACHED_SCHEDULES:
-                self._cache.clear()
-            call = _call(service_tier, self.currency, batch=batch, speed=speed, region=region)
-            schedule = self._cache[key] = self._schedule(provider, model, call)
+            schedule = self._remember(key)
         if schedule.only is not None:
             return schedule.only
         span = schedule.spans[bisect_right(schedule.edges, at)]
@@ -162,10 +159,8 @@ class PriceBook:
     ) -> RateCard | str | None:
         """What `look_up` answers at every instant of the period; `None` where nobody can say so:
         a price changes within it, or holds at some hours only."""
-        schedule = self._cache.get((provider, model, service_tier, batch, None, region))
-        if schedule is None:
-            call = _call(service_tier, self.currency, batch=batch, speed=None, region=region)
-            schedule = self._schedule(provider, model, call)
+        key = (provider, model, service_tier, batch, None, region)
+        schedule = self._cache.get(key) or self._remember(key)
         if schedule.only is not None:
             return schedule.only
         number = bisect_right(schedule.edges, period.start)
@@ -173,6 +168,14 @@ class PriceBook:
         if span.windows or any(edge < period.end for edge in schedule.edges[number:]):
             return None
         return span.cards[()]
+
+    def _remember(self, key: tuple[str, str, str, bool, str | None, str | None]) -> _Schedule:
+        if len(self._cache) >= CACHED_SCHEDULES:
+            self._cache.clear()
+        provider, model, service_tier, batch, speed, region = key
+        call = _call(service_tier, self.currency, batch=batch, speed=speed, region=region)
+        schedule = self._cache[key] = self._schedule(provider, model, call)
+        return schedule
 
     def considered(
         self,

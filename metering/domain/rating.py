@@ -85,6 +85,11 @@ def rate(event: UsageEvent, book: PriceBook, *, model: str | None = None) -> Rat
     )
     if isinstance(card, str):
         return _unpriced(book.currency, card)
+    return rate_with(event, card)
+
+
+def rate_with(event: UsageEvent, card: RateCard) -> Rating:
+    """Price the event, which a provider answered, with the card that was found for it."""
     try:
         return _rate_at(event, card)
     except ArithmeticError:

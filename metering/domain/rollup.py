@@ -7,9 +7,11 @@ so that a cycle can be cut in any zone), `cell` (the grain of a provider's bill,
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from functools import reduce
+from typing import Final, Literal, NamedTuple
 
 from metering.domain.apportionment import apportion_in_order
 from metering.domain.cells import Owner, class_and_model
@@ -101,8 +103,9 @@ def parts(
     if not event.shares:
         return (Part(owner, 1, counts, classes),)
     contribution = _Contribution.of(event.shares, event.input_tokens or 0, event.output_tokens or 0)
+    none = [0] * (len(share_owners) + 1)
     split_counts = [
-        _split_whole(count, contribution.to_count(name))
+        _split_whole(count, contribution.to_count(name)) if count else none
         for name, count in zip(COUNTS, counts, strict=True)
     ]
     split_classes = [
@@ -117,13 +120,17 @@ def parts(
         Part(
             part_owner,
             1 if i == len(share_owners) else 0,
-            tuple(column[i] for column in split_counts),
+            part_counts,
             tuple(
-                (name, quantities[i], None if costs is None else costs[i])
-                for name, quantities, costs in split_classes
+                [
+                    (name, quantities[i], None if costs is None else costs[i])
+                    for name, quantities, costs in split_classes
+                ]
             ),
         )
-        for i, part_owner in enumerate((*share_owners, owner))
+        for i, (part_owner, part_counts) in enumerate(
+            zip((*share_owners, owner), zip(*split_counts, strict=True), strict=True)
+        )
     )
 
 
@@ -191,37 +198,63 @@ def _split_quantity(quantity: int | Decimal, weights: list[int]) -> list[int] | 
     return _split_exact(quantity, weights)
 
 
-class Deltas:
-    """Signed deltas of a batch, one for each cell, summed before they go to the database. A cell's
-    key is of texts."""
+class RowKeys(NamedTuple):
+    """What an owner's part of a call is keyed by in the rollups, without what differs from call to
+    call (time, price, class, user), as tab-separated runs of the keys' columns."""
 
-    __slots__ = ("_sums",)
+    usage: str
+    """`source` to `user_kind` of USAGE_KEY."""
+    executed: str
+    """`provider` to `model` of CELL_KEY."""
+    owned: str
+    """`tier` to `cost_centre` of CELL_KEY."""
+    owner: str
+    """`tenant` and `cost_centre` of USER_KEY."""
+    user_kind: str
+
+
+def row_keys(event: UsageEvent, owner: Owner, project: str, user_kind: str) -> RowKeys:
+    """The keys of the part that the owner has of such a call."""
+    e = event
+    executed = e.model_executed or e.model
+    cost_centre, tenant = owner
+    tier = "batch" if e.batch else e.service_tier
+    return RowKeys(
+        usage=(
+            f"{e.source}\t{e.provider}\t{e.model}\t{executed}\t{e.service_tier}\t{tenant}"
+            f"\t{cost_centre}\t{e.endpoint_tag or ''}\t{e.prompt_version or ''}\t{e.environment}"
+            f"\t{e.data_mode}\t{e.status}\t{e.served_from}\t{user_kind}"
+        ),
+        executed=f"{e.provider}\t{project}\t{executed}",
+        owned=f"{tier}\t{tenant}\t{cost_centre}",
+        owner=f"{tenant}\t{cost_centre}",
+        user_kind=user_kind,
+    )
+
+
+Sums = tuple[int | Decimal, ...]
+
+
+class Deltas(defaultdict[str, list[Sums]]):
+    """Signed deltas of a batch by cell, to be summed before they go to the database. A cell's key
+    is its columns' text, tab-separated."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, ...], list[int | Decimal]] = {}
+        super().__init__(list)
 
-    def add(self, key: tuple[str, ...], sums: Iterable[int | Decimal]) -> None:
-        row = self._sums.get(key)
-        if row is None:
-            self._sums[key] = list(sums)
-            return
-        for i, value in enumerate(sums):
-            if value:
-                row[i] = EXACT.add(row[i], value) if isinstance(value, Decimal) else row[i] + value
+    def sums(self, sign: Literal[1, -1] = 1) -> Iterable[tuple[str, Sequence[int | Decimal]]]:
+        """Each cell's key and its sums; with sign -1 what takes them back."""
+        for key, added in self.items():
+            sums = added[0] if len(added) == 1 else [_total(c) for c in zip(*added, strict=True)]
+            yield key, sums if sign == 1 else [_negated(value) for value in sums]
 
-    def negated(self) -> Deltas:
-        """What takes these deltas back."""
-        taken = Deltas()
-        for key, sums in self._sums.items():
-            # (a minus sign would round a Decimal to the context's precision)
-            taken._sums[key] = [
-                value.copy_negate() if isinstance(value, Decimal) else -value for value in sums
-            ]
-        return taken
 
-    def items(self) -> Iterable[tuple[tuple[str, ...], Sequence[int | Decimal]]]:
-        """Each cell's key and its sums."""
-        return self._sums.items()
+def _total(column: tuple[int | Decimal, ...]) -> int | Decimal:
+    if {int}.issuperset(map(type, column)):
+        return sum(column)
+    return reduce(EXACT.add, column)
 
-    def __len__(self) -> int:
-        return len(self._sums)
+
+def _negated(value: int | Decimal) -> int | Decimal:
+    # (a minus sign would round a Decimal to the context's precision)
+    return value.copy_negate() if isinstance(value, Decimal) else -value

@@ -25,7 +25,7 @@ from metering.domain.cells import Owner
 from metering.domain.money import EXACT
 from metering.domain.periods import Month, Period
 from metering.event_rows import VALUED, instant_text, value_digest, valued_text
-from metering.event_shares import store_shares
+from metering.event_shares import DividedEvent, store_shares
 from metering.rollups import append_changes
 from metering.stored_events import StoredEvent
 
@@ -250,7 +250,17 @@ def _store(pairs: Sequence[Pair], act: Act) -> None:
             f"{after.key}\t{after.revision}\t{at}\t{made_at}\t{said}\t{valued}\t\\x{digest.hex()}\n"
         )
     bulk.copy_text("event_revision", _COLUMNS, "".join(lines).replace("\\", "\\\\"))
-    store_shares((after, after.revision) for _, after in pairs if after.event.shares)
+    store_shares(
+        DividedEvent(
+            after.key,
+            after.revision,
+            instant_text(after.event.occurred_at),
+            after.rating,
+            after.parts,
+        )
+        for _, after in pairs
+        if after.event.shares
+    )
     append_changes(
         [(before, before.pseudonym) for before, _ in pairs],
         [(after, after.pseudonym) for _, after in pairs],

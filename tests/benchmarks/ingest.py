@@ -18,11 +18,12 @@ from billing.demo.documents import write_usage
 from metering import bulk
 from metering.api_keys import create
 from metering.domain.periods import Month
-from metering.event_rows import COLUMNS, PreparedEvent, copy_line
+from metering.event_rows import COLUMNS
 from metering.files.file_ingestion import BLOCK as BATCH
 from metering.files.file_ingestion import ingest_file
 from metering.files.usage_files import open_usage
 from metering.ingestion import Books, prepare_batch
+from metering.prepared_events import PreparedEvent, copy_line
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 from tests.benchmarks.peak import peak_of

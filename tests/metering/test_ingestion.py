@@ -241,7 +241,7 @@ def test_many_senders_of_the_same_events_at_once(fresh_db: str) -> None:
     assert list(check_month(OCTOBER)) == []
 
 
-@pytest.mark.parametrize("cut_at", ["_insert", "append_deltas", "store_shares"])
+@pytest.mark.parametrize("cut_at", ["_insert", "BatchDeltas", "store_shares"])
 def test_a_batch_that_is_cut_off_has_not_happened(
     fresh_db: str, monkeypatch: pytest.MonkeyPatch, cut_at: str
 ) -> None:

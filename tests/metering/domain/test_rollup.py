@@ -138,9 +138,19 @@ def test_what_cannot_be_divided_stays_with_the_events_own_owner() -> None:
 def test_deltas_sum_exactly_per_cell(entries: list[tuple[str, Decimal]]) -> None:
     deltas = Deltas()
     for letter, amount in entries:
-        deltas.add((letter,), (1, amount))
-    rows = {key: (n, total) for (key,), (n, total) in deltas.items()}
+        deltas[letter].append((1, amount))
+    rows = {key: (n, total) for key, (n, total) in deltas.sums()}
+    taken = {key: (n, total) for key, (n, total) in deltas.sums(-1)}
     assert {key for key, _ in entries} == set(rows)
     for key, (n, total) in rows.items():
         mine = [amount for k, amount in entries if k == key]
         assert (n, total) == (len(mine), sum(mine))
+        assert taken[key] == (-n, -total)
+
+
+def test_whole_and_broken_quantities_of_a_cell_add_up_exactly() -> None:
+    deltas = Deltas()
+    for quantity in (1, Decimal("1e-30"), Decimal("1e25"), 2):
+        deltas["a"].append((quantity,))
+    [(_, [total])] = deltas.sums()
+    assert total == Decimal("10000000000000000000000003.000000000000000000000000000001")
