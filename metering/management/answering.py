@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 _JSON: Final = "--json"
 _USAGE_EXIT: Final = 2
+
+
+def day_of(text: str) -> date:
+    """An argument that is a day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is no day; write it like 2026-10-01") from error
 
 
 class AnsweringCommand(BaseCommand):

@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 
+from metering.event_search import find_event
 from metering.event_story import event_story
 from metering.ingestion import ingest
-from metering.pricing.explanation import explain, find_event
+from metering.pricing.explanation import explain
 from metering.usage_export import usage_lines
 from tests.metering.call_reports import MODEL
 from tests.metering.events import NOW, call

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import date
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -13,7 +12,7 @@ from django.utils import timezone
 from config.roles import IMPORT_PRICES
 from metering import people
 from metering.domain.contract_terms import InvalidTerm
-from metering.management.answering import AnsweringCommand
+from metering.management.answering import AnsweringCommand, day_of
 from metering.people import NotAllowed
 from metering.pricelists.parsed import UnreadablePriceList
 from metering.pricing.unpriced import UnpricedModel, price_as, unpriced_models
@@ -31,7 +30,7 @@ class Command(AnsweringCommand):
         parser.add_argument("model", nargs="?")
         parser.add_argument("--price-of", metavar="MODEL", help="the model whose price holds")
         parser.add_argument("--price-of-provider", metavar="PROVIDER", help="if it is another")
-        parser.add_argument("--since", type=_day, help="from which day, like 2026-10-01")
+        parser.add_argument("--since", type=day_of, help="from which day, like 2026-10-01")
         parser.add_argument("--as", dest="person", default="", help="who decides it")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -89,10 +88,3 @@ def _as_json(each: UnpricedModel) -> dict[str, Any]:
         "hasPriceNow": each.has_price_now,
         "candidates": [{"provider": c.provider, "model": c.model_id} for c in each.candidates],
     }
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is no day; write it like 2026-10-01") from error

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from metering.event_search import find_event
 from metering.ingestion import ingest
 from metering.pricing.catalogue import GENAI_PRICES
-from metering.pricing.explanation import explain, find_event
+from metering.pricing.explanation import explain
 from metering.pricing.price_imports import import_contract, import_file
 from tests.metering.events import NOW, call
 
@@ -106,5 +107,5 @@ def test_in_words_and_refusals() -> None:
         call_command("explain_cost", "two")
     with pytest.raises(CommandError, match="no event has the key or request id 'three'"):
         call_command("explain_cost", "three")
-    with pytest.raises(CommandError, match="no event has the key 00000000"):
+    with pytest.raises(CommandError, match="no event has the key or request id '00000000"):
         call_command("explain_cost", "00000000-0000-0000-0000-000000000000")
