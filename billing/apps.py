@@ -13,8 +13,9 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        """Whoever closes a month, and however: its run goes on at once."""
+        """Whoever closes a month or takes in its bill, and however: its run goes on at once."""
         post_save.connect(_closed, sender="allocation.PeriodClose", dispatch_uid="month goes on")
+        post_save.connect(_billed, sender="allocation.ProviderBill", dispatch_uid="bill came")
 
 
 def _closed(instance: Any, **_: Any) -> None:
@@ -22,3 +23,11 @@ def _closed(instance: Any, **_: Any) -> None:
     from metering.domain.periods import Month
 
     monthly_run.go_on(Month.parse(instance.month), now=timezone.now())
+
+
+def _billed(instance: Any, *, created: bool, **_: Any) -> None:
+    from billing import monthly_run
+    from metering.domain.periods import Month
+
+    if created:
+        monthly_run.bill_came(Month.parse(instance.month), now=timezone.now())

@@ -65,8 +65,15 @@ def start_on_schedule(name: str, *, now: datetime, rule: str | None = None) -> b
 
 
 def go_on(month: Month, *, now: datetime) -> None:
-    """The month has been closed, or a bill has come: let its run look at once, not in a while."""
+    """The month has been closed: let its run look at once, not in a while."""
     work.wake(KIND, str(month), now=now)
+
+
+def bill_came(month: Month, *, now: datetime) -> None:
+    """A bill has come, the first or another: a run that waits (for one, or for people to close the
+    month without it) begins anew, so that what they are asked to agree with has it in. A run that
+    is dividing just now sees at its end that its inputs have changed."""
+    work.begin_anew(KIND, str(month), now=now)
 
 
 def monthly_run_status(month: Month) -> RunStatus | None:

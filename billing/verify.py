@@ -43,6 +43,7 @@ CHECKS = (
     "every event has the digest it was stored with, and the ledger holds its key",
     "every cost is the sum of its lines, every shared call the sum of its shares",
     "rollups equal the raw events",
+    "some days' aggregates, drawn anew each day, are what their request rows add up to one by one",
     "seals of all three books hold and are chained",
     "bills equal their documents",
     "the allocation, computed again, gives the same rows and adds up to the bills",
@@ -59,19 +60,24 @@ CONNECTIONS: Final = 3
 def verify(month: Month) -> Verified:
     """Run every check over a month, several at a time; inside a transaction, which no other
     connection could see into, one after the other. Findings come in the order of the checks."""
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        lambda: _invoices(month),
-        lambda: charge_seals.check(month),
-        lambda: push_verification.check(month),
-        lambda: allocation_verification.check_month(month),
-        *event_verification.checks(month),
-    )
+    checks = checks_of(month).values()
     if connection.in_atomic_block:
         found = [list(check()) for check in checks]
     else:
         with ThreadPoolExecutor(CONNECTIONS, "verify") as pool:
             found = list(pool.map(_alone, checks))
     return Verified(month, CHECKS, tuple(chain.from_iterable(found)))
+
+
+def checks_of(month: Month) -> dict[str, Callable[[], Iterator[Finding]]]:
+    """Every check over a month, by name; none depends on another."""
+    return {
+        "invoices": lambda: _invoices(month),
+        "seals of charges": lambda: charge_seals.check(month),
+        "Stripe": lambda: push_verification.check(month),
+        "bills and allocation": lambda: allocation_verification.check_month(month),
+        **event_verification.checks(month),
+    }
 
 
 def _alone(check: Callable[[], Iterator[Finding]]) -> list[Finding]:

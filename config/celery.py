@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 from celery import Celery
 from celery.signals import task_prerun
@@ -48,10 +48,12 @@ app.autodiscover_tasks()
 
 
 @task_prerun.connect(weak=False)
-def _look_after_connections(**_: object) -> None:
+def _look_after_connections(task: Any, **_: object) -> None:
     """Celery opens a connection to the database for each task. Here it serves one after the other,
-    as in the web workers: as long as `CONN_MAX_AGE` says, and only while it answers."""
-    close_old_connections()
+    as in the web workers: as long as `CONN_MAX_AGE` says, and only while it answers. A task that
+    is called in the caller's own process uses the caller's."""
+    if not task.request.is_eager:
+        close_old_connections()
 
 
 def worker_command(*, concurrency: int = 2) -> list[str]:

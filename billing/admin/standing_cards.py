@@ -16,6 +16,7 @@ from billing.month_standing import InvoicesStanding, MonthStanding
 from metering.admin.figures import NOTHING, instant, label, link, listing, minor, money, number
 from metering.admin.tables import Text
 from metering.admin.urls import list_url
+from metering.background.work_status import RunStatus
 from metering.domain.periods import Month
 from metering.month_usage import MonthUsage
 
@@ -40,8 +41,9 @@ class Card:
     facts: Sequence[Fact] = ()
 
 
-def cards(found: MonthStanding) -> list[Card]:
-    """The stations, in the order in which a month passes them."""
+def cards(found: MonthStanding, proof: RunStatus | None) -> list[Card]:
+    """The stations, in the order in which a month passes them; last, how its newest verification
+    stands (`None`: there was none)."""
     allocation = found.allocation
     return [
         _usage(found.usage),
@@ -50,6 +52,7 @@ def cards(found: MonthStanding) -> list[Card]:
         _run(allocation.run),
         _close(found.month, allocation),
         _invoices(found.month, found.invoices),
+        _proof(proof),
     ]
 
 
@@ -239,5 +242,32 @@ def _invoices(month: Month, invoices: InvoicesStanding) -> Card:
                 ("approved", "approved"),
                 ("finalized", "sent"),
             )
+        ],
+    )
+
+
+def _proof(run: RunStatus | None) -> Card:
+    """Whether the month was what its raw events say when it was last computed again."""
+    url = list_url("metering_workrun", kind="verification")
+    if run is None:
+        return Card("Verification", url, label("none", "not yet"), NOTHING)
+    broken = len(run.errors)
+    match run.state:
+        case "done":
+            state, headline = label("in", "all holds"), "computed again from the raw events"
+        case "failed":
+            state, headline = label("failed", f"{broken} do not hold"), run.errors[0]
+        case _:
+            state, headline = label("running"), "is being computed again"
+    (*_, checks) = run.steps
+    return Card(
+        "Verification",
+        url,
+        state,
+        link("metering_workrun", run.run_id, headline),
+        [
+            Fact("last", instant(run.progressed_at)),
+            Fact("checks that hold", f"{number(checks.done)} of {number(checks.parts)}"),
+            Fact("that do not", number(broken)),
         ],
     )

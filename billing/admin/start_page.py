@@ -14,6 +14,7 @@ from billing.admin.charts import daily_by_model, main_currency, split
 from billing.admin.next_step import call_to_action
 from billing.admin.standing_cards import cards
 from billing.month_standing import standing
+from billing.verification_run import verification_status
 from metering.admin.figures import month_name
 from metering.domain.periods import InvalidPeriod, Month
 from metering.month_usage import NamedCost, months_with_usage, today
@@ -43,7 +44,7 @@ def start_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ],
         "standing": found,
         "next_step": call_to_action(found, request),
-        "cards": cards(found),
+        "cards": cards(found, verification_status(month)),
         "daily": daily_by_model(usage.days, currency, month),
         "splits": [
             ("By model", split(models, currency)),

@@ -196,6 +196,24 @@ def wake(kind: str, subject: str, *, now: datetime) -> None:
         hints.after_commit(found)
 
 
+def begin_anew(kind: str, subject: str, *, now: datetime) -> Started | None:
+    """Something has come that the open run began without: where it only waits, or has failed, it
+    is begun anew, by its own author and with its own arguments. `None` where it is at work (it
+    may have read what came, or the next look will) or where no run is open."""
+    with transaction.atomic():
+        current = _open_run(kind, subject)
+        if current is None or _at_work(current):
+            return None
+        return start(
+            kind,
+            subject,
+            author=current.author,
+            now=now,
+            arguments=current.arguments,
+            as_of=current.as_of,
+        )
+
+
 def results(run_id: int, step: str) -> list[bytes]:
     """What the parts of a step left, in the order they were opened in."""
     found = WorkPart.objects.filter(run_id=run_id, step=step, result__isnull=False)

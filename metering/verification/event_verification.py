@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from django.db import connection
+from django.utils import timezone
 
 from metering import seal_chain, seals
 from metering.domain.periods import Month, Period
@@ -17,7 +18,12 @@ from metering.event_rows import SEALED, VALUED
 from metering.events import current
 from metering.models import Seal
 from metering.pricing import catalogue
-from metering.verification import history_verification, rollup_verification, share_verification
+from metering.verification import (
+    history_verification,
+    rollup_verification,
+    share_verification,
+    spot_checks,
+)
 from metering.verification.findings import Finding, rows
 
 
@@ -40,24 +46,25 @@ def _sha256(text: str) -> str:
     return f"sha256(convert_to({text}, 'UTF8'))"
 
 
-def checks(month: Month) -> tuple[Callable[[], Iterator[Finding]], ...]:
-    """Metering's checks over one UTC month; none depends on another."""
+def checks(month: Month) -> dict[str, Callable[[], Iterator[Finding]]]:
+    """Metering's checks over one UTC month, by name; none depends on another."""
     period = month.period
-    return (
-        lambda: rollup_verification.check(period),
-        lambda: seal_chain.check(month),
-        lambda: _seals(month),
-        lambda: _digests(period),
-        lambda: _lines(period),
-        lambda: share_verification.check(period),
-        lambda: _price_rows(period),
-        lambda: _ledger(period),
-    )
+    return {
+        "rollups": lambda: rollup_verification.check(period),
+        "requests of some days": lambda: spot_checks.check(period, draw=str(timezone.now().date())),
+        "chain of seals": lambda: seal_chain.check(month),
+        "seals": lambda: _seals(month),
+        "event digests": lambda: _digests(period),
+        "cost lines": lambda: _lines(period),
+        "shares": lambda: share_verification.check(period),
+        "price rows": lambda: _price_rows(period),
+        "ledger": lambda: _ledger(period),
+    }
 
 
 def check_month(month: Month) -> Iterator[Finding]:
     """All of metering's checks over one UTC month, one after the other."""
-    for check in checks(month):
+    for check in checks(month).values():
         yield from check()
 
 

@@ -14,9 +14,11 @@ from allocation.bill_checks import BillRefused, Confirmed
 from allocation.bills.formats import FORMATS
 from allocation.bills.reading import Terms, currency_code
 from allocation.provider_bills import Imported, StoredBill, import_bill
+from config.roles import IMPORT_BILLS
 from metering.domain.money import UnknownCurrency, plain
 from metering.files.input_files import UnreadableInput, content_of
 from metering.management.answering import AnsweringCommand
+from metering.people import NotAllowed, author
 
 
 class Command(AnsweringCommand):
@@ -61,11 +63,13 @@ class Command(AnsweringCommand):
             action="store_true",
             help="the provider is right although nothing of it was metered",
         )
+        parser.add_argument("--as", dest="person", default="", help="who imports")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_: Any, **options: Any) -> None:
         path = Path(options["file"])
         try:
+            author(options["person"], IMPORT_BILLS)
             imported = import_bill(
                 content_of(path),
                 Terms(
@@ -85,7 +89,7 @@ class Command(AnsweringCommand):
             )
         except (BillRefused, UnknownCurrency) as error:
             raise CommandError(f"{path.name} was not taken in.\n{error}") from error
-        except UnreadableInput as error:
+        except (UnreadableInput, NotAllowed) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(_value(imported)))

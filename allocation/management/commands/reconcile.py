@@ -22,11 +22,13 @@ from allocation.reconciliation import (
     results_of,
     totals_of,
 )
+from config.roles import RECONCILE
 from metering.domain.money import plain
 from metering.domain.periods import InvalidPeriod, Month
 from metering.management.answering import AnsweringCommand
+from metering.people import NotAllowed, author
 
-REFUSALS: Final = (InvalidPeriod, NothingToReconcile, CannotCompare, MonthIsClosed)
+REFUSALS: Final = (InvalidPeriod, NothingToReconcile, CannotCompare, MonthIsClosed, NotAllowed)
 
 _WORDS: Final = {
     "metered_not_billed": "metered, not billed",
@@ -45,10 +47,12 @@ class Command(AnsweringCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("period", metavar="PERIOD", help="a month, like 2026-10")
+        parser.add_argument("--as", dest="person", default="", help="who reconciles")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_: Any, **options: Any) -> None:
         try:
+            author(options["person"], RECONCILE)
             reconciliation = reconcile(Month.parse(options["period"]), now=timezone.now())
         except REFUSALS as error:
             raise CommandError(str(error)) from error
