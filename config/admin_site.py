@@ -41,6 +41,8 @@ NAVIGATION: Final = [
             _list("Came after the close", "event_busy", "metering_latearrival"),
             _list("Users", "person_off", "metering_useridentity"),
             _list("Sources", "sensors", "metering_source"),
+            _list("What attributes mean", "label", "metering_attributename"),
+            _list("Metrics, to compare", "query_stats", "metering_metricreading"),
         ],
     },
     {

@@ -55,7 +55,7 @@ _MONTH: Final = (
         "tenant costcentre source provider serviceaccount ownermapping tenantmapping"
         " pricelistimport pricerow commitmentrow rerating reratingdifference reratingend"
         " seal sealbucket usageevent latearrival"
-        " businessoutcome workrun workpart schedulefiring",
+        " businessoutcome attributename metricreading workrun workpart schedulefiring",
     )
     | _on(
         "allocation",
@@ -87,7 +87,7 @@ _PREPARING: Final = (
 """What makes a month, up to what another person agrees with."""
 
 _CONNECTING: Final = (
-    _on("metering", "add change", "source provider serviceaccount")
+    _on("metering", "add change", "source provider serviceaccount attributename")
     | _on("metering", "view add change", "apikey")
     | _on("metering", "add", "pricelistimport")
     | _on("django_celery_beat", "view", _SCHEDULES)

@@ -12,6 +12,7 @@ The file is CSV with the columns `kind,key,target,valid_from,valid_to,reason,res
 | `service_account` | user id or agent hash, as sent | name |
 | `owner:` with `cost_centre`, `endpoint_tag`, `user`, `tenant`, `source` | as sent | cost centre |
 | `tenant:` with `user`, `source` | as sent | tenant |
+| `attribute:` with `tenantId`, `costCenter`, … `tags.NAME` | source | the attribute that says it |
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
+from metering import attribute_names
 from metering.domain.attribution import Dated, DatedTargets, OwnerBook, SourceDefaults
 from metering.domain.identity import lookup_hash
 from metering.domain.merged_calls import Role
 from metering.files.input_files import text_of
 from metering.models import (
+    AttributeName,
     CostCentre,
     OwnerMapping,
     Provider,
@@ -205,7 +208,7 @@ def _refuse_unseen(row: Mapping[str, str], place: str) -> None:
             )
 
 
-def _store(row: Mapping[str, str], place: str) -> int:
+def _store(row: Mapping[str, str], place: str) -> int:  # noqa: C901 - one case a kind
     kind, key, target = row["kind"], row["key"], row["target"]
     if not kind or not key:
         raise OwnersFileError(f"{place}: kind and key must not be empty")
@@ -232,8 +235,17 @@ def _store(row: Mapping[str, str], place: str) -> int:
         case ["tenant", str(of)] if of in TenantMapping.Kind:
             Tenant.objects.get_or_create(key=target)
             return _map(TenantMapping, of, row, {"tenant_id": target}, place)
+        case ["attribute", str(field)]:
+            return _attribute(key, field, target, place)
         case _:
             raise OwnersFileError(f"{place}: kind {kind!r} is not known; see the command's help")
+
+
+def _attribute(source: str, field: str, attribute: str, place: str) -> int:
+    problem = attribute_names.problem_of(field, attribute)
+    if problem is not None:
+        raise OwnersFileError(f"{place}: {problem}")
+    return _put(AttributeName, {"source": source, "field": field, "attribute": attribute}, {})
 
 
 def _cost_centre(row: Mapping[str, str], place: str) -> int:

@@ -34,6 +34,7 @@ APPEND_ONLY: Final = (
     "rerating_difference",
     "rerating_end",
     "business_outcome",
+    "metric_reading",
 )
 """Tables whose rows are written once: INSERT and SELECT, nothing else."""
 

@@ -21,10 +21,12 @@ from metering.api.finance_event_costs import EventCostView
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/usage", usage.receive, name="usage"),
     path("v1/traces", otlp.traces, name="otlp-traces"),
+    path("v1/metrics", otlp.metrics, name="otlp-metrics"),
     path("langfuse/api/public/otel/v1/traces", otlp.langfuse_traces, name="langfuse-otlp-traces"),
     path("langfuse/api/public/ingestion", langfuse.ingestion, name="langfuse-ingestion"),
     path("langfuse/api/public/projects", langfuse.projects, name="langfuse-projects"),
     path("langfuse/api/public/health", langfuse.health, name="langfuse-health"),
+    path("langsmith/otel/v1/traces", otlp.traces, name="langsmith-otlp-traces"),
     path("langsmith/info", langsmith.info, name="langsmith-info"),
     path("langsmith/runs", langsmith.runs, name="langsmith-runs"),
     path("langsmith/runs/batch", langsmith.batch, name="langsmith-batch"),

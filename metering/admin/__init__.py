@@ -2,11 +2,13 @@
 
 from metering.admin import (
     arrivals,
+    attributes,
     audit,
     events,
     history,
     keys,
     mappings,
+    metrics,
     owners,
     people,
     prices,
@@ -20,11 +22,13 @@ from metering.admin import (
 
 __all__ = [
     "arrivals",
+    "attributes",
     "audit",
     "events",
     "history",
     "keys",
     "mappings",
+    "metrics",
     "owners",
     "people",
     "prices",

@@ -58,7 +58,7 @@ def ingestion(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     if kind != "application/json":
         return _say(request, Refusal(400, "content_type", f"{kind!r:.80}: send application/json"))
     now, books = datetime.now(UTC), Books.current()
-    sent = parse_batch(read_body(request, limit=MAX_BODY), how=interpretation(books))
+    sent = parse_batch(read_body(request, limit=MAX_BODY), how=interpretation(books, key))
     items = [each.item for each in sent if each.item is not None]
     outcomes = iter(take_reports(key, items, books=books, now=now))
     successes: list[dict[str, Any]] = []

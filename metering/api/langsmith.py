@@ -90,7 +90,7 @@ def batch(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     refusal = _not_json(request)
     if refusal is not None:
         return refusal
-    now, how, books = _now_and_how()
+    now, how, books = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
     items = langsmith.parse_batch(body, received_at=now, how=how)
     return _taken(key, items, "Runs batch ingested", books, now)
@@ -104,7 +104,7 @@ def multipart(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     if boundary is None:
         detail = f"{sent!r:.80} is not understood; send multipart/form-data with a boundary"
         return _say(request, Refusal(415, "content_type", detail))
-    now, how, books = _now_and_how()
+    now, how, books = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
     items = langsmith.parse_form(body, boundary, received_at=now, how=how)
     return _taken(key, items, "Runs batch ingested", books, now)
@@ -116,15 +116,15 @@ def _one(
     refusal = _not_json(request)
     if refusal is not None:
         return refusal
-    now, how, books = _now_and_how()
+    now, how, books = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
     item = langsmith.parse_run(body, act, place="body", received_at=now, how=how, run_id=run_id)
     return _taken(key, [item], said, books, now)
 
 
-def _now_and_how() -> tuple[datetime, Interpretation, Books]:
+def _now_and_how(key: KeyFacts) -> tuple[datetime, Interpretation, Books]:
     books = Books.current()
-    return datetime.now(UTC), interpretation(books), books
+    return datetime.now(UTC), interpretation(books, key), books
 
 
 def _not_json(request: HttpRequest) -> HttpResponse | None:

@@ -1,4 +1,5 @@
-"""OpenTelemetry's protocol over HTTP: `POST /v1/traces`, and Langfuse's address for the same.
+"""OpenTelemetry's protocol over HTTP: `POST /v1/traces` (also at Langfuse's address) and
+`POST /v1/metrics`.
 
 The answer is in the request's encoding. It is 200 as soon as the export could be taken apart; spans
 that could not be taken are told as a partial success, which senders do not repeat. 4xx and 5xx mean
@@ -19,15 +20,17 @@ from django.views.decorators.csrf import csrf_exempt
 
 from metering.api.authentication import key_of
 from metering.api.bodies import BodyRefused, read_body
-from metering.api.reported import MAX_BODY, is_refused, take_reports
+from metering.api.reported import MAX_BODY, interpretation, is_refused, take_reports
 from metering.api_keys import KeyFacts, KeyRefused
+from metering.attribute_names import attributes_for
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
-from metering.formats import otlp
+from metering.formats import otlp, otlp_metrics
 from metering.formats.otlp import Encoding
 from metering.formats.otlp_answers import CONTENT_TYPE, MEDIA_TYPES, status, success
 from metering.formats.otlp_spans import UndecodableExport
-from metering.ingestion import DATABASE_DOWN, Books, known_providers
+from metering.ingestion import DATABASE_DOWN, Books
+from metering.metric_readings import store
 from metering.outcomes import Outcome
 from metering.small_intake import NOT_TAKEN
 
@@ -154,11 +157,13 @@ def _take(
 ) -> list[Outcome]:
     now = datetime.now(UTC)
     books = Books.current()
+    how = interpretation(books, key)
     reports = otlp.read(
         read_body(request, limit=MAX_BODY),
         encoding,
         received_at=now,
-        providers=known_providers(books),
+        attributes=how.attributes,
+        providers=how.providers,
     )
     items: list[CallReport | Rejection] = list(islice(reports, MAX_SPANS + 1))
     if len(items) > MAX_SPANS:
@@ -188,6 +193,30 @@ def traces(request: HttpRequest, encoding: Encoding, key: KeyFacts) -> HttpRespo
 def langfuse_traces(request: HttpRequest, encoding: Encoding, key: KeyFacts) -> HttpResponse:
     """An export of spans by Langfuse's clients, whose secret key is an API key of ours."""
     return _LANGFUSE.taken(encoding, _take(request, encoding, key, strict_ids=True))
+
+
+@endpoint(_OPEN_TELEMETRY)
+def metrics(request: HttpRequest, encoding: Encoding, key: KeyFacts) -> HttpResponse:
+    """An export of metrics: those of tokens and cost are kept for comparison, none is counted."""
+    assert key.source is not None, "a key that sends has a source"
+    now = datetime.now(UTC)
+    body = read_body(request, limit=MAX_BODY)
+    attributes = attributes_for(key.source)
+    found = otlp_metrics.read(body, encoding, received_at=now, attributes=attributes)
+    items = list(islice(found, MAX_SPANS + 1))
+    if len(items) > MAX_SPANS:
+        raise Refused(413, f"the export has more than {MAX_SPANS} data points; send several")
+    readings = [
+        item._replace(tenant=key.tenant or item.tenant)
+        for item in items
+        if isinstance(item, otlp_metrics.Reading)
+    ]
+    store(readings, source=key.source, now=now)
+    lost = [item for item in items if isinstance(item, Rejection)]
+    message = "; ".join(f"{item.place}: {item.message}" for item in lost[:SHOWN])
+    return HttpResponse(
+        success(encoding, "data points", len(lost), message), content_type=CONTENT_TYPE[encoding]
+    )
 
 
 def summary(outcomes: Sequence[Outcome]) -> tuple[int, str]:

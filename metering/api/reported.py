@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from metering.api_keys import KeyFacts
+from metering.attribute_names import attributes_for
 from metering.call_reports import take
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
@@ -22,9 +23,10 @@ _KEPT: Final = "late"
 """Not counted, and kept where people see it: nothing that the sender could mend."""
 
 
-def interpretation(books: Books) -> Interpretation:
-    """How the senders' metadata are read."""
-    return Interpretation(providers=known_providers(books))
+def interpretation(books: Books, key: KeyFacts) -> Interpretation:
+    """How the metadata of the key's source are read."""
+    assert key.source is not None, "a key that sends has a source"
+    return Interpretation(attributes_for(key.source), known_providers(books))
 
 
 def take_reports(

@@ -188,6 +188,7 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "region": ("apportion.region", "gen_ai.request.inference_geo"),
     "error": ("error.type", "error.code"),
     "anonymous": ("apportion.anon_id",),
+    "token_type": ("gen_ai.token.type", "gen_ai.usage.token_type", "token_type"),
 }
 
 LISTS_OF_TAGS: Final = (

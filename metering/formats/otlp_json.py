@@ -36,7 +36,9 @@ class KeyValue(msgspec.Struct, gc=False):
     value: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Attributed(msgspec.Struct):
+class Attributed(msgspec.Struct):
+    """A resource: the program that made what is sent."""
+
     attributes: list[KeyValue] | None = None
 
 
@@ -71,7 +73,7 @@ class _OfScope(msgspec.Struct, rename="camel"):
 
 
 class _OfResource(msgspec.Struct, rename="camel"):
-    resource: _Attributed | None = None
+    resource: Attributed | None = None
     scope_spans: list[_OfScope] | None = None
 
 

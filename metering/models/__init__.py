@@ -8,9 +8,11 @@ them out.
 from metering.models import history  # noqa: F401 (says what is recorded)
 from metering.models.api_keys import ApiKey
 from metering.models.arrivals import LateArrival
+from metering.models.attributes import AttributeName
 from metering.models.business_outcomes import BusinessOutcome
 from metering.models.commitments import CommitmentRow
 from metering.models.events import UsageEvent
+from metering.models.metric_readings import MetricReading
 from metering.models.owners import (
     CostCentre,
     OwnerMapping,
@@ -28,10 +30,12 @@ from metering.models.work import ScheduleFiring, WorkPart, WorkRun
 
 __all__ = [
     "ApiKey",
+    "AttributeName",
     "BusinessOutcome",
     "CommitmentRow",
     "CostCentre",
     "LateArrival",
+    "MetricReading",
     "OwnerMapping",
     "PriceListImport",
     "PriceRow",

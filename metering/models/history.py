@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from metering.models.api_keys import ApiKey
+from metering.models.attributes import AttributeName
 from metering.models.commitments import CommitmentRow
 from metering.models.owners import (
     CostCentre,
@@ -27,6 +28,7 @@ from metering.models.seals import Seal
 from metering.recording import ENDS, INSERTS, UPDATES, record
 
 for _owner in (
+    AttributeName,
     CostCentre,
     OwnerMapping,
     Provider,

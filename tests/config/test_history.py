@@ -40,6 +40,7 @@ UNRECORDED = {
     "metering.businessoutcome": "by the thousand; never changed, dated by itself",
     "metering.reratingdifference": "by the thousand, with the re-rating that is recorded",
     "metering.reratingend": "by its act, which is recorded, and never changed",
+    "metering.metricreading": "by the thousand; never changed, never counted",
     "metering.sealbucket": "by the thousand, with the seal that is recorded",
     "metering.workrun": "how things were done, not what is owed",
     "metering.workpart": "how things were done, not what is owed",

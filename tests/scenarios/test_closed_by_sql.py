@@ -36,6 +36,7 @@ OPEN = {
     "cost_centre": _DATED,
     "source": _DATED,
     "provider": _DATED,
+    "attribute_name": "how messages to come are read; events keep what they were read as",
     "service_account": _DATED,
     "owner_mapping": _DATED,
     "tenant_mapping": _DATED,
@@ -89,6 +90,7 @@ EMPTY_HERE = {
     "late_event": "no usage came that late",
     "business_outcome": "nobody told an outcome",
     "late_arrival": "nothing came after the close",
+    "metric_reading": "no program sent its metrics",
 }
 """Protected tables in which this month has no row; only what needs none is tried on them."""
 

@@ -14,6 +14,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from metering.attribute_names import attributes_for
 from metering.files.call_parsers import UnknownField, attributes_of
 from metering.files.file_ingestion import WorkerDied, ingest_file
 from metering.files.trace_files import (
@@ -24,7 +25,6 @@ from metering.files.trace_files import (
     open_traces,
 )
 from metering.files.usage_files import FORMATS, Format, UnreadableFile, open_usage
-from metering.formats.attribute_map import DEFAULT
 from metering.formats.span_facts import Interpretation
 from metering.ingestion import Books, known_providers
 from metering.management.answering import AnsweringCommand
@@ -128,7 +128,7 @@ def _import(
     if format in TRACE_FORMATS:
         names = tuple(column_map.items())
         providers = known_providers(Books.load())
-        how = Interpretation(attributes_of(DEFAULT, names), providers)
+        how = Interpretation(attributes_of(attributes_for(options["source"]), names), providers)
         traces = open_traces(path, format)
         moved = _progress(stack, traces.size, traces.position, quiet=options["json"])
         told = ingest_traces(
