@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
@@ -21,12 +20,9 @@ from metering.pricelists.genai_prices import parse_genai_prices
 from metering.pricing.rated_events import rated
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 from tests.benchmarks.mixed_calls import mixed_calls
+from tests.foreign_python import LITELLM, litellm_python
 
 EVENTS: Final = 100_000
-LITELLM: Final = "litellm==1.106.2"
-LITELLM_HOME: Final = Path("var/benchmarks/litellm")
-"""An environment of its own: it brings forty libraries that nothing here needs."""
-
 _COUNTS: Final = (
     ("input_tokens", "input_tokens"),
     ("cached_input_tokens", "cache_read_tokens"),
@@ -68,8 +64,9 @@ def genai_prices() -> Iterator[Measured]:
 def litellm() -> Iterator[Measured]:
     """Events per second through `rated`, against `litellm.cost_per_token` on the same calls, in
     an environment of its own. Skipped with a message where that cannot be installed."""
-    python = _litellm_python()
+    python = litellm_python()
     if python is None:
+        print(f"rating.litellm: skipped, {LITELLM} cannot be installed", file=sys.stderr)
         return
     calls = mixed_calls(EVENTS)
     ours, _ = _ours(calls)
@@ -146,22 +143,6 @@ def _litellm_call(call: UsageEvent) -> dict[str, object]:
         "cache_creation_input_tokens": call.cache_write_tokens or 0,
         "service_tier": None if call.service_tier == "standard" else call.service_tier,
     }
-
-
-def _litellm_python() -> Path | None:
-    python = LITELLM_HOME / "bin" / "python"
-    marker = LITELLM_HOME / LITELLM
-    if not marker.exists():
-        print(f"rating.litellm: installing {LITELLM} into {LITELLM_HOME} …", file=sys.stderr)
-        venv.create(LITELLM_HOME, with_pip=True, clear=True)
-        installed = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", LITELLM], check=False
-        )
-        if installed.returncode:
-            print(f"rating.litellm: skipped, {LITELLM} cannot be installed", file=sys.stderr)
-            return None
-        marker.touch()
-    return python.absolute()
 
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
