@@ -16,7 +16,7 @@ from metering.admin.bases import ReadOnlyAdmin, shown
 from metering.admin.figures import NOTHING, digest, exact, figure, instant, link, listing, number
 from metering.admin.tables import Section, figures, text
 from metering.domain.prices import Conditions, UnitPrice
-from metering.models import PriceListImport, PriceRow
+from metering.models import CommitmentRow, PriceListImport, PriceRow
 
 REFUSED_SHOWN: Final = 500
 
@@ -30,6 +30,46 @@ def conditions_in_words(content: Mapping[str, Any]) -> str:
         hours = f"{on.window.start:%H:%M} to {on.window.end:%H:%M} {on.window.zone}"
         said.append(f"{hours} on {days}" if days else hours)
     return ", ".join(said) or "standard"
+
+
+def _by_period(price: UnitPrice) -> str:
+    """What of the price hangs on the day or the month: no event's cost does."""
+    if price.allowance is not None:
+        free = price.allowance
+        shared = f", shared by {free.group}" if free.group else ""
+        return f"the first {free.quantity:,f} of a {free.every} are free{shared}"
+    volumes = [f"{each.price:f} beyond {each.start:,f} a month" for each in price.volumes]
+    return "; ".join(volumes) or NOTHING
+
+
+@admin.register(CommitmentRow)
+class CommitmentRowAdmin(ReadOnlyAdmin):
+    list_display = ("what", "provider", "model_id", "units", "amount", "valid", "book")
+    list_filter = ("kind", "provider", "book")
+    search_fields = ("provider", "model_id")
+    ordering = ("provider", "kind", "model_id", "valid_from")
+    fields = (("what", "provider", "model_id"), ("units", "amount"), ("valid", "book", "opened"))
+    readonly_fields = ("what", "amount", "valid", "opened")
+
+    @shown("commitment", order="kind")
+    def what(self, row: CommitmentRow) -> str:
+        return row.kind.replace("_", " ")
+
+    @shown("of a unit an hour, or a month's least", order="price")
+    def amount(self, row: CommitmentRow) -> SafeString:
+        return exact(row.price, row.currency, extra=12)
+
+    @shown("valid", order="valid_from")
+    def valid(self, row: CommitmentRow) -> SafeString | str:
+        if row.valid_from == row.valid_to:
+            return "taken back before it began"
+        if row.valid_to is None:
+            return format_html("since {}", instant(row.valid_from))
+        return format_html("{} to {}", instant(row.valid_from), instant(row.valid_to))
+
+    @shown("from the contract")
+    def opened(self, row: CommitmentRow) -> SafeString | str:
+        return link("metering_pricelistimport", row.opened_by_id, row.opened_by)
 
 
 @admin.register(PriceRow)
@@ -52,7 +92,7 @@ class PriceRowAdmin(ReadOnlyAdmin):
         return [
             Section(
                 "Prices",
-                [*text("unit"), *figures("price", "per"), *text("above a threshold")],
+                [*text("unit"), *figures("price", "per"), *text("above a threshold", "by period")],
                 [
                     (
                         name.replace("_", " "),
@@ -71,6 +111,7 @@ class PriceRowAdmin(ReadOnlyAdmin):
                             ),
                         )
                         or NOTHING,
+                        _by_period(price),
                     )
                     for name, price in prices.items()
                 ],

@@ -62,7 +62,7 @@ def parse(
 
 def _fields(sent: Mapping[str, Any], provider: str, attributes: AttributeMap) -> dict[str, Any]:
     body, batch = _body(sent)
-    usage = next((body[name] for name in _USAGES if isinstance(body.get(name), Mapping)), None)
+    usage = _usage(body)
     if usage is None:
         raise Unreadable(
             "no_usage",
@@ -101,6 +101,17 @@ def _fields(sent: Mapping[str, Any], provider: str, attributes: AttributeMap) ->
     }
 
 
+def _usage(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The usage object, with what stands beside it of a compound system's models; in Groq's
+    streams both are under `x_groq`."""
+    for holder in (body, object_in(body, "x_groq")):
+        found = next((holder[n] for n in _USAGES if isinstance(holder.get(n), Mapping)), None)
+        if found is not None:
+            parts = holder.get("usage_breakdown")
+            return found if parts is None else {**found, "usage_breakdown": parts}
+    return None
+
+
 def _body(sent: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
     """The response itself, and whether it came through a batch."""
     envelope, result = object_in(sent, "response"), object_in(sent, "result")
@@ -108,6 +119,8 @@ def _body(sent: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
         return envelope["body"], True
     if isinstance(result.get("message"), Mapping):
         return result["message"], True
+    if str(sent.get("type")).startswith("response.") and envelope:
+        return envelope, False  # the event that ends a stream of the responses API
     if "custom_id" in sent:
         raise Unreadable("no_usage", "this request of the batch failed, and used nothing", "error")
     return sent, False

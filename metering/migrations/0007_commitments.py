@@ -116,6 +116,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "commitment",
+                "verbose_name": "commitment",
                 "ordering": ["provider", "model_id", "valid_from"],
             },
         ),

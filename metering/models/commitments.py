@@ -36,6 +36,7 @@ class CommitmentRow(models.Model):
 
     class Meta:
         db_table = "commitment"
+        verbose_name = "commitment"
         ordering = ["provider", "model_id", "valid_from"]
         constraints = [
             ExclusionConstraint(

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from genai_prices.data import providers
 
+from metering.domain.cells import class_and_model
+from metering.domain.price_book import PriceBook
 from metering.domain.usage import Rejection, UsageEvent
 from metering.formats import provider_responses
+from metering.pricelists.genai_prices import parse_genai_prices
+from metering.pricing.rated_events import rated
+from metering.providers.dialects import billed_parts
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CHAT: dict[str, Any] = {
@@ -147,3 +155,32 @@ def test_what_is_no_response(different: dict[str, Any], reason: str) -> None:
     found = parse({**CHAT, **different})
     assert isinstance(found, Rejection), found
     assert found.reason == reason
+
+
+def test_a_compound_system_is_billed_by_the_models_that_it_ran(shared_data: Path) -> None:
+    """As recorded: the breakdown stands beside the usage, and sums to it."""
+    name = "test_groq_model_web_search_tool.yaml"
+    [path] = (shared_data / "cassettes").rglob(name)
+    exchange = yaml.safe_load(path.read_text())["interactions"][0]
+    body = exchange["response"]["parsed_body"]
+    found = event(body, "groq")
+    assert (found.usage_quality, found.input_tokens) == ("provider_reported", 5296)
+    models = [part["model"] for part in body["usage_breakdown"]["models"]]
+    assert [part.model for part in billed_parts(found)] == models
+    listed = parse_genai_prices(providers, source="genai-prices", effective_at=NOW)
+    rating = rated(found, PriceBook(listed.prices, [listed.rules]))
+    assert rating.pricing == "priced"
+    assert {class_and_model(line.token_class)[1] for line in rating.lines} == set(models)
+    assert sum(line.quantity for line in rating.lines) == 5296 + 387
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {**CHAT, "usage": None, "x_groq": {"id": "req", "usage": CHAT["usage"]}},
+        {"type": "response.completed", "response": CHAT, "sequence_number": 9},
+    ],
+)
+def test_the_last_of_a_stream_is_a_response_too(last: dict[str, Any]) -> None:
+    found = event(last, "openai")
+    assert (found.event_id, found.input_tokens, found.output_tokens) == ("chatcmpl-1", 540, 180)

@@ -290,5 +290,14 @@ def test_the_real_file_loses_no_price_without_saying_so(shared_data: Path) -> No
             "0.02475",
         ),
         ({"provider": "openai", "model": "gpt-4o", "batch": True, "output_tokens": 1000}, "0.0175"),
+        (
+            {
+                "provider": "perplexity",
+                "model": "sonar-pro",
+                "input_tokens": 1000,
+                "units": {"web_searches_low": Decimal(1)},
+            },
+            "0.0165",
+        ),
     ):
         assert rated(found, **{**of, **different}).cost == Decimal(expected), different

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.urls import reverse
 
 from metering.domain.cells import Cell, MeteredCell, Owner
 from metering.domain.contract_terms import InvalidTerm
@@ -22,6 +23,7 @@ from metering.pricing.catalogue import load_book
 from metering.pricing.commitments import commitments_of
 from metering.pricing.period_costs import period_costs
 from metering.pricing.price_imports import ImportResult, import_contract
+from tests.admin_pages import browser, page_of, person, text
 from tests.metering.events import NOON, call
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +126,22 @@ def test_capacity_is_held_by_the_hour_and_a_minimum_by_the_month() -> None:
     assert costs.of("azure", "USD") == PeriodCosts(OCTOBER, (), (reserved,), ())
     assert costs.digest != found().of("other", "USD").digest == ""
     assert PriceRow.objects.filter(book="contract:acme").count() == 0
+
+
+def test_what_is_owed_and_what_is_free_can_be_seen_in_the_admin() -> None:
+    contract(SEARCHES, INPUT, CACHED, OUTPUT, BEYOND, RESERVED, MINIMUM)
+    client = browser(person("viewer", "viewer"))
+    listed = text(client.get(reverse("admin:metering_commitmentrow_changelist")))
+    assert "reserved capacity" in listed
+    assert "monthly minimum" in listed
+    for row in CommitmentRow.objects.all():
+        assert "contract:acme" in text(client.get(page_of(row)))
+    for model, said in (
+        ("gemini-2.5-flash", "the first 1,500 of a day are free, shared by g"),
+        ("gpt-4o", "1 beyond 1,000,000,000 a month"),
+    ):
+        [price] = PriceRow.objects.filter(book="contract:acme", model_id=model)
+        assert said in text(client.get(page_of(price)))
 
 
 def test_what_a_later_file_says_holds_from_its_date_and_twice_is_harmless() -> None:
