@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.forms import CharField, DateField, Form
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.forms import CharField, DateField, DecimalField, Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -20,10 +20,11 @@ from metering.admin.bases import ModelAdmin
 from metering.admin.figures import NOTHING, figure, instant
 from metering.admin.tables import Section, figures, text
 from metering.domain.contract_terms import InvalidTerm
+from metering.domain.money import plain
 from metering.models import PriceRow
 from metering.pricelists.parsed import UnreadablePriceList
 from metering.pricing.revaluation import why_closed
-from metering.pricing.unpriced import UnpricedModel, price_as, unpriced_models
+from metering.pricing.unpriced import UnpricedModel, price_as, price_at, unpriced_models
 
 _SEE = "metering.view_pricerow"
 
@@ -97,12 +98,31 @@ def _ways(each: UnpricedModel) -> SafeString:
     )
 
 
-class PriceOfForm(Form):
-    """The model whose price holds, and from which day."""
+class PriceForm(Form):
+    """The model whose price holds, or prices of our own; and from which day."""
 
-    price_of_provider = CharField(label="Provider of the model whose price holds", max_length=200)
-    price_of = CharField(label="Model whose price holds", max_length=500)
+    price_of_provider = CharField(
+        label="Provider of the model whose price holds", max_length=200, required=False
+    )
+    price_of = CharField(label="Model whose price holds", max_length=500, required=False)
+    input_price = DecimalField(
+        label="Or: price of a million input tokens", min_value=0, required=False
+    )
+    output_price = DecimalField(label="and of a million output tokens", min_value=0, required=False)
+    currency = CharField(
+        label="Currency of these prices", max_length=3, required=False, initial="USD"
+    )
     since = DateField(label="From which day on (UTC)")
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or {}
+        is_other = bool(said.get("price_of") and said.get("price_of_provider"))
+        is_own = said.get("input_price") is not None
+        if is_other == is_own:
+            raise ValidationError(
+                "Name either the model whose price holds, with its provider, or prices of our own."
+            )
+        return said
 
 
 def price_page(request: HttpRequest) -> HttpResponse:
@@ -116,21 +136,35 @@ def price_page(request: HttpRequest) -> HttpResponse:
     near = ", ".join(f"{c.provider}/{c.model_id}" for c in each.candidates)
 
     def do(said: dict[str, Any]) -> str:
-        price_as(
+        since, now = said["since"], timezone.now()
+        if said["input_price"] is None:
+            other = said["price_of_provider"], said["price_of"]
+            price_as(
+                each.provider,
+                each.model,
+                of_provider=other[0],
+                of_model=other[1],
+                since=since,
+                now=now,
+            )
+            return f"{each.model} has the price of {other[1]}; re-rate the open months now."
+        prices = {"input": said["input_price"], "output": said["output_price"]}
+        price_at(
             each.provider,
             each.model,
-            of_provider=said["price_of_provider"],
-            of_model=said["price_of"],
-            since=said["since"],
-            now=timezone.now(),
+            {unit: plain(price) for unit, price in prices.items() if price is not None},
+            per=1_000_000,
+            currency=said["currency"] or "USD",
+            since=since,
+            now=now,
         )
-        return f"{each.model} has the price of {said['price_of']}; re-rate the open months now."
+        return f"{each.model} has a price of our own; re-rate the open months now."
 
     act = Act(
         title=f"A price for {each.provider}/{each.model}",
         note=f"{each.events} events since {each.first_at:%Y-%m-%d}. Nearest: {near or 'none'}.",
         button="Let that price hold",
-        form=PriceOfForm,
+        form=PriceForm,
         do=do,
         refusals=(InvalidTerm, UnreadablePriceList),
         back=reverse("admin:unpriced"),

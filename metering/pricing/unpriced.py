@@ -8,6 +8,7 @@ later changes nothing by itself.
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from io import StringIO
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,8 @@ from metering.domain.price_choice import Candidate, nearest
 from metering.events import current
 from metering.pricing import catalogue
 from metering.pricing.price_imports import ImportResult, import_contract
+from metering.pricing.rerating import rerate
+from metering.pricing.revaluation import MonthClosed, Revalued
 from metering.rollups import USAGE
 
 _NO_PRICE: Final = ("unknown_model", "unknown_provider", "no_price_at_that_time")
@@ -111,14 +114,79 @@ def price_as(
     Raises `InvalidTerm` if no public list knows the other one, and `UnreadablePriceList` for
     names that are none.
     """
+    return _import(
+        ("price_of_provider", "price_of"),
+        [(of_provider, of_model)],
+        (provider, model, since),
+        f"as {of_provider}/{of_model}",
+        now,
+        dry_run=dry_run,
+    )
+
+
+def price_at(
+    provider: str,
+    model: str,
+    prices: Mapping[str, str],
+    *,
+    per: int,
+    currency: str,
+    since: date,
+    now: datetime,
+    dry_run: bool = False,
+) -> ImportResult:
+    """Let the model cost these prices for `per` of each unit (`input`, `output`, `web_search`; the
+    names are those of `metering.pricelists.contract`), from the UTC day on.
+
+    Raises `InvalidTerm` or `UnreadablePriceList`, which names what is no price.
+    """
+    return _import(
+        ("unit", "price", "per", "currency"),
+        [(unit, price, str(per), currency) for unit, price in prices.items()],
+        (provider, model, since),
+        "at " + ", ".join(f"{price} for {per} {unit}" for unit, price in prices.items()),
+        now,
+        dry_run=dry_run,
+    )
+
+
+def _import(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    what: tuple[str, str, date],
+    said: str,
+    now: datetime,
+    *,
+    dry_run: bool,
+) -> ImportResult:
+    provider, model, since = what
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("provider", "model", "valid_from", "price_of_provider", "price_of"))
-    writer.writerow((provider, model, since.isoformat(), of_provider, of_model))
+    writer.writerow(("provider", "model", "valid_from", *columns))
+    writer.writerows((provider, model, since.isoformat(), *row) for row in rows)
     return import_contract(
         text.getvalue(),
-        f"{provider}/{model} as {of_provider}/{of_model}",
+        f"{provider}/{model} {said}",
         book=catalogue.MANUAL,
         now=now,
         dry_run=dry_run,
     )
+
+
+class Rerated(NamedTuple):
+    """What re-rating the months of a model came to: those that were open, and why each of the
+    others stays as it is."""
+
+    done: tuple[Revalued, ...]
+    kept: tuple[tuple[Month, str], ...]
+
+
+def rerate_model(each: UnpricedModel, *, author: str, reason: str, now: datetime) -> Rerated:
+    """Rate the model's events anew in every month in which some had no price and that is open."""
+    done, kept = [], []
+    for month, _ in each.months:
+        try:
+            done.append(rerate(month, author=author, reason=reason, now=now, model=each.model))
+        except MonthClosed as closed:
+            kept.append((month, str(closed)))
+    return Rerated(tuple(done), tuple(kept))

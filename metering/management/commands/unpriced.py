@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import CommandError
 from django.utils import timezone
@@ -15,14 +15,24 @@ from metering.domain.contract_terms import InvalidTerm
 from metering.management.answering import AnsweringCommand, day_of
 from metering.people import NotAllowed
 from metering.pricelists.parsed import UnreadablePriceList
-from metering.pricing.unpriced import UnpricedModel, price_as, unpriced_models
+from metering.pricing.unpriced import (
+    Rerated,
+    UnpricedModel,
+    price_as,
+    price_at,
+    rerate_model,
+    unpriced_models,
+)
+
+REASON: Final = "a model without a price has got one"
+_RESOLVING: Final = ("price_of", "price", "rerate")
 
 
 class Command(AnsweringCommand):
     help = (
         "List the models that were used and have no price, with the nearest that have one. With "
-        "--price-of, that model's price holds for MODEL of PROVIDER from a day on; re-rate the "
-        "open months afterwards."
+        "--price-of, that model's price holds for MODEL of PROVIDER from a day on; with --price, "
+        "a price of our own does. With --rerate, its events of all open months are rated with it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,37 +40,103 @@ class Command(AnsweringCommand):
         parser.add_argument("model", nargs="?")
         parser.add_argument("--price-of", metavar="MODEL", help="the model whose price holds")
         parser.add_argument("--price-of-provider", metavar="PROVIDER", help="if it is another")
+        parser.add_argument(
+            "--price",
+            action="append",
+            metavar="UNIT=PRICE",
+            help="a price of our own: input=2.50 (again for output and whatever else is charged)",
+        )
+        parser.add_argument(
+            "--per", type=int, default=1_000_000, help="how many it is the price of"
+        )
+        parser.add_argument("--currency", default="USD")
         parser.add_argument("--since", type=day_of, help="from which day, like 2026-10-01")
+        parser.add_argument(
+            "--rerate", action="store_true", help="rate the model's events of all open months anew"
+        )
+        parser.add_argument("--reason", default=REASON, help="kept with every re-rated event")
         parser.add_argument("--as", dest="person", default="", help="who decides it")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        if options["price_of"]:
-            self._resolve(options)
+        resolving = any(options[name] for name in _RESOLVING)
+        rerated = self._resolve(options) if resolving else None
         queue = unpriced_models()
         if options["json"]:
-            self.stdout.write(json.dumps({"models": [_as_json(each) for each in queue]}))
+            answer: dict[str, Any] = {"models": [_as_json(each) for each in queue]}
+            if rerated is not None:
+                answer["rerated"] = [
+                    {"period": str(each.month), "run": each.run, "changed": each.changed}
+                    for each in rerated.done
+                ]
+                answer["kept"] = [
+                    {"period": str(month), "reason": why} for month, why in rerated.kept
+                ]
+            self.stdout.write(json.dumps(answer))
             return
+        for done in rerated.done if rerated else ():
+            self.stdout.write(
+                f"re-rating {done.run} of {done.month}: {done.changed} events changed"
+            )
+        for _, why in rerated.kept if rerated else ():
+            self.stdout.write(why)
         for each in queue:
             self.stdout.write(_in_words(each))
         if not queue:
             self.stdout.write("Everything that was used has a price.")
 
-    def _resolve(self, options: dict[str, Any]) -> None:
-        if not (options["provider"] and options["model"] and options["since"]):
+    def _resolve(self, options: dict[str, Any]) -> Rerated | None:
+        provider, model = options["provider"], options["model"]
+        if not (provider and model and (options["since"] or options["rerate"])):
             raise CommandError("name the provider, the model, and --since which day")
+        if options["price_of"] and options["price"]:
+            raise CommandError("name either another model's price or prices of our own")
+        queued = next(
+            (u for u in unpriced_models() if (u.provider, u.model) == (provider, model)), None
+        )
         try:
-            people.author(options["person"], IMPORT_PRICES)
-            price_as(
-                options["provider"],
-                options["model"],
-                of_provider=options["price_of_provider"] or options["provider"],
-                of_model=options["price_of"],
-                since=options["since"],
-                now=timezone.now(),
-            )
+            author = people.author(options["person"], IMPORT_PRICES)
+            self._price(provider, model, options)
         except (NotAllowed, InvalidTerm, UnreadablePriceList) as error:
             raise CommandError(str(error)) from error
+        if not options["rerate"]:
+            return None
+        if queued is None:
+            raise CommandError(f"{provider} {model} is not used without a price")
+        return rerate_model(
+            queued, author=author or "manage.py", reason=options["reason"], now=timezone.now()
+        )
+
+    def _price(self, provider: str, model: str, options: dict[str, Any]) -> None:
+        since, now = options["since"], timezone.now()
+        if (options["price_of"] or options["price"]) and not since:
+            raise CommandError("name the provider, the model, and --since which day")
+        if options["price_of"]:
+            price_as(
+                provider,
+                model,
+                of_provider=options["price_of_provider"] or provider,
+                of_model=options["price_of"],
+                since=since,
+                now=now,
+            )
+        elif options["price"]:
+            price_at(
+                provider,
+                model,
+                dict(_unit_and_price(said) for said in options["price"]),
+                per=options["per"],
+                currency=options["currency"],
+                since=since,
+                now=now,
+            )
+
+
+def _unit_and_price(said: str) -> tuple[str, str]:
+    unit, equals, price = said.partition("=")
+    if not equals:
+        raise CommandError(f"{said!r} is no price; write it like input=2.50")
+    return unit.strip(), price.strip()
 
 
 def _in_words(each: UnpricedModel) -> str:
@@ -70,7 +146,7 @@ def _in_words(each: UnpricedModel) -> str:
         f"{each.first_at:%Y-%m-%d} to {each.last_at:%Y-%m-%d} ({each.reason})"
     )
     if each.has_price_now:
-        return f"{said}; it has a price now: re-rate {months} with --model {each.model}"
+        return f"{said}; it has a price now: re-rate {months} with --rerate"
     near = ", ".join(f"{c.provider}/{c.model_id}" for c in each.candidates)
     return f"{said}; nearest with a price: {near or 'none'}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -11,11 +12,18 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape
 
-from metering import people
+from metering import dispositions, people
+from metering.background import workers
 from metering.domain.periods import Month
+from metering.event_search import find_event
 from metering.ingestion import ingest
+from metering.models import Rerating, WorkRun
+from metering.pricing.explanation import explain
 from metering.verification.event_verification import check_month
+from tests.admin_pages import browser, person
 from tests.metering.events import NOON, NOW, call
 
 pytestmark = pytest.mark.django_db
@@ -87,3 +95,64 @@ def test_finance_resolves_it_on_a_page_and_others_only_look() -> None:
     done = clients["finance"].post(page, {**filled, "price_of": "gpt-4o-mini"}, follow=True)
     assert "re-rate the open months now" in done.text
     assert queue()[0]["hasPriceNow"]
+
+
+def test_a_price_of_our_own_and_the_re_rating_in_one_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ingest([call("f", model="something else", occurred_at=NOON - timedelta(days=30))], now=NOW)
+    monkeypatch.setattr(
+        dispositions, "_guards", [lambda month: "2026-09 was closed" if month.month == 9 else None]
+    )
+    out = StringIO()
+    own = ("--price", "input=2", "--price", "output=4", "--price", "cache_read=1")
+    call_command(
+        *("unpriced", "openai", "something else", *own, "--since", "2026-01-01", "--rerate"),
+        "--json",
+        stdout=out,
+    )
+    answer = json.loads(out.getvalue())
+    [done] = answer["rerated"]
+    assert (done["period"], done["changed"]) == ("2026-10", 1)
+    assert Rerating.objects.get(pk=done["run"]).model == "something else"
+    [kept] = answer["kept"]
+    assert kept["period"] == "2026-09"
+    assert "correct it in the next open month" in kept["reason"]
+    assert explain(find_event("c")).story.valued["cost"] == Decimal("0.0025")
+    [left] = [each for each in answer["models"] if each["model"] == "something else"]
+    assert left["months"] == {"2026-09": 1}
+    assert list(check_month(Month(2026, 10))) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["openai", "x", "--price", "input"], "write it like input=2.50"),
+        (["openai", "x", "--price", "input=1", "--price-of", "y"], "either another model's price"),
+        (["openai", "x", "--price", "inputs=1"], "inputs"),
+    ],
+)
+def test_a_price_that_is_none_so_says(arguments: list[str], why: str) -> None:
+    with pytest.raises(CommandError, match=why):
+        call_command("unpriced", *arguments, "--since", "2026-10-01")
+
+
+def test_finance_prices_a_model_and_has_its_month_rated_anew_from_the_queue() -> None:
+    finance = browser(person("someone", "finance"))
+    page = reverse("admin:unpriced_model", query={"provider": "openai", "model": "something else"})
+    both = {"price_of_provider": "openai", "price_of": "gpt-4o", "input_price": "2"}
+    filled = {"since": "2026-10-01"}
+    assert "Name either" in finance.post(page, {**filled, **both}).text
+    assert "Name either" in finance.post(page, filled).text
+    own = {"input_price": "2", "output_price": "4", "currency": "USD"}
+    assert "a price of our own" in finance.post(page, {**filled, **own}, follow=True).text
+    act = reverse(
+        "admin:metering_rerating_rerate", query={"month": "2026-10", "model": "something else"}
+    )
+    assert escape(act) in finance.get(reverse("admin:unpriced")).text
+    assert 'value="something else"' in finance.get(act).text
+    said = {"month": "2026-10", "model": "something else", "reason": "its price is known"}
+    finance.post(act, said)
+    workers.work_off(WorkRun.objects.get().pk, clock=timezone.now)
+    assert "something else" not in [each["model"] for each in queue()]
+    assert list(check_month(Month(2026, 10))) == []
