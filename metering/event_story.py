@@ -3,7 +3,7 @@ what was decided about it since."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -162,18 +162,25 @@ def event_story(event_key: UUID) -> EventStory | None:
                 event_key,
             )
         ),
-        in_place_of=tuple(
-            Predecessor(*each)
-            for each in _rows(
-                "SELECT e.event_key, d.state, d.reason, e.source, e.external_request_id"
-                " FROM event_disposition d JOIN usage_event e USING (event_key, occurred_at)"
-                " WHERE d.superseded_by = %s AND NOT EXISTS (SELECT FROM event_disposition later"
-                "  WHERE later.event_key = d.event_key AND later.sequence > d.sequence)"
-                " ORDER BY e.received_at, e.event_key",
-                event_key,
-            )
-        ),
+        in_place_of=tuple(_predecessors(event_key)),
     )
+
+
+def _predecessors(event_key: UUID) -> Iterator[Predecessor]:
+    for key, at, state, reason in _rows(
+        "SELECT event_key, occurred_at, state, reason FROM event_disposition d"
+        " WHERE superseded_by = %s AND NOT EXISTS (SELECT FROM event_disposition later"
+        "  WHERE later.event_key = d.event_key AND later.sequence > d.sequence)"
+        " ORDER BY made_at, event_key",
+        event_key,
+    ):
+        ((source, request),) = _rows(
+            "SELECT source, external_request_id FROM usage_event"
+            " WHERE event_key = %s AND occurred_at = %s",
+            key,
+            at,
+        )
+        yield Predecessor(key, state, reason, source, request)
 
 
 def _revisions(
