@@ -10,7 +10,6 @@ tokens for calls of which no usage is ever told.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +23,7 @@ from metering.domain.usage import Rejection
 from metering.formats.attribute_map import AttributeMap
 from metering.formats.batches import BOM, UnreadableBatch
 from metering.formats.langsmith_form import FormRun, read_form
+from metering.formats.langsmith_order import order_of
 from metering.formats.langsmith_usage import answer_ids, executed_model, usage_fields
 from metering.formats.malformed import UNDECODABLE, refuse
 from metering.formats.span_facts import (
@@ -77,14 +77,6 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
     patch: list[Raw] | None = None
 
 
-class _Order(NamedTuple):
-    """What `dotted_order` tells: when the run began, and the runs above it, outermost first."""
-
-    started_at: datetime | None
-    above: tuple[str, ...]
-    own: str | None
-
-
 class _Context(NamedTuple):
     place: str
     received_at: datetime
@@ -95,8 +87,6 @@ _decode_batch: Final = msgspec.json.Decoder(_Batch).decode
 _decode_run: Final = msgspec.json.Decoder(Run, float_hook=Decimal).decode
 _decode_any: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _CALLS: Final = frozenset({"llm", "embedding"})
-_SEGMENT: Final = re.compile(r"(\d{8}T\d{12})Z(.+)")
-_MAX_DEPTH: Final = 200
 _NO_PROJECT: Final = "default"
 
 
@@ -198,7 +188,7 @@ def _of_form(sent: FormRun, received_at: datetime, how: Interpretation) -> Item:
 
 
 def _report(run: Run, act: Act, context: _Context) -> Item:
-    how, order = context.how, _order_of(run)
+    how, order = context.how, order_of(run.dotted_order)
     if run.id is None and order.own is not None:
         run = msgspec.structs.replace(run, id=order.own)
     if run.id is None:
@@ -232,20 +222,6 @@ def _report(run: Run, act: Act, context: _Context) -> Item:
         ended_at=end if is_call is not False else None,
         fields=fields,
     )
-
-
-def _order_of(run: Run) -> _Order:
-    segments = (run.dotted_order or "").split(".")[:_MAX_DEPTH]
-    found = [match for segment in segments if (match := _SEGMENT.fullmatch(segment))]
-    if not found:
-        return _Order(None, (), None)
-    ids = [match[2][:200] for match in found]
-    try:
-        time = found[-1][1]
-        began = datetime.fromisoformat(f"{time[:15]}.{time[15:]}+00:00")
-    except ValueError:
-        began = None
-    return _Order(began, tuple(ids[:-1]), ids[-1])
 
 
 def _layers(

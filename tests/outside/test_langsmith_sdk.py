@@ -12,6 +12,9 @@ from django.db import connection
 from langsmith import Client, traceable, tracing_context
 from langsmith.run_helpers import get_current_run_tree
 from langsmith.utils import LangSmithAuthError, LangSmithError
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from metering.api_keys import create
 from metering.domain.periods import Month
@@ -110,6 +113,21 @@ def test_a_call_that_fails_is_an_error(client: Client) -> None:
     assert rows("SELECT status, error_code, usage_quality FROM usage_event") == [
         ("error", "RateLimitError", "missing")
     ]
+
+
+def test_runs_may_travel_by_opentelemetry(server: Server, key: str) -> None:
+    """With `LANGSMITH_OTEL_ONLY` and `OTEL_EXPORTER_OTLP_ENDPOINT`."""
+    exporter = OTLPSpanExporter(f"{server.url}/v1/traces", headers={"x-api-key": key})
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    client = client_of(server, key, tracing_mode="otel", otel_tracer_provider=provider)
+    with tracing_context(client=client, enabled=True, project_name="shop"):
+        agent(["who?"])
+    client.flush()
+    provider.force_flush()
+    client.cleanup()
+    provider.shutdown()
+    assert [row[2:5] for row in rows()] == [("gpt-4o-mini", 1000, 200)]
 
 
 def times() -> tuple[datetime, datetime]:

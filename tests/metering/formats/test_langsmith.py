@@ -20,7 +20,7 @@ from metering.formats.langsmith_form import boundary_of
 from tests.metering.formats.joined import counted, spans_of
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-ROOT, CHAIN, CALL = (f"00000000-0000-7000-8000-00000000000{n}" for n in range(3))
+ROOT, CHAIN, CALL = (f"0000000{n}-0000-7000-8000-00000000000{n}" for n in range(3))
 ORDER = f"20261120T120000000000Z{ROOT}.20261120T120000100000Z{CHAIN}.20261120T120000200000Z{CALL}"
 USED = {"input_tokens": 13, "output_tokens": 4, "total_tokens": 17}
 
