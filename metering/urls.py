@@ -26,7 +26,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("langfuse/api/public/ingestion", langfuse.ingestion, name="langfuse-ingestion"),
     path("langfuse/api/public/projects", langfuse.projects, name="langfuse-projects"),
     path("langfuse/api/public/health", langfuse.health, name="langfuse-health"),
-    path("langsmith/otel/v1/traces", otlp.traces, name="langsmith-otlp-traces"),
     path("langsmith/info", langsmith.info, name="langsmith-info"),
     path("langsmith/runs", langsmith.runs, name="langsmith-runs"),
     path("langsmith/runs/batch", langsmith.batch, name="langsmith-batch"),
