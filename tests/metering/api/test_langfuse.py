@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 
 from metering.domain.periods import Month
+from metering.models import AttributeName, Tenant
 from metering.verification.event_verification import check_month
 from tests.metering.api.keys import post, rows, secret, stored
 
@@ -107,8 +108,6 @@ def test_what_becomes_of_an_unknown_provider_is_said() -> None:
 
 
 def test_a_tenants_key_sends_for_that_tenant_only() -> None:
-    from metering.models import Tenant
-
     Tenant.objects.create(key="acme")
     key = secret(tenant="acme")
     foreign = call(id="x", metadata={"tenant_id": "globex"})
@@ -120,6 +119,12 @@ def test_a_tenants_key_sends_for_that_tenant_only() -> None:
     assert [error["id"] for error in answer["errors"]] == ["b"]
     assert answer["errors"][0]["error"].startswith("foreign_tenant: ")
     assert rows("SELECT tenant FROM usage_event") == [("acme",)]
+
+
+def test_a_source_may_name_attributes_of_its_own() -> None:
+    AttributeName.objects.create(source="test", field="tenantId", attribute="kunde")
+    send(secret(), event("generation-create", call(metadata={"kunde": "k1"}), id="a"))
+    assert rows("SELECT tenant FROM usage_event") == [("k1",)]
 
 
 @pytest.mark.parametrize(
