@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -22,7 +23,7 @@ from metering.pricelists.parsed import UnreadablePriceList
 from metering.pricing.catalogue import load_book
 from metering.pricing.commitments import commitments_of
 from metering.pricing.period_costs import period_costs
-from metering.pricing.price_imports import ImportResult, import_contract
+from metering.pricing.price_imports import ImportResult, import_contract, import_file
 from tests.admin_pages import browser, page_of, person, text
 from tests.metering.events import NOON, call
 
@@ -81,6 +82,26 @@ def test_free_units_are_a_credit_of_the_day_and_no_event_is_cheaper() -> None:
         (each.start.day, each.quantity, each.amount) for each in found(used).adjustments
     ]
     assert days == [(5, 1500, -21), (6, 600, Decimal("-8.4"))]
+
+
+def test_what_one_public_list_says_is_free_is_free_at_the_same_price_of_another() -> None:
+    """genai-prices goes before LiteLLM's list, which alone knows of free searches."""
+    listed = {
+        "gemini/gemini-2.5-flash": {
+            "litellm_provider": "gemini",
+            "mode": "chat",
+            "input_cost_per_token": 3e-07,
+            "output_cost_per_token": 2.5e-06,
+            "search_context_cost_per_query": {"search_context_size_low": 0.035},
+            "search_free_requests": {"count": 1500, "period": "day", "shared_group": "g"},
+        }
+    }
+    import_file(json.dumps(listed), "prices.json", effective_at=NOON)
+    later = reading("gemini", "gemini-2.5-flash", "web_search", 1600, day=NOON.day + 1)
+    [credit] = found([later]).adjustments
+    assert (credit.quantity, credit.amount) == (Decimal(1500), Decimal("-52.5"))
+    contract(SEARCHES.replace(",1500,day,g,", ",,,,"))
+    assert found([later]).adjustments == ()
 
 
 def test_a_volume_price_is_of_what_the_month_uses_beyond_it() -> None:
