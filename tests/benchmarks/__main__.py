@@ -22,7 +22,7 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     collect_rarely()
-    from tests.benchmarks import ingest, month, pages, rating, rerating
+    from tests.benchmarks import ingest, month, otlp, pages, rating, rerating
 
     only = os.environ.get("ONLY", "")
     console = Console()
@@ -32,6 +32,7 @@ def main() -> int:
         rating.BENCHMARKS,
         rerating.BENCHMARKS,
         ingest.BENCHMARKS,
+        otlp.BENCHMARKS,
         month.BENCHMARKS,
         pages.BENCHMARKS,
     )
