@@ -12,7 +12,7 @@ import msgspec
 from metering import bulk
 from metering.domain.identity import UserKind
 from metering.domain.usage import Share, UsageEvent
-from metering.event_rows import SEALED, instant_text
+from metering.event_rows import SEALED
 
 _JSON: Final = ("units", "tags", "shares", "usage")
 _REPORTED: Final = tuple(
@@ -41,13 +41,9 @@ def read(keys: Mapping[str, datetime]) -> dict[str, ReportedEvent]:
     with bulk.cursor() as cursor:
         cursor.execute(
             f"SELECT e.event_key::text, u.lookup_hash, e.user_kind, {columns} FROM usage_event e"
-            " JOIN unnest(%s::uuid[], %s::timestamptz[]) AS wanted (event_key, occurred_at)"
-            "  USING (event_key, occurred_at)"
-            " LEFT JOIN user_identity u ON u.pseudonym = e.user_pseudonym",
-            [
-                bulk.array(list(keys)),
-                bulk.array([instant_text(at) for at in keys.values()]),
-            ],
+            " LEFT JOIN user_identity u ON u.pseudonym = e.user_pseudonym"
+            " WHERE e.event_key = ANY(%s::uuid[]) AND e.occurred_at BETWEEN %s AND %s",
+            [bulk.array(sorted(keys)), min(keys.values()), max(keys.values())],
         )
         return {row[0]: _reported(row) for row in cursor.fetchall()}
 

@@ -59,6 +59,7 @@ def checks(month: Month) -> dict[str, Callable[[], Iterator[Finding]]]:
         "shares": lambda: share_verification.check(period),
         "price rows": lambda: _price_rows(period),
         "ledger": lambda: _ledger(period),
+        "dispositions": lambda: _successors(period),
     }
 
 
@@ -127,6 +128,25 @@ def _ledger(period: Period) -> Iterator[Finding]:
             if in_ledger
             else "the event is there but its key was never claimed",
         )
+
+
+def _successors(period: Period) -> Iterator[Finding]:
+    """What took an event's place is there; nothing is merged into nothing."""
+    for key, by in rows(
+        "SELECT event_key, superseded_by FROM event_disposition d"
+        f" WHERE {_WITHIN} AND superseded_by IS NOT NULL AND NOT EXISTS"
+        " (SELECT FROM event_ledger l WHERE l.event_key = d.superseded_by) ORDER BY 1, 2",
+        _bounds(period),
+    ):
+        yield Finding(
+            "dispositions", f"event {key}", f"event {by}, which took its place, is not there"
+        )
+    for (key,) in rows(
+        "SELECT event_key FROM event_disposition"
+        f" WHERE {_WITHIN} AND state = 'merged' AND superseded_by IS NULL ORDER BY 1",
+        _bounds(period),
+    ):
+        yield Finding("dispositions", f"event {key}", "is merged into nothing")
 
 
 def _lines(period: Period) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.core.management import call_command
 
@@ -14,13 +15,12 @@ from metering.event_story import event_story
 from metering.ingestion import ingest
 from metering.pricing.explanation import explain
 from metering.usage_export import usage_lines
+from metering.verification.event_verification import check_month
 from tests.metering.call_reports import MODEL
 from tests.metering.events import NOW, call
 from tests.metering.test_call_reports import OCTOBER, part, told
 from tests.metering.test_call_routes import METERED, PLAIN
 from tests.metering.test_dispositions import rows
-
-pytestmark = pytest.mark.django_db
 
 
 def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
@@ -28,6 +28,7 @@ def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.django_db
 def test_open_calls_are_listed_with_what_they_wait_for(capsys: pytest.CaptureFixture[str]) -> None:
     told(part(fields=MODEL))
     assert said(capsys, "open_calls").startswith(
@@ -40,13 +41,14 @@ def test_open_calls_are_listed_with_what_they_wait_for(capsys: pytest.CaptureFix
     assert said(capsys, "open_calls", "--source", "another") == "No call is open.\n"
 
 
+@pytest.mark.django_db
 def test_the_late_queue_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "late_usage") == "Nothing came after a close.\n"
     assert json.loads(said(capsys, "late_usage", "2026-10", "--json")) == {"late": []}
 
 
 @pytest.fixture
-def merged() -> str:
+def merged(db: None) -> str:
     ingest([PLAIN, METERED], now=NOW)
     ((key,),) = rows("SELECT DISTINCT superseded_by::text FROM event_disposition")
     return str(key)
@@ -77,6 +79,20 @@ def test_a_request_that_two_routes_reported_is_explained_by_what_counts(
     assert f"does not count: another route reported the same call; event {merged} instead" in words
     answer = json.loads(said(capsys, "explain_cost", merged, "--json"))
     assert {each["source"] for each in answer["in_place_of"]} == {"app", "gateway"}
+
+
+def test_what_took_a_place_must_be_there(
+    fresh_db: str, owner_connection: psycopg.Connection
+) -> None:
+    ingest([PLAIN, METERED], now=NOW)
+    ((key,),) = rows("SELECT DISTINCT superseded_by::text FROM event_disposition")
+    assert list(check_month(OCTOBER)) == []
+    owner_connection.execute("DELETE FROM event_ledger WHERE event_key = %s", [key])
+    found = [each.what for each in check_month(OCTOBER) if each.check == "dispositions"]
+    assert found == [f"event {key}, which took its place, is not there"] * 2
+    owner_connection.execute("UPDATE event_disposition SET superseded_by = NULL")
+    found = [each.what for each in check_month(OCTOBER) if each.check == "dispositions"]
+    assert found == ["is merged into nothing"] * 2
 
 
 def test_the_export_lists_what_counts_only(merged: str) -> None:

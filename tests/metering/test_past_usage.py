@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import pytest
 from django.db import connection
 
 from metering import rollups, stored_events
+from metering.call_reports import take
 from metering.charged_usage import charged_usages
 from metering.dispositions import TryOuts, uncount
+from metering.domain.call_reports import CallReport
 from metering.domain.periods import Month
 from metering.evidence import Selection, evidence
 from metering.ingestion import ingest
 from metering.past_usage import latest_changes, usage_as_of
 from metering.readings import driver_reading, features, metered_cells, usage_digest
 from metering.rollups import append_deltas
+from tests.metering.call_reports import report
 from tests.metering.events import NOON, NOW, call
 from tests.metering.test_dispositions import every_kind, rows, totals
 
@@ -87,6 +90,23 @@ def test_as_of_an_instant_readings_are_what_they_were(between: Callable[[], obje
     assert totals() == in_all
     with usage_as_of(OCTOBER, LATER):
         assert everything() == since
+
+
+@pytest.mark.parametrize("between", [lambda: None, rollups.fold], ids=["in tails", "folded"])
+def test_amended_and_merged_calls_are_what_they_were(between: Callable[[], object]) -> None:
+    def told(*reports: CallReport, now: datetime) -> None:
+        take(reports, source="sdk", now=now, key_tenant=None)
+
+    told(report(), report("top"), now=NOW)
+    ingest([call("app", provider_request_id="x", tenant_id=None)], now=NOW)
+    before = everything()
+    told(report(fields={"output_tokens": 7}, after=1), now=LATER)
+    told(report("leaf", parent_span_id="top"), now=LATER)
+    ingest([call("gw", source="gw", provider_request_id="x", output_tokens=9)], now=LATER)
+    between()
+    assert everything() != before
+    with usage_as_of(OCTOBER, NOW):
+        assert everything() == before
 
 
 def test_a_cell_that_came_to_nothing_is_no_cell() -> None:
