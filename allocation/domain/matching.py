@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
@@ -34,6 +34,7 @@ from metering.domain.capacity import UNIT as CAPACITY
 from metering.domain.cells import Cell, MeteredCell, Owner, counts_tokens
 from metering.domain.money import EXACT
 from metering.domain.price_book import CAPACITY_TIERS
+from metering.domain.units import unit_named
 
 Verdict = Literal["matched", "bill_only", "metered_only"]
 Join = Literal["exact", "tier", "project", "alias", "unit", "class", "day", "none", "apart"]
@@ -116,8 +117,9 @@ def match(bill_lines: Sequence[BillLine], metered: Sequence[MeteredCell]) -> Mat
     """
     billed: dict[Cell, list[BillLine]] = defaultdict(list)
     apart: list[Group] = []
+    spelt = _spellings(metered)
     for line in sorted(bill_lines, key=_line_order):
-        cell = cell_of(line)
+        cell = _as_metered(cell_of(line), spelt)
         if is_metered_kind(line):
             billed[cell].append(line)
         else:
@@ -138,6 +140,20 @@ def match(bill_lines: Sequence[BillLine], metered: Sequence[MeteredCell]) -> Mat
         settled = _join(settled, step)
     groups = [Group(n.cell, n.how, n.bill, n.metered) for n in settled]
     return Matching(tuple(sorted(groups + apart, key=_group_order)))
+
+
+def _spellings(metered: Iterable[MeteredCell]) -> dict[str, str]:
+    """How metering's senders call each unit (`web_search`, `web_search_requests`)."""
+    names = sorted({reading.cell.token_class for reading in metered}, reverse=True)
+    return {unit.name: name for name in names if (unit := unit_named(name)) is not None}
+
+
+def _as_metered(cell: Cell, spelt: Mapping[str, str]) -> Cell:
+    """The bill's cell with its unit in metering's spelling: a bill counts `web_searches`."""
+    unit = unit_named(cell.token_class)
+    if unit is None:
+        return cell
+    return cell._replace(token_class=spelt.get(unit.name, cell.token_class))
 
 
 def cell_of(line: BillLine) -> Cell:

@@ -249,3 +249,19 @@ def test_a_group_never_reaches_beyond_what_its_members_allow(
         if group.how == "exact":
             assert all(m.cell == group.cell for m in group.metered)
         assert sum((line.amount for line in group.bill), Decimal(0)) == group.amount
+
+
+def test_a_bill_may_call_a_unit_otherwise_than_those_who_used_it() -> None:
+    used = reading(token_class="web_search", quantity=5, cost="0.05")
+    for name in ("web_searches", "web_search_requests", "web_search"):
+        [group] = match([bill_line(token_class=name, tier="standard", quantity=5)], [used]).groups
+        assert (group.verdict, group.how, group.cell.token_class) == (
+            "matched",
+            "exact",
+            "web_search",
+        )
+    other = bill_line(token_class="storage_searches", model="", quantity=5)
+    assert {group.verdict for group in match([other], [used]).groups} == {
+        "bill_only",
+        "metered_only",
+    }
