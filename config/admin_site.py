@@ -93,6 +93,9 @@ NAVIGATION: Final = [
             _list("Invoices", "receipt", "billing_invoice"),
             _list("Plans", "inventory_2", "billing_planversion"),
             _list("Subscriptions", "card_membership", "billing_subscription"),
+            _list("On the way to Stripe", "outbox", "billing_stripepush"),
+            _list("What Stripe was asked", "call_made", "billing_striperequest"),
+            _list("What Stripe told", "call_received", "billing_stripeevent"),
         ],
     },
     {

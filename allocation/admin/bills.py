@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet, Sum
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
+from allocation.admin.preparing import importing
 from allocation.models import BillDocument, ProviderBill, ProviderBillLine
+from config.roles import IMPORT_BILLS
+from metering.admin.acts import action, perform
 from metering.admin.bases import ReadOnlyAdmin, shown
 from metering.admin.figures import (
     NOTHING,
@@ -61,6 +65,20 @@ class ProviderBillAdmin(ReadOnlyAdmin):
         "received",
         "content",
     )
+
+    actions_list = ("take_in",)
+
+    def has_take_in_permission(self, request: HttpRequest, object_id: Any = None) -> bool:  # noqa: ARG002
+        return request.user.has_perm(IMPORT_BILLS)
+
+    @action(
+        description="Take in a bill",
+        url_path="take-in",
+        permissions=["take_in"],
+        icon="upload_file",
+    )
+    def take_in(self, request: HttpRequest) -> HttpResponse:
+        return perform(self, request, importing(request))
 
     def sections(self, request: HttpRequest, row: ProviderBill) -> Sequence[Section]:  # noqa: ARG002
         everything = Link("all lines", list_url("allocation_providerbillline", bill=row.pk))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
+from allocation.admin.preparing import reconciling
 from allocation.admin.waterfalls import CAUSES, waterfall
 from allocation.models import Reconciliation, ReconciliationEvidence
+from config.roles import RECONCILE
+from metering.admin.acts import action, perform
 from metering.admin.bases import ReadOnlyAdmin, shown
 from metering.admin.figures import day, digest, exact, figure, instant
 from metering.admin.tables import Section
@@ -23,6 +27,20 @@ class ReconciliationAdmin(ReadOnlyAdmin):
     ordering = ("-month", "-number")
     fields = (("month", "number"), ("made", "inputs"), ("outputs",))
     readonly_fields = ("made", "inputs", "outputs")
+
+    actions_list = ("reconcile",)
+
+    def has_reconcile_permission(self, request: HttpRequest, object_id: Any = None) -> bool:  # noqa: ARG002
+        return request.user.has_perm(RECONCILE)
+
+    @action(
+        description="Reconcile a month",
+        url_path="reconcile",
+        permissions=["reconcile"],
+        icon="balance",
+    )
+    def reconcile(self, request: HttpRequest) -> HttpResponse:
+        return perform(self, request, reconciling(request))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reconciliation]:
         return super().get_queryset(request).prefetch_related("results")

@@ -15,8 +15,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from allocation import period_close
+from allocation.admin.preparing import allocating
 from allocation.models import AllocationRun
-from config.roles import APPROVE_RUN
+from config.roles import APPROVE_RUN, RUN_ALLOCATION
 from metering.admin.acts import Act, action, perform
 from metering.admin.bases import ReadOnlyAdmin, shown
 from metering.admin.figures import (
@@ -50,9 +51,22 @@ class AllocationRunAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("shown_state", "rule", "prepared", "approved", "inputs", "result", "made")
     actions_detail = ("approve",)
+    actions_list = ("allocate",)
 
     def sections(self, request: HttpRequest, row: AllocationRun) -> Sequence[Section]:  # noqa: ARG002
         return [bills_of(row), owners_of(row), pools_of(row)]
+
+    def has_allocate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:  # noqa: ARG002
+        return request.user.has_perm(RUN_ALLOCATION)
+
+    @action(
+        description="Allocate a month",
+        url_path="allocate",
+        permissions=["allocate"],
+        icon="call_split",
+    )
+    def allocate(self, request: HttpRequest) -> HttpResponse:
+        return perform(self, request, allocating(request))
 
     def has_approve_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Whoever may approve runs, of a run that is a draft."""

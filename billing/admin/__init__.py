@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from billing.admin import invoice_lines, invoices, plans
+from billing.admin import invoice_lines, invoices, plans, stripe
 
-__all__ = ["invoice_lines", "invoices", "plans"]
+__all__ = ["invoice_lines", "invoices", "plans", "stripe"]
 
 admin.site.index_template = "billing/start_page.html"

@@ -256,7 +256,8 @@ def _proof(run: RunStatus | None) -> Card:
         case "done":
             state, headline = label("in", "all holds"), "computed again from the raw events"
         case "failed":
-            state, headline = label("failed", f"{broken} do not hold"), run.errors[0]
+            state = label("failed", f"{broken} do not hold")
+            headline = ", ".join(part.part or part.step for part in run.told if part.error)
         case _:
             state, headline = label("running"), "is being computed again"
     (*_, checks) = run.steps

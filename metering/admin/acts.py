@@ -66,8 +66,9 @@ class Act:
 
 def perform(model_admin: ModelAdmin, request: HttpRequest, act: Act) -> HttpResponse:
     """The act's page; on POST the act, its message, and the way back."""
-    form = act.form(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
+    is_post = request.method == "POST"
+    form = act.form(request.POST, request.FILES) if is_post else act.form()
+    if is_post and form.is_valid():
         try:
             said = act.do(form.cleaned_data)
         except act.refusals as error:

@@ -29,7 +29,6 @@ from metering.domain.price_matching import ListedProvider
 from metering.domain.prices import Price
 from metering.models.prices import PriceListImport, PriceRow
 from metering.pricelists.contract import parse_contract
-from metering.pricelists.genai_prices import parse_genai_prices
 from metering.pricelists.json_lists import read_json
 from metering.pricelists.langfuse import is_langfuse, parse_langfuse
 from metering.pricelists.litellm import is_litellm, parse_litellm
@@ -75,7 +74,10 @@ def import_genai_prices(*, effective_at: datetime, **how: bool) -> ImportResult:
     Raises `PriceListOutOfOrder` if a different edition already took effect then or later, and
     `InvalidPrice` or `InvalidClause` if the list holds something that is not understood.
     """
-    from genai_prices.data import providers  # a megabyte of literals, for this one function
+    # A megabyte of literals and their types, for this one function.
+    from genai_prices.data import providers
+
+    from metering.pricelists.genai_prices import parse_genai_prices
 
     parsed = parse_genai_prices(
         providers,
