@@ -1,11 +1,19 @@
-"""How a source names whom its calls are for: its own attributes before those that are known."""
+"""How a source names whom its calls are for, and in metered events what they used: its own names
+before those that are known."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final
 
-from metering.files.call_parsers import UnknownField, attributes_of
+from metering.files.call_parsers import (
+    CallFormat,
+    Parse,
+    UnknownField,
+    attributes_of,
+    names_that_fit,
+    parser_of,
+)
 from metering.formats.attribute_map import DEFAULT, AttributeMap
 from metering.models import AttributeName
 
@@ -15,9 +23,18 @@ MAPS: Final = 256
 def attributes_for(source: str) -> AttributeMap:
     """The map that the source's messages are read by; asks the database each time, so that a
     change holds from the next message on."""
-    rows = AttributeName.objects.filter(source=source, active=True)
-    names = tuple(rows.order_by("position", "id").values_list("field", "attribute"))
+    names = names_that_fit("litellm", _names_of(source))
     return _map_of(names) if names else DEFAULT
+
+
+def parser_for(format: CallFormat, source: str) -> Parse:
+    """The parser of the source's records in that format; asks the database each time, as above."""
+    return parser_of(format, names_that_fit(format, _names_of(source)))
+
+
+def _names_of(source: str) -> tuple[tuple[str, str], ...]:
+    rows = AttributeName.objects.filter(source=source, active=True)
+    return tuple(rows.order_by("position", "id").values_list("field", "attribute"))
 
 
 @lru_cache(maxsize=MAPS)
@@ -29,7 +46,7 @@ def _map_of(names: tuple[tuple[str, str], ...]) -> AttributeMap:
 def problem_of(field: str, attribute: str) -> str | None:
     """Why the attribute cannot say that field."""
     try:
-        attributes_of(DEFAULT, ((field, attribute),))
+        parser_of("openmeter", ((field, attribute),))
     except UnknownField as error:
         return str(error)
     return None

@@ -16,7 +16,7 @@ from metering import business_outcomes
 from metering.api.authentication import key_of
 from metering.api.bodies import BodyRefused, read_body
 from metering.api.problems import key_refused, method_not_allowed, problem, unavailable
-from metering.api.usage import MAX_EVENTS, SCOPE, answer_of, layout_of, unreadable
+from metering.api.usage import MAX_EVENTS, SCOPE, answer_of, layout_of, source_of, unreadable
 from metering.api_keys import KeyRefused
 from metering.formats import business_outcomes as wire
 from metering.formats.batches import Layout, UnreadableBatch, take_apart
@@ -38,9 +38,9 @@ def receive(request: HttpRequest) -> HttpResponse:
         key = key_of(request, SCOPE)
         layout = layout_of(request, _CLOUD_EVENTS)
         placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
-        assert key.source is not None, "a key that sends has a source"
+        source = source_of(key)
         items = [
-            wire.parse(bytes(content), place=place, source=key.source, received_at=now)
+            wire.parse(bytes(content), place=place, source=source, received_at=now)
             for place, content in placed
         ]
         if key.tenant is not None:

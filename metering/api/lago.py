@@ -19,8 +19,9 @@ from django.http import HttpRequest, HttpResponse
 
 from metering.api.bodies import BodyRefused, read_body
 from metering.api.dialects import Refusal, endpoint
-from metering.api.usage import parse_all
+from metering.api.usage import parse_all, source_of
 from metering.api_keys import KeyFacts
+from metering.attribute_names import parser_for
 from metering.domain.keys import event_key
 from metering.domain.usage import Rejection, UsageEvent
 from metering.formats import lago
@@ -136,7 +137,8 @@ class _Refused(msgspec.Struct, frozen=True):
 
 def _take(sent: Sequence[msgspec.Raw], key: KeyFacts) -> list[Details] | _Refused:
     placed = [Placed(f"index {index}", raw) for index, raw in enumerate(sent)]
-    items = parse_all(placed, lago.parse, key, now := datetime.now(UTC))
+    parse = parser_for("lago", source_of(key))
+    items = parse_all(placed, parse, key, now := datetime.now(UTC))
     whole = take_whole(key, items, refuses=_is_refused, now=now)
     if not whole.stored:
         return _errors([outcome for outcome in whole.outcomes if _is_refused(outcome)], items)

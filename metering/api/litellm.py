@@ -7,9 +7,10 @@ and if `max_retries` is set, which is 0 by default: then what we could not store
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from metering.api.usage import receiving
-from metering.formats import litellm
+from metering.attribute_names import parser_for
 
-receive: Final = receiving(litellm.parse)
+receive: Final = receiving(partial(parser_for, "litellm"))

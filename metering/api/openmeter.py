@@ -17,9 +17,9 @@ from django.http import HttpRequest, HttpResponse
 
 from metering.api.bodies import read_body
 from metering.api.dialects import Refusal, endpoint
-from metering.api.usage import parse_all
+from metering.api.usage import parse_all, source_of
 from metering.api_keys import KeyFacts
-from metering.formats import openmeter
+from metering.attribute_names import parser_for
 from metering.formats.batches import BOM, Placed, UnreadableBatch, take_apart
 from metering.outcomes import Outcome
 from metering.whole_intake import take_whole
@@ -65,7 +65,8 @@ def events(request: HttpRequest, key: KeyFacts) -> HttpResponse:
         if error.too_many:
             raise
         return _say(request, Refusal(400, "malformed_json", f"invalid event: {error}"))
-    items = parse_all(placed, openmeter.parse, key, now := datetime.now(UTC))
+    parse = parser_for("openmeter", source_of(key))
+    items = parse_all(placed, parse, key, now := datetime.now(UTC))
     whole = take_whole(key, items, refuses=_is_lost, now=now)
     if whole.stored:
         return HttpResponse(status=204)

@@ -74,9 +74,9 @@ _encode: Final = msgspec.json.Encoder().encode
 Parser = Callable[..., UsageEvent | Rejection]
 
 
-def receiving(parse: Parser) -> Callable[[HttpRequest], HttpResponse]:
-    """The view for events that `parse` reads: authenticate, take the body apart, take its events
-    in, answer."""
+def receiving(parser_for: Callable[[str], Parser]) -> Callable[[HttpRequest], HttpResponse]:
+    """The view for events in one format: authenticate, take the body apart, take its events in,
+    answer. `parser_for` says how the key's source is read."""
 
     @csrf_exempt
     def receive(request: HttpRequest) -> HttpResponse:
@@ -86,6 +86,7 @@ def receiving(parse: Parser) -> Callable[[HttpRequest], HttpResponse]:
             key = sender_of(request, SCOPE)
             layout = layout_of(request)
             placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
+            parse = parser_for(source_of(key))
             items = parse_all(placed, parse, key, now := datetime.now(UTC))
             every = request.GET.get("outcomes") == "all"
             accepted, outcomes = _take(Sent(key, items), now, every=every)
@@ -104,7 +105,13 @@ def receiving(parse: Parser) -> Callable[[HttpRequest], HttpResponse]:
     return receive
 
 
-receive: Final = receiving(native.parse)
+receive: Final = receiving(lambda _: native.parse)
+
+
+def source_of(key: KeyFacts) -> str:
+    """What the key's events are booked under."""
+    assert key.source is not None, "a key that sends has a source"
+    return key.source
 
 
 def _take(sent: Sent, now: datetime, *, every: bool) -> tuple[int, Sequence[Outcome]]:
@@ -143,8 +150,7 @@ def parse_all(
     placed: Sequence[Placed], parse: Parser, key: KeyFacts, now: datetime
 ) -> list[UsageEvent | Rejection]:
     """Each event as sent with this key: of its source, and of its tenant if it has one."""
-    assert key.source is not None, "a key that sends has a source"
-    source, tenant = key.source, key.tenant
+    source, tenant = source_of(key), key.tenant
     items = [
         parse(bytes(content), place=place, source=source, received_at=now)
         for place, content in placed

@@ -64,6 +64,21 @@ def parser_of(
             return partial(provider_responses.parse, provider=provider, attributes=attributes)
 
 
+def names_that_fit(
+    format: CallFormat, names: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Of a source's names those that the format can use: only metered events (OpenMeter's, Lago's)
+    say their usage under names of the sender's own."""
+    known: set[str] = set(DEFAULT.names)
+    if format in ("openmeter", "lago"):
+        known |= property_map.DEFAULT.names.keys()
+    return tuple(
+        (field, name)
+        for field, name in names
+        if field.startswith("tags.") or native.FIELDS.get(field, field) in known
+    )
+
+
 def attributes_of(known: AttributeMap, names: tuple[tuple[str, str], ...]) -> AttributeMap:
     """The map with the named attributes before those that it knows. Raises `UnknownField`."""
     fields, tags = _sorted(names, set(known.names))

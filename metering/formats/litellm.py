@@ -229,7 +229,7 @@ def _tells_usage(sent: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
     told = fields.get("usage") or {
         name: fields.get(name) for name in ("input_tokens", "output_tokens")
     }
-    if any(_is_some(value) for value in told.values()):
+    if any(_is_some(value) or _is_no_count(name, value) for name, value in told.items()):
         return True
     if fields["status"] == "error" or fields["served_from"]:
         return any(value is not None for value in told.values())
@@ -237,6 +237,11 @@ def _tells_usage(sent: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
     if any(name in kind for name in _READS):
         raise Unreadable("no_usage", f"call_type {kind!r:.60} ran no model and used nothing")
     return False
+
+
+def _is_no_count(name: str, value: object) -> bool:
+    """Tokens that are no number: to be refused as such, not taken for untold."""
+    return "tokens" in name and isinstance(value, str)
 
 
 def _is_some(value: object) -> bool:

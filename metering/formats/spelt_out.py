@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from metering.domain.usage import Rejection, UsageEvent
+from metering.domain.usage import COUNTS, Rejection, UsageEvent
 from metering.formats import native
 from metering.formats.malformed import UNDECODABLE, refuse
 from metering.formats.shares import by_tokens
@@ -115,9 +115,8 @@ def spell_out_missing(
     fields: Mapping[str, Any], *, place: str, source: str, received_at: datetime
 ) -> UsageEvent | Rejection:
     """The event of a call that took place and whose usage nobody told: it is kept, unpriced."""
-    event = spell_out(
-        {**fields, "input_tokens": 0}, place=place, source=source, received_at=received_at
-    )
+    untold = {**fields, **dict.fromkeys(COUNTS), "usage": None, "input_tokens": 0}
+    event = spell_out(untold, place=place, source=source, received_at=received_at)
     if isinstance(event, Rejection):
         return event
     return msgspec.structs.replace(event, input_tokens=None, usage_quality="missing")

@@ -17,6 +17,7 @@ from metering.models import AttributeName
 from tests.metering.api.keys import post, rows, secret
 from tests.metering.api.test_otlp import CALL, span
 from tests.metering.formats.otlp_requests import export
+from tests.metering.formats.test_litellm import RECORD
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -65,8 +66,30 @@ def test_the_same_names_are_one_map_and_no_names_the_usual_one() -> None:
     assert vocabulary(attributes_for("bot")) is vocabulary(attributes_for("bot"))
 
 
+def test_metered_events_may_name_their_usage_too(tmp_path: Path) -> None:
+    imported(
+        tmp_path,
+        "attribute:inputTokens,bot,n_in",
+        "attribute:model,bot,engine",
+        "attribute:tenantId,bot,acct",
+    )
+    key = secret(source="bot")
+    used = {"engine": "gpt-4o-mini", "n_in": 5, "acct": "globex"}
+    event = {"transaction_id": "7", "external_subscription_id": "s", "code": "c"}
+    answer = post(key, {"event": {**event, "properties": used}}, path="/lago/api/v1/events")
+    assert answer.status_code == 200
+    cloud = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "subject": "s"}
+    assert post(key, {**cloud, "data": used}, path="/openmeter/api/v1/events").status_code == 204
+    logged = {**RECORD, "startTime": None, "endTime": None, "request_tags": ["acct:globex"]}
+    assert post(key, logged, path="/integrations/litellm").json()["accepted"] == 1
+    sent(key, {"acct": "globex"})
+    assert rows("SELECT tenant, count(*), min(input_tokens) FROM usage_event GROUP BY 1") == [
+        ("globex", 4, 5)
+    ]
+
+
 def test_what_no_attribute_can_say_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(owners.OwnersFileError, match="line 2: 'inputTokens' cannot be mapped"):
-        imported(tmp_path, "attribute:inputTokens,bot,tokens")
+    with pytest.raises(owners.OwnersFileError, match="line 2: 'shoeSize' cannot be mapped"):
+        imported(tmp_path, "attribute:shoeSize,bot,tokens")
     with pytest.raises(ValidationError, match="cannot be mapped"):
         AttributeName(source="bot", field="cost", attribute="x").full_clean()

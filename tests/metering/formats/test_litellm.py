@@ -206,7 +206,10 @@ def test_without_a_usage_object_the_totals_count() -> None:
 
 def test_a_successful_call_without_usage_is_missing_not_free() -> None:
     found = event(record(metadata={}, prompt_tokens=0, completion_tokens=0))
-    assert (found.input_tokens, found.usage_quality) == (None, "missing")
+    assert (found.input_tokens, found.output_tokens) == (None, None)
+    assert (found.usage, found.usage_quality) == (None, "missing")
+    zeros = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)
+    assert event(record(metadata=about(usage_object=zeros))).usage_quality == "missing"
 
 
 @pytest.mark.parametrize("kind", ["alist_batches", "aretrieve_file", "acreate_batch"])
