@@ -10,6 +10,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from metering.formats.attribute_map import TAG_PREFIX
 from metering.formats.otlp_spans import (
     NO_SPAN,
     NO_TRACE,
@@ -67,16 +68,27 @@ def pick(attributes: Sequence[Any], vocabulary: Vocabulary) -> Picker:
     """What a list of `KeyValue` tells. This is where most of an export's time goes: a value is
     asked for as what it most often is, and only then for what it is."""
     picker = Picker()
-    take, meanings_of = picker.take, vocabulary.get
+    facts, own, ranks = picker.facts, picker.own, picker.ranks
+    meanings_of, rank_of = vocabulary.get, picker.ranks.get
     for attribute in attributes:
         key = attribute.key
         meanings = meanings_of(key)
         if meanings is None:
-            meanings = meanings_of_tag(key)
+            meanings = meanings_of_tag(key) if key.startswith(TAG_PREFIX) else ()
             if not meanings:
                 continue
-        value = attribute.value
-        take(meanings, value.string_value or value.int_value or value_of(value))
+        held = attribute.value
+        value = held.string_value or held.int_value or value_of(held)
+        if value is None or value == "":
+            continue
+        for fact, rank, is_own in meanings:  # as `Picker.take`, which costs a call each
+            known = rank_of(fact)
+            if known is None or rank < known:
+                ranks[fact] = rank
+                if is_own:
+                    own[fact] = value
+                else:
+                    facts[fact] = value
     return picker
 
 

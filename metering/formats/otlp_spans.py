@@ -62,18 +62,18 @@ class Span(NamedTuple):
 class Picker:
     """Collects what one holder of attributes says: of several names for one fact, the best."""
 
-    __slots__ = ("_ranks", "facts", "own")
+    __slots__ = ("facts", "own", "ranks")
 
     def __init__(self) -> None:
         self.facts: Facts = {}
         self.own: Facts = {}
-        self._ranks: dict[str, int] = {}
+        self.ranks: dict[str, int] = {}
 
     def take(self, meanings: tuple[Meaning, ...], value: object) -> None:
         """Keep the value where no better name has told the same. Empty ones tell nothing."""
         if value is None or value == "":
             return
-        ranks = self._ranks
+        ranks = self.ranks
         for fact, rank, is_own in meanings:
             known = ranks.get(fact)
             if known is None or rank < known:
