@@ -12,6 +12,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
+from metering.api import opsmeter_schema
 from metering.domain.usage import COUNTS, MAX_TOKENS
 from metering.formats.native import FIELDS
 
@@ -52,11 +53,13 @@ def add_usage(
     request: Any,  # noqa: ARG001
     public: bool,  # noqa: ARG001, FBT001
 ) -> dict[str, Any]:
-    """Add `POST /api/v1/usage` to the schema, where the framework calls this as a hook."""
+    """Add `POST /api/v1/usage` and Opsmeter's endpoints to the schema, where the framework calls
+    this as a hook."""
     components = result.setdefault("components", {})
-    components.setdefault("schemas", {}).update(_SCHEMAS)
+    components.setdefault("schemas", {}).update({**_SCHEMAS, **opsmeter_schema.SCHEMAS})
     components.setdefault("securitySchemes", {}).update(_KEYS)
-    result["paths"] = dict(sorted({**result["paths"], USAGE: {"post": _OPERATION}}.items()))
+    added = {USAGE: {"post": _OPERATION}, **opsmeter_schema.PATHS}
+    result["paths"] = dict(sorted({**result["paths"], **added}.items()))
     return result
 
 

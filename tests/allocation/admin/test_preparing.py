@@ -51,8 +51,8 @@ def test_finance_takes_in_a_bill_reconciles_and_allocates() -> None:
     ("content", "columns", "because"),
     [
         (BILL, "day:date", "is not field=column"),
-        (b"nothing\n", "", "column"),
-        (BILL.replace(b"10.00", b"1000000000.00"), "day=date", "unit"),
+        (b"nothing\n", "", "looks like no known bill"),
+        (BILL.replace(b"10.00", b"1000.00"), "day=date", "unit"),
     ],
 )
 def test_what_is_refused_is_told_on_the_page(content: bytes, columns: str, because: str) -> None:
