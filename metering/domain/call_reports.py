@@ -138,6 +138,14 @@ class Span(NamedTuple):
             return None
         return took // _MILLISECOND if timedelta(0) <= took <= _LONGEST else None
 
+    def supposed(self) -> frozenset[str]:
+        """The names of fields that are only supposed."""
+        return frozenset(
+            name.removeprefix(SUPPOSED)
+            for name in self.told
+            if name.startswith(SUPPOSED) and name.removeprefix(SUPPOSED) not in self.told
+        )
+
     def _suppose(self, fields: dict[str, Any]) -> None:
         supposed = {
             name.removeprefix(SUPPOSED): told.value

@@ -103,22 +103,34 @@ def _lowest(silent: Silent, covered: Mapping[str, Silent]) -> Silent:
     return silent
 
 
+class _Said(NamedTuple):
+    """The fields of a span, and which of them are only supposed."""
+
+    fields: Mapping[str, Any]
+    supposed: frozenset[str]
+
+
+_NOTHING: Final = _Said({}, frozenset())
+
+
 class _Fields:
     """The fields of a trace's spans, each worked out once."""
 
     def __init__(self, spans: Mapping[str, Span]) -> None:
         self._spans = spans
-        self._known: dict[str, Mapping[str, Any]] = {}
+        self._known: dict[str, _Said] = {}
 
-    def of(self, span_id: str) -> Mapping[str, Any]:
+    def of(self, span_id: str) -> _Said:
         """The fields of a span; none of one that nobody has told of."""
         if span_id not in self._known:
             span = self._spans.get(span_id)
-            self._known[span_id] = {} if span is None else span.fields()
+            said = _NOTHING if span is None else _Said(span.fields(), span.supposed())
+            self._known[span_id] = said
         return self._known[span_id]
 
 
-def _call(span: Span, own: Mapping[str, Any], above: Iterable[Mapping[str, Any]]) -> Call | Silent:
+def _call(span: Span, said: _Said, above: Iterable[_Said]) -> Call | Silent:
+    own = said.fields
     if span.is_call is False:
         return Silent(NOT_A_CALL)
     has_usage = any(own.get(name) not in (None, {}) for name in USAGE_FIELDS)
@@ -128,17 +140,19 @@ def _call(span: Span, own: Mapping[str, Any], above: Iterable[Mapping[str, Any]]
         return Silent(NO_USAGE)
     if "provider" not in own or "model" not in own:
         return Silent(NO_MODEL)
-    return Call(_inheriting(own, above), has_usage)
+    return Call(_inheriting(said, above), has_usage)
 
 
-def _inheriting(own: Mapping[str, Any], above: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    fields = dict(own)
-    tags: dict[str, Any] = dict(own.get("tags", {}))
-    has_user = any(name in own for name in NAMES_OF_USER)
-    for theirs in above:
-        for name in INHERITED:
-            if name in theirs:
-                fields.setdefault(name, theirs[name])
+def _inheriting(own: _Said, above: Iterable[_Said]) -> dict[str, Any]:
+    """The fields with what the spans above tell: what is told anywhere holds against what is only
+    supposed, of either the nearest."""
+    fields = dict(own.fields)
+    tags: dict[str, Any] = dict(fields.get("tags", {}))
+    has_user = any(name in fields for name in NAMES_OF_USER)
+    open_still = set(own.supposed)
+    for up in above:
+        theirs = up.fields
+        _take_over(fields, open_still, up)
         for tag, value in theirs.get("tags", {}).items():
             tags.setdefault(tag, value)
         if not has_user:
@@ -149,6 +163,18 @@ def _inheriting(own: Mapping[str, Any], above: Iterable[Mapping[str, Any]]) -> d
     if tags:
         fields["tags"] = tags
     return fields
+
+
+def _take_over(fields: dict[str, Any], open_still: set[str], up: _Said) -> None:
+    for name in INHERITED:
+        if name not in up.fields or (name in fields and name not in open_still):
+            continue
+        if name not in up.supposed:
+            fields[name] = up.fields[name]
+            open_still.discard(name)
+        elif name not in fields:
+            fields[name] = up.fields[name]
+            open_still.add(name)
 
 
 def _links(spans: Mapping[str, Span]) -> dict[str, str]:

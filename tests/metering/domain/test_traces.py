@@ -189,3 +189,22 @@ def test_usage_that_is_told_is_counted_somewhere(reports: list[CallReport]) -> N
     for each in silent.values():
         assert each.by in calls
         assert each.by not in silent
+
+
+def endpoint_of(*reports: CallReport) -> object:
+    call = calls_of(spans_of(list(reports)))["c"]
+    assert isinstance(call, Call)
+    return call.fields.get("endpoint_tag")
+
+
+def test_what_is_told_above_holds_against_what_is_supposed_beneath() -> None:
+    call = child("c", "b", fields={**CALL, "~~endpoint_tag": "service"})
+    middle = agent("b", "a", fields={"~~endpoint_tag": "agent"})
+    top = agent("a", fields={"endpoint_tag": "checkout"})
+    silent = child("c", "b")
+    assert endpoint_of(call, middle, top) == "checkout"
+    assert endpoint_of(silent, middle, top) == "checkout"
+    assert endpoint_of(call, middle) == "service"
+    assert endpoint_of(silent, middle) == "agent"
+    told = child("c", "b", fields={**CALL, "endpoint_tag": "own"})
+    assert endpoint_of(told, middle, top) == "own"
