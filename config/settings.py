@@ -145,6 +145,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "metering.api.schema.add_usage",
+        "metering.api.outcome_schema.add_outcomes",
     ],
     "TAGS": [
         {"name": "ingest", "description": "Programs report usage: keys of scope ingest."},
