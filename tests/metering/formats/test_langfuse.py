@@ -282,6 +282,18 @@ def test_a_generation_may_have_the_id_of_its_trace() -> None:
     assert list(counted(whole)) == ["tr-1"]
 
 
+def test_what_stands_on_a_root_is_said_of_what_is_beneath_it_only() -> None:
+    """Two roots of one trace are under the trace, beside each other."""
+    reports = read(
+        sent("span-create", {"id": "a", "traceId": "tr-1", "metadata": {"feature": "a"}}, id="1"),
+        sent("span-create", {"id": "b", "traceId": "tr-1"}, id="2"),
+        sent("generation-create", generation(parentObservationId="b"), id="3"),
+        sent("trace-create", {"id": "tr-1", "metadata": {"tenant": "acme"}}, id="4"),
+    )
+    (event,) = counted(reports).values()
+    assert (event.endpoint_tag, event.tenant_id) == (None, "acme")
+
+
 def test_older_sdks_name_the_observation_otherwise() -> None:
     (report,) = read(sent("generation-update", generation(id=None, generationId="gen-9")))
     assert report.span_id == "gen-9"

@@ -141,6 +141,16 @@ def test_any_order_and_any_batching_come_to_the_same(
     assert event.external_request_id == CALL
 
 
+def test_of_messages_of_one_instant_the_patch_holds() -> None:
+    def with_usage(into: int) -> dict[str, Any]:
+        return {"outputs": {"usage_metadata": {"input_tokens": into, "output_tokens": 1}}}
+
+    post = {**POST, "end_time": PATCH["end_time"], **with_usage(9)}
+    patch = {**PATCH, **with_usage(5)}
+    (event,) = counted(posted(post, patch=[patch])).values()
+    assert event.input_tokens == 5
+
+
 def test_a_run_that_never_tells_its_usage_is_estimated_from_both_messages() -> None:
     answer = {"choices": [{"message": {"content": "Quite a few."}}]}
     reports = posted(POST, patch=[{**PATCH, "outputs": answer}])
