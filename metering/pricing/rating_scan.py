@@ -12,9 +12,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from django.db import transaction
 
-from metering import bulk
 from metering.domain.money import plain
 from metering.domain.price_book import PriceBook
 from metering.domain.usage import COUNTS, UsageEvent
@@ -22,7 +20,7 @@ from metering.event_rows import NULL, lines_json
 from metering.events import current
 from metering.pricing.portions import Portion
 from metering.pricing.rated_events import RATED_EVENT_FIELDS, rated
-from metering.pricing.ratings_in_sql import combinations, parameters_of, rates_of, verdicts
+from metering.pricing.ratings_in_sql import asking, combinations, parameters_of, rates_of, verdicts
 from metering.pricing.revisions_in_sql import IS_PLAIN
 
 _TEXTS: Final = ("provider", "model", "service_tier", "served_from")
@@ -134,13 +132,11 @@ def _ask(portion: Portion, model: str | None, rates: dict[str, Any]) -> tuple[in
     chosen = "coalesce(nullif(e.model_executed, ''), e.model) = %(model)s" if model else "true"
     if rates:
         asked = f"FROM ({verdicts(events, chosen)}) e"
-        line = f"""CASE WHEN e.verdict THEN NULL WHEN NOT e.verdict THEN
+        line = f"""CASE e.verdict WHEN true THEN NULL WHEN false THEN
             CASE WHEN {IS_PLAIN} THEN '' ELSE '{_NOT_PLAIN}' END || e.event_key ELSE {line} END"""
     else:
         asked = f"FROM {events} e WHERE {chosen}"
-    with transaction.atomic(), bulk.cursor() as cursor:
-        # Compiling the expressions takes longer than a portion takes.
-        cursor.execute("SET LOCAL jit = off")
+    with asking() as cursor:
         cursor.execute(
             f"SELECT count(*), string_agg({line}, E'\\n') {asked}",
             {**parameters, **rates, "model": model},

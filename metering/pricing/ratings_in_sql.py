@@ -23,9 +23,13 @@ requests. `rating_scan` rates those one by one; a test holds this file against `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
+
+import psycopg
+from django.db import transaction
 
 from metering import bulk
 from metering.domain.money import plain
@@ -117,9 +121,18 @@ def _fit(rates: PlainRates) -> bool:
     )
 
 
+@contextmanager
+def asking() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
+    """A transaction for these queries. Compiling their expressions would take longer than they
+    do."""
+    with transaction.atomic(), bulk.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off")
+        yield cursor
+
+
 def combinations(period: Period, keys: KeyRange) -> list[Combination]:
     """Those of the stored events (of more than count, perhaps)."""
-    with bulk.cursor() as cursor:
+    with asking() as cursor:
         cursor.execute(
             "SELECT DISTINCT provider, coalesce(nullif(model_executed, ''), model), service_tier,"
             " batch, region FROM usage_event WHERE occurred_at >= %s AND occurred_at < %s"
@@ -204,52 +217,53 @@ _COUNTS: Final = {
 """The counts of the classes, disjoint."""
 
 
-def verdicts(events: str, condition: str) -> str:
-    """A query for the events (a relation with the columns of `events.current`) that fit the
-    condition (SQL over them, as `e`), with what they would be rated at (`now_pricing`, `now_cost`,
-    `now_lines`, `rated_reason`, `rated_currency`) and a `verdict` on each: whether that is what is
-    stored, NULL where nothing is said. Its parameters are those of the events and of
-    `parameters_of`."""
-    counts = ", ".join(f"{count} AS {name}_count" for name, count in _COUNTS.items())
-    amounts = ", ".join(
-        f"CASE WHEN {name}_count > 0 THEN {name}_count * {name}_price ELSE 0 END AS {name}_amount"
-        for name in CLASSES
-    )
-    # OFFSET 0 has each figure worked out once: without it, wherever it is named.
-    return f"""
-        SELECT *, {_VERDICT} AS verdict FROM (
-            SELECT *, CASE WHEN is_priced THEN {_LINES} END AS now_lines,
-                   CASE WHEN is_priced THEN {_COST} END AS now_cost,
-                   CASE WHEN NOT is_priced THEN 'unpriced' WHEN {_COST} = 0 AND {_COUNT} > 0
-                        THEN 'free' ELSE 'priced' END AS now_pricing
-            FROM (
-                SELECT *, {amounts} FROM (
-                    SELECT e.*, r.*, {counts}, {_OF_TEXT} AS is_text,
-                           r.rated_provider IS NOT NULL AND {_IN_ONE} AS is_known
-                    FROM {events} e LEFT JOIN {_RATES} r ON {_HAS} WHERE {condition} OFFSET 0
-                ) counted OFFSET 0
-            ) multiplied OFFSET 0
-        ) e"""
-
-
+AMOUNTS: Final = {
+    name: f"CASE WHEN e.{name}_count > 0 THEN e.{name}_count * e.{name}_price ELSE 0 END"
+    for name in CLASSES
+}
 _EACH_LINE: Final = ", ".join(
-    f"""CASE WHEN {name}_count > 0 THEN concat(',["{name}","', {name}_count, {name}_middle,"""
-    f" trim_scale({name}_amount), {name}_end) END"
+    f"""CASE WHEN e.{name}_count > 0 THEN concat(',["{name}","', e.{name}_count, e.{name}_middle,"""
+    f" trim_scale(e.{name}_count * e.{name}_price), e.{name}_end) END"
     for name in CLASSES
 )
 _LINES: Final = f"nullif('[' || substr(concat({_EACH_LINE}), 2) || ']', '[]')"
-_COST: Final = "(" + " + ".join(f"{name}_amount" for name in CLASSES) + ")"
-_COUNT: Final = "(" + " + ".join(f"{name}_count" for name in CLASSES) + ")"
-_VERDICT: Final = """
+_COST: Final = f"({' + '.join(AMOUNTS.values())})"
+_USED: Final = f"({' + '.join(f'e.{name}_count' for name in CLASSES)}) > 0"
+NOW: Final = {
+    "pricing": f"CASE WHEN NOT e.is_priced THEN 'unpriced' WHEN {_COST} = 0 AND {_USED}"
+    " THEN 'free' ELSE 'priced' END",
+    "pricing_reason": "e.rated_reason",
+    "cost": f"CASE WHEN e.is_priced THEN {_COST} END",
+    "currency": "e.rated_currency",
+    "lines": f"CASE WHEN e.is_priced THEN {_LINES} END",
+}
+"""What an event on which there is a verdict would be rated at: SQL over what `verdicts` gives, as
+`e`, except for replies from the caller's own cache."""
+_STANDS: Final = f"""
+    e.currency = {NOW["currency"]} AND e.pricing_reason IS NOT DISTINCT FROM {NOW["pricing_reason"]}
+    AND e.pricing = {NOW["pricing"]} AND e.cost IS NOT DISTINCT FROM {NOW["cost"]}
+    AND e.lines::text IS NOT DISTINCT FROM {NOW["lines"]}"""
+_VERDICT: Final = f"""
     CASE
-    WHEN served_from = 'caller_cache' THEN
-        pricing = 'free' AND pricing_reason IS NOT DISTINCT FROM 'caller_cache' AND cost = 0
-        AND currency = %(own_currency)s AND lines IS NULL
-    WHEN NOT is_known THEN NULL
-    WHEN is_priced AND (NOT is_text OR input_count < 0
-                        OR output_count > 0 AND output_price IS NULL) THEN NULL
-    ELSE
-        lines::text IS NOT DISTINCT FROM now_lines AND cost IS NOT DISTINCT FROM now_cost
-        AND pricing = now_pricing AND pricing_reason IS NOT DISTINCT FROM rated_reason
-        AND currency = rated_currency
-    END"""
+    WHEN e.served_from = 'caller_cache' THEN
+        e.pricing = 'free' AND e.pricing_reason IS NOT DISTINCT FROM 'caller_cache' AND e.cost = 0
+        AND e.currency = %(own_currency)s AND e.lines IS NULL
+    WHEN NOT e.is_known THEN NULL
+    WHEN e.is_priced AND (NOT e.is_text OR e.input_count < 0
+                          OR e.output_count > 0 AND e.output_price IS NULL) THEN NULL
+    ELSE {_STANDS} END"""
+
+
+def verdicts(events: str, condition: str) -> str:
+    """A query for the events (a relation with the columns of `events.current`) that fit the
+    condition (SQL over them, as `e`), with a `verdict` on each: whether what is stored of its
+    rating is what it would be rated at, NULL where nothing is said. Its parameters are those of the
+    events and of `parameters_of`."""
+    counts = ", ".join(f"{count} AS {name}_count" for name, count in _COUNTS.items())
+    # OFFSET 0 has each count worked out once: without it, wherever it is named.
+    return f"""
+        SELECT *, {_VERDICT} AS verdict FROM (
+            SELECT e.*, r.*, {counts}, {_OF_TEXT} AS is_text,
+                   r.rated_provider IS NOT NULL AND {_IN_ONE} AS is_known
+            FROM {events} e LEFT JOIN {_RATES} r ON {_HAS} WHERE {condition} OFFSET 0
+        ) e"""

@@ -16,12 +16,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from metering import bulk
 from metering.domain.cells import Owner
 from metering.domain.periods import Period
 from metering.event_rows import VALUED
 from metering.events import current
-from metering.pricing.ratings_in_sql import CLASSES, verdicts
+from metering.pricing.ratings_in_sql import AMOUNTS, CLASSES, NOW, asking, verdicts
 from metering.pricing.revaluation import Act, Differences, Moved, Sums
 from metering.rollups import CELL, USAGE, USER
 
@@ -160,10 +159,13 @@ _CARRIED: Final = ", ".join(
             *(name for name in USAGE.sums if name != "events"),
             *(name for name, _ in VALUED),
             *("rated_reason", "rated_currency", "is_priced"),
-            *("now_pricing", "now_cost", "now_lines"),
             *(f"{name}_count" for name in CLASSES),
-            *(f"{name}_amount" for name in CLASSES),
         )
+    )
+) + "".join(
+    (
+        *(f", {NOW[name]} AS now_{name}" for name in ("pricing", "cost", "lines")),
+        *(f", {amount} AS {name}_amount" for name, amount in AMOUNTS.items()),
     )
 )
 _DIFFERENCES: Final = f"""
@@ -188,7 +190,7 @@ def revise(
         f"WITH changed AS MATERIALIZED (SELECT {_CARRIED} FROM ({rated}) e"
         f" WHERE NOT e.verdict AND {IS_PLAIN}){'' if act.is_trial else _STORED}{_DIFFERENCES}"
     )
-    with bulk.cursor() as cursor:
+    with asking() as cursor:
         cursor.execute(
             query,
             {**parameters, **rates, "author": act.author, "why": act.reason, "made_at": act.at},

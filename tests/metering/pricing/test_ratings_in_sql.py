@@ -22,7 +22,7 @@ from metering.domain.rating import RatedLine, Rating
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.event_rows import NULL, lines_json
 from metering.pricing.rated_events import rated
-from metering.pricing.ratings_in_sql import Combination, parameters_of, rates_of, verdicts
+from metering.pricing.ratings_in_sql import NOW, Combination, parameters_of, rates_of, verdicts
 from tests.metering.domain import rated_calls
 
 DAY = Period.of_day(rated_calls.NOON.date())
@@ -265,8 +265,9 @@ def _asked(book: PriceBook, drawn: list[UsageEvent], stored: list[Rating]) -> li
     )
     relation = f"(SELECT * FROM json_to_recordset(%(rows)s::json) AS told ({typed}))"
     query = (
-        "SELECT e.verdict, e.now_pricing, e.rated_reason, trim_scale(e.now_cost)::text,"
-        f" e.rated_currency, e.now_lines FROM ({verdicts(relation, 'true')}) e ORDER BY e.number"
+        f"SELECT e.verdict, {NOW['pricing']}, {NOW['pricing_reason']},"
+        f" trim_scale({NOW['cost']})::text, {NOW['currency']}, {NOW['lines']}"
+        f" FROM ({verdicts(relation, 'true')}) e ORDER BY e.number"
     )
     with bulk.cursor() as cursor:
         rates = parameters_of(rates_of(book, combinations, DAY), book.currency)
