@@ -175,12 +175,14 @@ def _plain(value: object) -> object:
 
 
 def _integer(value: object) -> object:
+    """What is no integer stays as it was written, so that a count that cannot be is doubted rather
+    than taken for one that nobody told."""
     if isinstance(value, str):
         digits = value.removeprefix("-")
         if len(digits) > _MAX_DIGITS or not digits.isdecimal():
-            return None
+            return value
         return int(value)
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int | Decimal) else None
 
 
 def _number(value: object) -> object:
