@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +82,20 @@ calls = st.builds(
 )
 
 
+NEIGHBOURS: dict[str, list[Any]] = {
+    "occurred_at": [NOON, LATER],
+    "user_id": [None, MAPPED, SERVICE, "someone"],
+    "model": ["lasting", "changing", "unknown"],
+    "tenant_id": [None, "acme", "globex"],
+    "endpoint_tag": [None, "tag"],
+    "cost_center": [None, "cc-1", "ghost"],
+    "service_tier": ["standard", "flex"],
+    "served_from": ["provider", "caller_cache"],
+    "tags": [{}, {"provider_project": "proj"}],
+}
+"""Values of fields by which an event that is alike otherwise is of another kind."""
+
+
 def _prepared(event: UsageEvent, kinds: CallKinds) -> PreparedEvent:
     return prepare(event, kinds=kinds, hash_key=KEY, received_at=instant_text(NOON))
 
@@ -106,7 +121,12 @@ def test_events_that_meet_a_known_kind_are_prepared_as_if_they_were_the_first(
 @given(calls)
 def test_a_kind_says_what_the_books_say_of_the_event(event: UsageEvent) -> None:
     kinds = CallKinds(OWNERS, PRICES)
-    _prepared(call("other", provider="acme", model="lasting"), kinds)
+    for name, others in NEIGHBOURS.items():
+        for other in others:
+            _check(msgspec.structs.replace(event, **{name: other}), kinds)
+
+
+def _check(event: UsageEvent, kinds: CallKinds) -> None:
     prepared = _prepared(event, kinds)
     user = _hash(event.user_id).hex() if event.user_id else ""
     tenant = OWNERS.tenant_of(event, user)
