@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -123,7 +124,12 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 @pytest.mark.parametrize("packing", ["", "gzip", "zstd"])
 def test_a_form_is_taken_plain_and_packed(packing: str) -> None:
-    pack = {"": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}[packing]
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "": bytes,
+        "gzip": gzip.compress,
+        "zstd": zstandard.compress,
+    }
+    pack = packers[packing]
     headers = {"Content_Encoding": packing} if packing else {}
     body = pack(whole(str(uuid4())))
     response = send(secret(), "runs/multipart", body, content_type=FORM, **headers)
