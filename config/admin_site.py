@@ -50,6 +50,7 @@ NAVIGATION: Final = [
         "items": [
             _list("Price book", "sell", "metering_pricerow"),
             _list("Price lists", "menu_book", "metering_pricelistimport"),
+            _list("Commitments", "handshake", "metering_commitmentrow"),
             {
                 "title": "Without a price",
                 "icon": "money_off",

@@ -127,7 +127,11 @@ def billed_parts(event: UsageEvent) -> tuple[BilledPart, ...]:
     """The requests that the event's answer was made of, by its own usage object; empty where it
     was one request, or where nothing can be told."""
     reader = _PART_READERS.get(event.usage_format or "")
-    if reader is None or event.usage is None or not any(key in event.usage for key in KEYS_OF_PARTS):
+    if (
+        reader is None
+        or event.usage is None
+        or not any(key in event.usage for key in KEYS_OF_PARTS)
+    ):
         return ()
     try:
         usage = _decode(event.usage)

@@ -20,7 +20,7 @@ from metering.rollups import USAGE
 from metering.verification.event_verification import check_month
 from tests.metering.call_reports import MODEL, USED, report
 from tests.metering.events import NOON, NOW, call
-from tests.metering.test_dispositions import rows, totals
+from tests.metering.test_dispositions import rows
 
 OCTOBER = Month.parse("2026-10")
 COST = Decimal("0.0002475")
