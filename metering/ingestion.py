@@ -23,8 +23,8 @@ from django.db import connection, transaction
 from psycopg import errors
 
 from metering import bulk, owners
-from metering.arrivals import settle_arrivals
-from metering.call_routes import Means
+from metering.calls.arrivals import settle_arrivals
+from metering.calls.call_routes import Means
 from metering.domain.attribution import OwnerBook
 from metering.domain.identity import identify
 from metering.domain.keys import event_key

@@ -8,8 +8,9 @@ from typing import Final
 from django.utils import timezone
 
 from config.celery import app
-from metering import call_upkeep, partitions, rollups
+from metering import partitions, rollups
 from metering.background import hints, workers
+from metering.calls import call_upkeep
 from metering.pricing import rerating_work
 
 __all__ = ["rerating_work"]  # importing it makes the flow known to a worker

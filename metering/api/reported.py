@@ -8,7 +8,7 @@ from typing import Final
 
 from metering.api_keys import KeyFacts
 from metering.attribute_names import attributes_for
-from metering.call_reports import take
+from metering.calls.call_reports import take
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
 from metering.formats.span_facts import Interpretation

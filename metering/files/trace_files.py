@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from metering.call_reports import take
+from metering.calls.call_reports import take
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
 from metering.files.input_files import UnreadableInput

@@ -11,16 +11,16 @@ from allocation import period_close
 from allocation.models import PeriodClose
 from allocation.verification import check_month as check_allocation
 from metering import seals
-from metering.call_reports import take
-from metering.call_upkeep import keep_up
+from metering.calls.call_reports import take
+from metering.calls.call_upkeep import keep_up
+from metering.calls.late_usage import late_usage
 from metering.ingestion import ingest
-from metering.late_usage import late_usage
 from metering.readings import metered_cells
 from metering.verification.event_verification import check_month
 from tests.allocation.october import AUDITOR, NOW, OCTOBER
-from tests.metering.call_reports import MODEL, USED, report
+from tests.metering.calls.call_reports import MODEL, USED, report
+from tests.metering.calls.test_call_reports import kinds, part
 from tests.metering.events import NOON, call
-from tests.metering.test_call_reports import kinds, part
 from tests.metering.test_dispositions import rows
 
 LATER = NOW + timedelta(hours=1)

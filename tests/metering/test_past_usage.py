@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from metering import rollups, stored_events
-from metering.call_reports import take
+from metering.calls.call_reports import take
 from metering.charged_usage import charged_usages
 from metering.dispositions import TryOuts, uncount
 from metering.domain.call_reports import CallReport
@@ -20,7 +20,7 @@ from metering.ingestion import ingest
 from metering.past_usage import latest_changes, usage_as_of
 from metering.readings import driver_reading, features, metered_cells, usage_digest
 from metering.rollups import append_deltas
-from tests.metering.call_reports import report
+from tests.metering.calls.call_reports import report
 from tests.metering.events import NOON, NOW, call
 from tests.metering.test_dispositions import every_kind, rows, totals
 

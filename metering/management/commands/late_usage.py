@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from metering.calls.late_usage import LateUsage, late_usage
 from metering.domain.money import plain
 from metering.domain.periods import InvalidPeriod, Month
-from metering.late_usage import LateUsage, late_usage
 from metering.management.answering import AnsweringCommand
 
 

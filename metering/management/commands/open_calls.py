@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from metering.call_upkeep import OpenCall, keep_up, open_calls
+from metering.calls.call_upkeep import OpenCall, keep_up, open_calls
 from metering.management.answering import AnsweringCommand
 
 

@@ -18,7 +18,7 @@ from metering.domain.call_reports import (
     join,
     told_by,
 )
-from tests.metering.call_reports import report
+from tests.metering.calls.call_reports import report
 from tests.metering.events import NOON
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from metering.domain import traces
 from metering.domain.call_reports import CallReport, Span, join, told_by
 from metering.domain.traces import Call, Silent, calls_of, counting
-from tests.metering.call_reports import MODEL, USED, report
+from tests.metering.calls.call_reports import MODEL, USED, report
 
 CALL = {**MODEL, **USED}
 

@@ -13,14 +13,14 @@ from django.db import connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metering.call_reports import take
+from metering.calls.call_reports import take
 from metering.domain.call_reports import CallReport
 from metering.domain.periods import Month
 from metering.domain.usage import UsageEvent
 from metering.ingestion import Books
 from metering.rollups import fold
 from metering.verification.event_verification import check_month
-from tests.metering.call_reports import MODEL, USED, report
+from tests.metering.calls.call_reports import MODEL, USED, report
 from tests.metering.events import NOW, call
 from tests.metering.test_dispositions import rows, totals
 

@@ -16,10 +16,10 @@ from metering.ingestion import ingest
 from metering.pricing.explanation import explain
 from metering.usage_export import usage_lines
 from metering.verification.event_verification import check_month
-from tests.metering.call_reports import MODEL
+from tests.metering.calls.call_reports import MODEL
+from tests.metering.calls.test_call_reports import OCTOBER, part, told
+from tests.metering.calls.test_call_routes import METERED, PLAIN
 from tests.metering.events import NOW, call
-from tests.metering.test_call_reports import OCTOBER, part, told
-from tests.metering.test_call_routes import METERED, PLAIN
 from tests.metering.test_dispositions import rows
 
 

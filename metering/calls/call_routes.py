@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from metering import bulk, call_identities, reported_events
-from metering.call_identities import Kind, Member, Shared, route_of
+from metering import bulk
+from metering.calls import call_identities, reported_events
+from metering.calls.call_identities import Kind, Member, Shared, route_of
+from metering.calls.reported_events import ReportedEvent
 from metering.dispositions import Standing, decide, lock_changes, standings_of, why_it_must_stay
 from metering.domain.attribution import OwnerBook
 from metering.domain.merged_calls import Route, are_one, merged_call
@@ -26,7 +28,6 @@ from metering.domain.price_book import PriceBook
 from metering.domain.usage import UsageEvent, counts_of
 from metering.event_rows import instant_text
 from metering.prepared_events import CallKinds, PreparedEvent, prepare
-from metering.reported_events import ReportedEvent
 
 AUTHOR: Final = "merging of routes"
 MERGED: Final = "another route reported the same call"

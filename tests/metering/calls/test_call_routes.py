@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from metering.call_reports import take
+from metering.calls.call_reports import take
 from metering.domain.periods import Month
 from metering.domain.usage import UsageEvent
 from metering.ingestion import Books, ingest
 from metering.models import Source
 from metering.outcomes import Outcome
 from metering.verification.event_verification import check_month
-from tests.metering.call_reports import MODEL, USED, report
+from tests.metering.calls.call_reports import MODEL, USED, report
+from tests.metering.calls.test_call_reports import COST, counted, kinds, part
 from tests.metering.events import NOW, call
-from tests.metering.test_call_reports import COST, counted, kinds, part
 from tests.metering.test_dispositions import rows, totals
 
 OCTOBER = Month.parse("2026-10")

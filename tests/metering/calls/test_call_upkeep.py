@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from metering.call_upkeep import ENDS_AFTER, KEPT_FOR, keep_up, open_calls
+from metering.calls.call_upkeep import ENDS_AFTER, KEPT_FOR, keep_up, open_calls
 from metering.verification.event_verification import check_month
-from tests.metering.call_reports import MODEL, USED, report
+from tests.metering.calls.call_reports import MODEL, USED, report
+from tests.metering.calls.test_call_reports import COST, OCTOBER, counted, kinds, part, told
 from tests.metering.events import NOW, call
-from tests.metering.test_call_reports import COST, OCTOBER, counted, kinds, part, told
 from tests.metering.test_dispositions import rows, totals
 
 LATER = NOW + ENDS_AFTER + timedelta(seconds=1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from metering.call_reports import take
+from metering.calls.call_reports import take
 from metering.domain.call_reports import CallReport
 from metering.domain.periods import Month
 from metering.domain.usage import Rejection
@@ -18,7 +18,7 @@ from metering.models import Provider
 from metering.outcomes import Outcome
 from metering.rollups import USAGE
 from metering.verification.event_verification import check_month
-from tests.metering.call_reports import MODEL, USED, report
+from tests.metering.calls.call_reports import MODEL, USED, report
 from tests.metering.events import NOON, NOW, call
 from tests.metering.test_dispositions import rows
 

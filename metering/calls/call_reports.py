@@ -17,8 +17,10 @@ import msgspec
 from django.db import OperationalError, connection, transaction
 from psycopg import errors
 
-from metering import late_usage, trace_rows
-from metering.call_routes import Means, join_again, release
+from metering.calls import late_usage, trace_rows
+from metering.calls.call_routes import Means, join_again, release
+from metering.calls.trace_rows import SpanRow, TraceName
+from metering.calls.trace_settlement import NEW, Settlement, SpanState, settle
 from metering.dispositions import decide, lock_changes
 from metering.domain.call_reports import SUPPOSED, CallReport, Span, join, told_by
 from metering.domain.identity import UserKind, lookup_hash
@@ -39,8 +41,6 @@ from metering.ingestion import (
 )
 from metering.outcomes import Outcome
 from metering.prepared_events import ControlCharacter, PreparedEvent, prepare
-from metering.trace_rows import SpanRow, TraceName
-from metering.trace_settlement import NEW, Settlement, SpanState, settle
 
 AUTHOR: Final = "reports of calls"
 MOST_SPANS: Final = 5_000

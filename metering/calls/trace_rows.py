@@ -18,8 +18,8 @@ from uuid import UUID
 import msgspec
 
 from metering import bulk
+from metering.calls.trace_settlement import SpanState
 from metering.domain.call_reports import Span, Told
-from metering.trace_settlement import SpanState
 
 
 class TraceName(NamedTuple):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
-from metering import late_usage
-from metering.call_routes import Joined, Means, join_routes
+from metering.calls import late_usage
+from metering.calls.call_routes import Joined, Means, join_routes
 from metering.outcomes import Outcome
 from metering.prepared_events import PreparedEvent
 

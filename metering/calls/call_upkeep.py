@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 from django.db import connection
 
-from metering import call_identities, late_usage, trace_rows
-from metering.call_reports import settle_again, take
+from metering.calls import call_identities, late_usage, trace_rows
+from metering.calls.call_reports import settle_again, take
+from metering.calls.trace_rows import TraceName
 from metering.domain.call_reports import CallReport
 from metering.domain.traces import NO_USAGE
-from metering.trace_rows import TraceName
 
 ENDS_AFTER: Final = timedelta(hours=24)
 """A call of which nothing was told for so long is over: it counts without usage (`missing`)."""
