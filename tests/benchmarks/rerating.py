@@ -17,7 +17,7 @@ from tests.benchmarks.ingest import MONTH, NOW, usage_file
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 
 EVENTS: Final = 500_000
-"""Enough for what each day costs at least not to count for much; of a million it is half of that."""
+"""So many that what each day costs at least counts for little; in a million for half of that."""
 HEAD: Final = "provider,model,valid_from,discount_percent\n"
 PROVIDERS: Final = ("openai", "anthropic", "google", "groq")
 _BASELINE: Final = "reading the same columns out of the database"
