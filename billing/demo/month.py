@@ -333,8 +333,8 @@ def _malformed() -> Iterator[Call]:
         "outputTokens": 1,
     }
     for change in (
-        {"inputTokens": -10},
-        {"inputTokens": 10_000_000_000},
+        {"surprise": -10},
+        {"inputTokens": 10**20},
         {"outputTokens": "many"},
         {"occurredAt": "2031-01-01T00:00:00Z"},
         {"model": None},

@@ -74,12 +74,18 @@ _WRITES: Final = ("written", "written_5m", "written_1h")
 
 
 def usage_counts(usage: Mapping[str, object]) -> Counts:
-    """Read the buckets. Raises `UnreadableUsage` where one of them is no whole number.
+    """Read the buckets. Raises `UnreadableUsage` where one of them is no whole number, or where
+    none of them is known.
 
     A total alone (as embeddings report) is the input. Rejected prediction tokens and other buckets
     of the output are part of it, as they are billed.
     """
     sides = _sides(usage)
+    if not sides.leaves and sides.given is None:
+        raise UnreadableUsage(
+            "the usage names no bucket of tokens that is known; call them input, output, total, or"
+            " by a detail of these"
+        )
     found, doubts = _decided(sides)
     doubts = (*sides.doubts, *doubts)
     if found.into is None and found.out is None and sides.given is not None:

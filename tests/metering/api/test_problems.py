@@ -85,7 +85,7 @@ def test_a_fault_of_ours_is_a_problem_without_details(monkeypatch: pytest.Monkey
     def broken(*_: object) -> None:
         raise ValueError("secret detail")
 
-    monkeypatch.setattr(usage, "key_of", broken)
+    monkeypatch.setattr(usage, "sender_of", broken)
     response = Client(raise_request_exception=False).post("/api/v1/usage")
     assert kind(response) == (500, "server-error")
     assert b"secret detail" not in response.content

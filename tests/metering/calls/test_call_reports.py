@@ -175,7 +175,7 @@ def test_nobody_is_named_in_what_is_kept() -> None:
 
 def test_a_report_that_cannot_be_is_refused_alone() -> None:
     bad = [
-        report(fields={**MODEL, "input_tokens": -1}),
+        report(fields={**MODEL, "input_tokens": 10**20}),
         report(fields={**MODEL, "prompt": "secret"}),
         report(said_at=NOW + timedelta(days=2)),
         report(fields={**MODEL, **USED, "occurred_at": (NOW + timedelta(days=2)).isoformat()}),

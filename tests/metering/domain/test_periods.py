@@ -36,7 +36,13 @@ def test_months_follow_each_other_without_gap_or_overlap(month: Month) -> None:
     assert len(month.period.days()) == month.last_day().day
 
 
-@given(st.datetimes(timezones=st.just(UTC), min_value=datetime(1990, 1, 1)))  # noqa: DTZ001
+@given(
+    st.datetimes(
+        timezones=st.just(UTC),
+        min_value=datetime(1990, 1, 1),  # noqa: DTZ001 - the strategy adds the zone
+        max_value=datetime(9998, 12, 31),  # noqa: DTZ001
+    )
+)
 def test_every_instant_is_in_one_month_and_one_bucket(instant: datetime) -> None:
     assert instant in Month.of(instant).period
     start = bucket_of(instant)
