@@ -234,7 +234,7 @@ def test_what_was_answered_with_success_is_there_once(company: Company) -> None:
         tail = "SELECT coalesce(sum(events), 0) FROM usage_rollup_tail"
         folded = "SELECT coalesce(sum(events), 0) FROM usage_rollup"
         assert single(connection, tail) + single(connection, folded) == sent
-    assert json.loads(company.manage("verify", "2026-10", "--json"))["ok"] is True
+    assert json.loads(company.manage("verify", "2026-10", "--json"))["holds"] is True
 
 
 def single(connection: psycopg.Connection, query: LiteralString) -> int:
