@@ -169,7 +169,7 @@ def authenticate(secret: str, scope: str | None, now: datetime) -> KeyFacts:
     found = next(iter(_find([id_])), None) if id_ is not None else None
     fits = compare_digest(_digest(secret), found.secret_digest if found else _NO_DIGEST)
     if found is None or not fits:
-        raise KeyRefused("invalid_key", "this API key is not known here; check it for completeness")
+        raise _unknown()
     _refuse_ended(found, now)
     if scope is not None and found.scope != scope:
         raise KeyRefused(
@@ -182,11 +182,12 @@ def authenticate(secret: str, scope: str | None, now: datetime) -> KeyFacts:
 
 
 def refusals(ids: Collection[str], now: datetime) -> dict[str, KeyRefused]:
-    """Which of these keys, once authenticated, have been revoked or have expired since, and how
-    to say so: by one query for all of them."""
-    refused = {}
+    """Which of these keys, once authenticated, have been revoked, have expired or are gone since,
+    and how to say so: by one query for all of them."""
+    known = _find(ids)
+    refused = {id_: _unknown() for id_ in set(ids).difference(found.id for found in known)}
     standing = []
-    for found in _find(ids):
+    for found in known:
         try:
             _refuse_ended(found, now)
         except KeyRefused as error:
@@ -195,6 +196,10 @@ def refusals(ids: Collection[str], now: datetime) -> dict[str, KeyRefused]:
             standing.append(found)
     _note_use(standing, now)
     return refused
+
+
+def _unknown() -> KeyRefused:
+    return KeyRefused("invalid_key", "this API key is not known here; check it for completeness")
 
 
 def _refuse_ended(found: _Found, now: datetime) -> None:
