@@ -69,7 +69,7 @@ def read_responses_stream(events: Iterable[Mapping[str, object]]) -> StreamedAns
     ended = False
     texts = Texts()
     for event in events:
-        kind = event.get("type")
+        kind = text(event, "type")
         response = mapping(event.get("response"))
         model = text(response, "model") or model
         tier = text(response, "service_tier") or tier

@@ -38,14 +38,15 @@ class Texts:
     __slots__ = ("_parts", "_size")
 
     def __init__(self) -> None:
-        self._parts: dict[object, list[str]] = {}
+        self._parts: dict[str, list[str]] = {}
         self._size = 0
 
     def add(self, choice: object, said: object) -> None:
-        """Add what a chunk says, if it is text."""
+        """Add what a chunk says, if it is text. `choice` is what the stream itself calls it, which
+        may be anything that JSON can say."""
         if isinstance(said, str) and said and self._size < _MAX_TEXT:
             self._size += len(said)
-            self._parts.setdefault(choice, []).append(said)
+            self._parts.setdefault(str(choice), []).append(said)
 
     def joined(self) -> tuple[str, ...]:
         """Each choice's text, in the order in which they began."""

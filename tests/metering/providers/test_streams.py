@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from metering.domain.estimation import request_tokens, text_tokens
@@ -228,6 +228,12 @@ def test_an_events_data_may_have_several_lines_and_what_is_none_is_left_out() ->
 
 
 @given(st.sampled_from(sorted(STREAM_READERS)), st.lists(JSON, max_size=4))
+@example("openai_responses", [{"type": []}])
+@example(
+    "openai_responses", [{"type": "response.output_text.delta", "output_index": {}, "delta": "a"}]
+)
+@example("openai_chat", [{"choices": [{"index": [], "delta": {"content": "a"}}]}])
+@example("anthropic", [{"type": "content_block_delta", "index": {}, "delta": {"text": "a"}}])
 def test_whatever_comes_is_read_without_an_exception(dialect: str, events: list[object]) -> None:
     body = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
     answer = STREAM_READERS[dialect](server_sent_events(body))
