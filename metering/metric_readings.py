@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from django.db import connection, transaction
 
 from metering.domain.periods import Period
-from metering.formats.otlp_metrics import Reading
+from metering.formats.otlp.metrics import Reading
 from metering.models import MetricReading
 from metering.rollups import USAGE
 

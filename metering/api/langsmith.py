@@ -22,8 +22,8 @@ from metering.api.reported import MAX_BODY, interpretation, is_refused, take_rep
 from metering.api_keys import KeyFacts
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
-from metering.formats import langsmith
-from metering.formats.langsmith_form import boundary_of
+from metering.formats.langsmith import runs as wire
+from metering.formats.langsmith.form import boundary_of
 from metering.formats.span_facts import Interpretation
 from metering.ingestion import Books
 from metering.outcomes import Outcome
@@ -92,7 +92,7 @@ def batch(request: HttpRequest, key: KeyFacts) -> HttpResponse:
         return refusal
     now, how, books = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
-    items = langsmith.parse_batch(body, received_at=now, how=how)
+    items = wire.parse_batch(body, received_at=now, how=how)
     return _taken(key, items, "Runs batch ingested", books, now)
 
 
@@ -106,19 +106,19 @@ def multipart(request: HttpRequest, key: KeyFacts) -> HttpResponse:
         return _say(request, Refusal(415, "content_type", detail))
     now, how, books = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
-    items = langsmith.parse_form(body, boundary, received_at=now, how=how)
+    items = wire.parse_form(body, boundary, received_at=now, how=how)
     return _taken(key, items, "Runs batch ingested", books, now)
 
 
 def _one(
-    request: HttpRequest, key: KeyFacts, act: langsmith.Act, run_id: str | None, said: str
+    request: HttpRequest, key: KeyFacts, act: wire.Act, run_id: str | None, said: str
 ) -> HttpResponse:
     refusal = _not_json(request)
     if refusal is not None:
         return refusal
     now, how, books = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
-    item = langsmith.parse_run(body, act, place="body", received_at=now, how=how, run_id=run_id)
+    item = wire.parse_run(body, act, place="body", received_at=now, how=how, run_id=run_id)
     return _taken(key, [item], said, books, now)
 
 

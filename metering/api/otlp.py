@@ -25,10 +25,11 @@ from metering.api_keys import KeyFacts, KeyRefused
 from metering.attribute_names import attributes_for
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
-from metering.formats import otlp, otlp_metrics
-from metering.formats.otlp import Encoding
-from metering.formats.otlp_answers import CONTENT_TYPE, MEDIA_TYPES, status, success
-from metering.formats.otlp_spans import UndecodableExport
+from metering.formats.otlp import metrics as metrics_wire
+from metering.formats.otlp import traces as traces_wire
+from metering.formats.otlp.answers import CONTENT_TYPE, MEDIA_TYPES, status, success
+from metering.formats.otlp.spans import UndecodableExport
+from metering.formats.otlp.traces import Encoding
 from metering.ingestion import DATABASE_DOWN, Books
 from metering.metric_readings import store
 from metering.outcomes import Outcome
@@ -158,7 +159,7 @@ def _take(
     now = datetime.now(UTC)
     books = Books.current()
     how = interpretation(books, key)
-    reports = otlp.read(
+    reports = traces_wire.read(
         read_body(request, limit=MAX_BODY),
         encoding,
         received_at=now,
@@ -202,14 +203,14 @@ def metrics(request: HttpRequest, encoding: Encoding, key: KeyFacts) -> HttpResp
     now = datetime.now(UTC)
     body = read_body(request, limit=MAX_BODY)
     attributes = attributes_for(key.source)
-    found = otlp_metrics.read(body, encoding, received_at=now, attributes=attributes)
+    found = metrics_wire.read(body, encoding, received_at=now, attributes=attributes)
     items = list(islice(found, MAX_SPANS + 1))
     if len(items) > MAX_SPANS:
         raise Refused(413, f"the export has more than {MAX_SPANS} data points; send several")
     readings = [
         item._replace(tenant=key.tenant or item.tenant)
         for item in items
-        if isinstance(item, otlp_metrics.Reading)
+        if isinstance(item, metrics_wire.Reading)
     ]
     store(readings, source=key.source, now=now)
     lost = [item for item in items if isinstance(item, Rejection)]

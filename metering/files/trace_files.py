@@ -24,10 +24,12 @@ from metering.files.input_files import UnreadableInput
 from metering.files.otlp_frames import open_frames
 from metering.files.usage_files import Format, guess_format, unreadable
 from metering.files.usage_lines import TextFile, UnreadableText
-from metering.formats import langfuse, langsmith, otlp
+from metering.formats import langfuse
 from metering.formats.batches import UnreadableBatch, take_apart
+from metering.formats.langsmith import runs
 from metering.formats.malformed import UNDECODABLE
-from metering.formats.otlp_spans import UndecodableExport
+from metering.formats.otlp import traces
+from metering.formats.otlp.spans import UndecodableExport
 from metering.formats.span_facts import Interpretation
 from metering.ingestion import Books
 from metering.outcomes import IngestResult, Outcome
@@ -163,7 +165,7 @@ def _langfuse(content: bytes, place: str, now: datetime, how: Interpretation) ->
 
 
 def _langsmith(content: bytes, place: str, now: datetime, how: Interpretation) -> Sequence[Item]:
-    return langsmith.parse_export(content, place=place, received_at=now, how=how)
+    return runs.parse_export(content, place=place, received_at=now, how=how)
 
 
 def _otlp(content: bytes, place: str, now: datetime, how: Interpretation) -> Sequence[Item]:
@@ -177,10 +179,10 @@ def _otlp_protobuf(
 
 
 def _spans(
-    content: bytes, encoding: otlp.Encoding, place: str, now: datetime, how: Interpretation
+    content: bytes, encoding: traces.Encoding, place: str, now: datetime, how: Interpretation
 ) -> Sequence[Item]:
     try:
-        found = otlp.read(
+        found = traces.read(
             content,
             encoding,
             received_at=now,

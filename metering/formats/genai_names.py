@@ -2,7 +2,7 @@
 
 The names are OpenTelemetry's (current and older), OpenLLMetry's, OpenInference's, the Vercel AI
 SDK's, pydantic-ai's, Sentry's, Langfuse's and LangSmith's. A name may be found at several
-libraries with one meaning; where one name has two meanings, `otlp_usage` decides.
+libraries with one meaning; where one name has two meanings, `otlp.usage` decides.
 """
 
 from __future__ import annotations

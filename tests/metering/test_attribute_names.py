@@ -16,7 +16,7 @@ from metering.formats.genai_names import vocabulary
 from metering.models import AttributeName
 from tests.metering.api.keys import post, rows, secret
 from tests.metering.api.test_otlp import CALL, span
-from tests.metering.formats.otlp_requests import export
+from tests.metering.formats.otlp.requests import export
 from tests.metering.formats.test_litellm import RECORD
 
 pytestmark = pytest.mark.usefixtures("db")

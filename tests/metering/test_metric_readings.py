@@ -17,7 +17,7 @@ from metering.metric_readings import Compared, compare
 from metering.models import MetricReading
 from tests.metering.api.keys import post, rows, secret
 from tests.metering.events import NOON, NOW, call
-from tests.metering.formats.test_otlp_metrics import USED, metrics
+from tests.metering.formats.otlp.test_metrics import USED, metrics
 
 pytestmark = pytest.mark.usefixtures("db")
 

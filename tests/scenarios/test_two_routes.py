@@ -13,7 +13,7 @@ from metering.domain.periods import Month
 from metering.rollups import USAGE
 from metering.verification.event_verification import check_month
 from tests.metering.api.keys import post, rows, secret, sent
-from tests.metering.formats.otlp_requests import a_span, as_protobuf, export
+from tests.metering.formats.otlp.requests import a_span, as_protobuf, export
 
 pytestmark = pytest.mark.usefixtures("db")
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from tests.metering.formats.otlp_requests import a_span, as_json, as_protobuf, export
+from tests.metering.formats.otlp.requests import a_span, as_json, as_protobuf, export
 
 SAID: Final = "SaidInAPrompt7f3a"
 WHO: Final = "jane.roe.7f3a@example.com"

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from metering.api import otlp
 from metering.rollups import USAGE
 from tests.metering.api.keys import post, rows, secret, stored
-from tests.metering.formats.otlp_requests import a_span, as_json, as_protobuf, export
+from tests.metering.formats.otlp.requests import a_span, as_json, as_protobuf, export
 
 pytestmark = pytest.mark.usefixtures("db")
 

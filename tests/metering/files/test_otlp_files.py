@@ -15,7 +15,7 @@ from metering.domain.usage import Rejection
 from metering.files.otlp_frames import open_frames
 from tests.metering.api.keys import rows
 from tests.metering.api.test_otlp import span
-from tests.metering.formats.otlp_requests import as_json, as_protobuf, export
+from tests.metering.formats.otlp.requests import as_json, as_protobuf, export
 
 
 def framed(*messages: bytes) -> bytes:

@@ -10,10 +10,10 @@ import pytest
 
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
-from metering.formats import otlp
 from metering.formats.attribute_map import DEFAULT
-from metering.formats.otlp_spans import UndecodableExport
-from tests.metering.formats.otlp_requests import (
+from metering.formats.otlp import traces
+from metering.formats.otlp.spans import UndecodableExport
+from tests.metering.formats.otlp.requests import (
     NOW,
     STARTED,
     TRACE,
@@ -117,7 +117,9 @@ def test_a_span_by_todays_conventions() -> None:
 )
 def test_a_provider_has_one_name_here(attributes: dict[str, object], provider: str) -> None:
     told = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "a-model", **attributes}
-    [item] = read(export(a_span(told)), providers=frozenset({*otlp.KNOWN_PROVIDERS, "own-cluster"}))
+    [item] = read(
+        export(a_span(told)), providers=frozenset({*traces.KNOWN_PROVIDERS, "own-cluster"})
+    )
     assert isinstance(item, CallReport)
     assert item.fields["provider"] == provider
 
@@ -330,14 +332,14 @@ def test_a_span_without_an_id_is_refused(ids: dict[str, str]) -> None:
 
 def test_ids_in_base64_are_none_in_json() -> None:
     span = a_span(CHAT) | {"traceId": "W47/95gDgQPSabYzgT/GDA=="}
-    [item] = otlp.read(as_json(export(span)), "json", received_at=NOW)
+    [item] = traces.read(as_json(export(span)), "json", received_at=NOW)
     assert isinstance(item, Rejection)
     assert item.reason == "invalid_id"
 
 
 def test_upper_case_ids_are_the_same_ids() -> None:
     span = a_span(CHAT, id="00000000000000AB") | {"traceId": TRACE.upper()}
-    [item] = otlp.read(as_json(export(span)), "json", received_at=NOW)
+    [item] = traces.read(as_json(export(span)), "json", received_at=NOW)
     assert isinstance(item, CallReport)
     assert (item.trace_id, item.span_id) == (TRACE, "00000000000000ab")
 
@@ -363,15 +365,15 @@ def test_a_span_without_times_is_dated_by_its_receipt() -> None:
         (b'{"resourceSpans": []}', "protobuf"),
     ],
 )
-def test_what_is_no_export_is_refused_as_a_whole(body: bytes, encoding: otlp.Encoding) -> None:
+def test_what_is_no_export_is_refused_as_a_whole(body: bytes, encoding: traces.Encoding) -> None:
     with pytest.raises(UndecodableExport):
-        otlp.read(body, encoding, received_at=NOW)
+        traces.read(body, encoding, received_at=NOW)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"resourceSpans": null, "unknown": [1]}'])
 def test_an_export_of_nothing_is_one(body: bytes) -> None:
-    assert list(otlp.read(body, "json", received_at=NOW)) == []
-    assert list(otlp.read(b"", "protobuf", received_at=NOW)) == []
+    assert list(traces.read(body, "json", received_at=NOW)) == []
+    assert list(traces.read(b"", "protobuf", received_at=NOW)) == []
 
 
 def test_numbers_may_be_text_and_text_numbers() -> None:

@@ -26,9 +26,9 @@ from metering.domain.usage import COUNTS as NATIVE_COUNTS
 from metering.domain.usage import MAX_TOKENS
 from metering.formats.genai_names import OBJECTS
 from metering.formats.langfuse_usage import usage_fields
-from metering.formats.otlp_libraries import cache_is_inside
-from metering.formats.otlp_spans import Facts, Span
-from metering.formats.otlp_values import object_of
+from metering.formats.otlp.libraries import cache_is_inside
+from metering.formats.otlp.spans import Facts, Span
+from metering.formats.otlp.values import object_of
 from metering.providers import langsmith
 from metering.providers.counts import ImpossibleCount, UnreadableUsage
 

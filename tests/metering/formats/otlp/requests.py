@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
-from metering.formats import otlp
+from metering.formats.otlp import traces
 
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 STARTED = 1_793_606_400_000_000_000
@@ -142,8 +142,8 @@ def _set(made: Any, value: Mapping[str, Any]) -> None:
 
 def read(request: Mapping[str, Any], **more: Any) -> list[CallReport | Rejection]:
     """What both encodings of the request come to, which is the same."""
-    by_json = list(otlp.read(as_json(request), "json", received_at=NOW, **more))
-    by_protobuf = list(otlp.read(as_protobuf(request), "protobuf", received_at=NOW, **more))
+    by_json = list(traces.read(as_json(request), "json", received_at=NOW, **more))
+    by_protobuf = list(traces.read(as_protobuf(request), "protobuf", received_at=NOW, **more))
     assert by_json == by_protobuf
     return by_json
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from metering.domain.call_reports import CallReport
-from metering.formats.langsmith import parse_batch
+from metering.formats.langsmith.runs import parse_batch
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ROOT, CHAIN, CALL = (f"0000000{n}-0000-7000-8000-00000000000{n}" for n in range(3))

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
-from metering.formats import otlp
 from metering.formats.attribute_map import DEFAULT
 from metering.formats.genai_names import vocabulary
-from metering.formats.otlp import Encoding
-from metering.formats.otlp_spans import UndecodableExport
-from tests.metering.formats.otlp_requests import (
+from metering.formats.otlp import traces
+from metering.formats.otlp.spans import UndecodableExport
+from metering.formats.otlp.traces import Encoding
+from tests.metering.formats.otlp.requests import (
     NOW,
     a_span,
     as_json,
@@ -51,8 +51,8 @@ def test_attributes_of_any_value_are_read_alike_in_both_encodings(
     of_span: dict[str, Any], of_resource: dict[str, Any], scope: str
 ) -> None:
     request = export(a_span(of_span), scope=scope, resource=of_resource)
-    [by_json] = otlp.read(as_json(request), "json", received_at=NOW)
-    [by_protobuf] = otlp.read(as_protobuf(request), "protobuf", received_at=NOW)
+    [by_json] = traces.read(as_json(request), "json", received_at=NOW)
+    [by_protobuf] = traces.read(as_protobuf(request), "protobuf", received_at=NOW)
     assert is_right(by_json)
     assert is_right(by_protobuf)
     assert type(by_json) is type(by_protobuf)
@@ -61,7 +61,7 @@ def test_attributes_of_any_value_are_read_alike_in_both_encodings(
 @given(st.binary(max_size=300), st.sampled_from(["json", "protobuf"]))
 def test_garbage_is_read_or_refused(body: bytes, encoding: Encoding) -> None:
     try:
-        items = list(otlp.read(body, encoding, received_at=NOW))
+        items = list(traces.read(body, encoding, received_at=NOW))
     except UndecodableExport:
         return
     assert all(map(is_right, items))
@@ -74,7 +74,7 @@ def test_an_export_that_is_damaged_is_read_or_refused(data: st.DataObject) -> No
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(body)))
     try:
-        items = list(otlp.read(bytes(body[:cut]), "protobuf", received_at=NOW))
+        items = list(traces.read(bytes(body[:cut]), "protobuf", received_at=NOW))
     except UndecodableExport:
         return
     assert all(map(is_right, items))
@@ -103,5 +103,5 @@ def test_what_a_span_says_hangs_on_no_other(order: list[int], size: int) -> None
 def test_only_what_is_named_comes_out(told: dict[str, Any]) -> None:
     secret = "what nobody named"
     unnamed = {f"custom.{name}": secret for name in told}
-    [item] = otlp.read(as_json(export(a_span({**told, **unnamed}))), "json", received_at=NOW)
+    [item] = traces.read(as_json(export(a_span({**told, **unnamed}))), "json", received_at=NOW)
     assert secret not in repr(item)

@@ -20,14 +20,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from metering.domain.usage import Rejection
-from metering.formats import otlp_json, otlp_protobuf
 from metering.formats.attribute_map import DEFAULT, AttributeMap, plain_text
 from metering.formats.genai_names import vocabulary
 from metering.formats.malformed import UNDECODABLE
 from metering.formats.native import EARLIEST, FUTURE
-from metering.formats.otlp import KNOWN_PROVIDERS, Encoding
-from metering.formats.otlp_models import model_of, provider_of
-from metering.formats.otlp_spans import Picker, UndecodableExport, Vocabulary
+from metering.formats.otlp import json_encoding, protobuf_encoding
+from metering.formats.otlp.models import model_of, provider_of
+from metering.formats.otlp.spans import Picker, UndecodableExport, Vocabulary
+from metering.formats.otlp.traces import KNOWN_PROVIDERS, Encoding
 
 TOKENS: Final = ("gen_ai.client.token.usage", "gen_ai.client.inference.usage.tokens")
 COSTS: Final = ("llm_cost", "llm.cost", "gen_ai.client.cost", "gen_ai.usage.cost")
@@ -131,8 +131,8 @@ def _of_protobuf(body: bytes, words: Vocabulary) -> Iterator[_Point]:
 def _protobuf_points(request: Any, words: Vocabulary) -> Iterator[_Point]:
     for i, of_resource in enumerate(request.resource_metrics):
         said = of_resource.resource.attributes
-        resource = otlp_protobuf.pick(said, words).own
-        around = [[pair.key, otlp_protobuf.value_of(pair.value)] for pair in said]
+        resource = protobuf_encoding.pick(said, words).own
+        around = [[pair.key, protobuf_encoding.value_of(pair.value)] for pair in said]
         for j, of_scope in enumerate(of_resource.scope_metrics):
             for k, metric in enumerate(of_scope.metrics):
                 kind = metric.WhichOneof("data")
@@ -140,7 +140,7 @@ def _protobuf_points(request: Any, words: Vocabulary) -> Iterator[_Point]:
                     continue
                 data = getattr(metric, kind)
                 for n, point in enumerate(data.data_points):
-                    own = [[p.key, otlp_protobuf.value_of(p.value)] for p in point.attributes]
+                    own = [[p.key, protobuf_encoding.value_of(p.value)] for p in point.attributes]
                     total = point.sum if kind == "histogram" else (point.as_int or point.as_double)
                     yield _Point(
                         f"resourceMetrics[{i}].scopeMetrics[{j}].metrics[{k}].dataPoints[{n}]",
@@ -150,7 +150,7 @@ def _protobuf_points(request: Any, words: Vocabulary) -> Iterator[_Point]:
                         point.start_time_unix_nano,
                         point.time_unix_nano,
                         Decimal(repr(total)),
-                        otlp_protobuf.pick(point.attributes, words),
+                        protobuf_encoding.pick(point.attributes, words),
                         resource,
                         [metric.name, sorted(around, key=str), sorted(own, key=str)],
                     )
@@ -162,7 +162,7 @@ class _Data(msgspec.Struct, rename="camel"):
     sum: Decimal | None = None
     as_int: int | str | None = None
     as_double: Decimal | None = None
-    attributes: list[otlp_json.KeyValue] | None = None
+    attributes: list[json_encoding.KeyValue] | None = None
 
 
 class _Series(msgspec.Struct, rename="camel"):
@@ -182,7 +182,7 @@ class _OfScope(msgspec.Struct):
 
 
 class _OfResource(msgspec.Struct, rename="camel"):
-    resource: otlp_json.Attributed | None = None
+    resource: json_encoding.Attributed | None = None
     scope_metrics: list[_OfScope] | None = None
 
 
@@ -197,31 +197,31 @@ def _of_json(body: bytes, words: Vocabulary) -> Iterator[_Point]:
     try:
         request = _decode(body)
     except (*UNDECODABLE, ArithmeticError) as error:
-        raise otlp_json.undecodable(error, "resourceMetrics") from error
+        raise json_encoding.undecodable(error, "resourceMetrics") from error
     return _json_points(request, words)
 
 
 def _json_points(request: _Request, words: Vocabulary) -> Iterator[_Point]:
     for i, of_resource in enumerate(request.resource_metrics or ()):
         said = (of_resource.resource.attributes if of_resource.resource else None) or []
-        resource = otlp_json.pick(said, words).own
-        around = [[pair.key, otlp_json.value_of(pair.value)] for pair in said]
+        resource = json_encoding.pick(said, words).own
+        around = [[pair.key, json_encoding.value_of(pair.value)] for pair in said]
         for j, of_scope in enumerate(of_resource.scope_metrics or ()):
             for k, metric in enumerate(of_scope.metrics or ()):
                 data = metric.histogram or metric.sum
                 if metric.name not in (*TOKENS, *COSTS) or data is None:
                     continue
                 for n, point in enumerate(data.data_points or ()):
-                    own = [[p.key, otlp_json.value_of(p.value)] for p in point.attributes or ()]
+                    own = [[p.key, json_encoding.value_of(p.value)] for p in point.attributes or ()]
                     yield _Point(
                         f"resourceMetrics[{i}].scopeMetrics[{j}].metrics[{k}].dataPoints[{n}]",
                         metric.name,
                         metric.unit or "",
                         data.aggregation_temporality == _CUMULATIVE,
-                        otlp_json.nanoseconds(point.start_time_unix_nano),
-                        otlp_json.nanoseconds(point.time_unix_nano),
+                        json_encoding.nanoseconds(point.start_time_unix_nano),
+                        json_encoding.nanoseconds(point.time_unix_nano),
                         _total(point, is_histogram=metric.histogram is not None),
-                        otlp_json.pick(point.attributes, words),
+                        json_encoding.pick(point.attributes, words),
                         resource,
                         [metric.name, sorted(around, key=str), sorted(own, key=str)],
                     )

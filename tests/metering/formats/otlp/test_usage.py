@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.formats.genai_names import COUNTS
-from tests.metering.formats.otlp_requests import report
+from tests.metering.formats.otlp.requests import report
 
 CALL: dict[str, object] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "a-model"}
 CLAUDE: dict[str, object] = {**CALL, "gen_ai.provider.name": "anthropic"}

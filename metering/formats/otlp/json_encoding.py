@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from metering.formats.malformed import UNDECODABLE
-from metering.formats.otlp_spans import (
+from metering.formats.otlp.spans import (
     NO_SPAN,
     NO_TRACE,
     Picker,

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from metering.formats.otlp import Encoding
+from metering.formats.otlp.traces import Encoding
 
 Signal = Literal["spans", "data points"]
 

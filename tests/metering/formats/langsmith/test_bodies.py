@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from metering.domain.call_reports import CallReport
 from metering.domain.usage import Rejection
 from metering.formats.batches import UnreadableBatch
-from metering.formats.langsmith import parse_batch, parse_export, parse_form, parse_run
-from metering.formats.langsmith_form import boundary_of
-from tests.metering.formats.langsmith_runs import CALL, NOW, PATCH, POST, ROOT, posted, run
+from metering.formats.langsmith.form import boundary_of
+from metering.formats.langsmith.runs import parse_batch, parse_export, parse_form, parse_run
+from tests.metering.formats.langsmith.runs import CALL, NOW, PATCH, POST, ROOT, posted, run
 
 # ---------------------------------------------------------------------------------------- forms
 

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from metering.formats.attribute_map import TAG_PREFIX
-from metering.formats.otlp_spans import (
+from metering.formats.otlp.spans import (
     NO_SPAN,
     NO_TRACE,
     Picker,

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from metering.formats.otlp_spans import Span
+from metering.formats.otlp.spans import Span
 
 
 class Library(NamedTuple):

@@ -22,9 +22,9 @@ from metering.domain.call_reports import SUPPOSED, CallReport
 from metering.domain.usage import Rejection
 from metering.formats.attribute_map import AttributeMap
 from metering.formats.batches import BOM, UnreadableBatch
-from metering.formats.langsmith_form import FormRun, read_form
-from metering.formats.langsmith_order import order_of
-from metering.formats.langsmith_usage import answer_ids, executed_model, usage_fields
+from metering.formats.langsmith.form import FormRun, read_form
+from metering.formats.langsmith.order import order_of
+from metering.formats.langsmith.usage import answer_ids, executed_model, usage_fields
 from metering.formats.malformed import UNDECODABLE, refuse
 from metering.formats.span_facts import (
     READ_AS_USUAL,

@@ -12,10 +12,10 @@ import pytest
 
 from metering.domain.call_reports import SUPPOSED, CallReport
 from metering.domain.usage import COUNTS, Rejection
-from metering.formats import otlp
+from metering.formats.otlp import traces as wire
 from metering.providers.counts import Counts
 from metering.providers.dialects import read_usage
-from tests.metering.formats.otlp_requests import (
+from tests.metering.formats.otlp.requests import (
     NOW,
     a_span,
     any_value,
@@ -92,7 +92,7 @@ def test_no_recorded_span_is_too_odd_to_be_read(shared_data: Path) -> None:
     for path in sorted((shared_data / "otlp-langfuse").glob("*.cases.json")):
         for case in json.loads(path.read_bytes()):
             for span in spans_in(case["spans"]):
-                for item in otlp.read(as_json({"resourceSpans": [span]}), "json", received_at=NOW):
+                for item in wire.read(as_json({"resourceSpans": [span]}), "json", received_at=NOW):
                     if isinstance(item, Rejection):
                         assert item.reason in ("invalid_id", "past_time")
                     elif item.is_call is False:
@@ -130,7 +130,7 @@ def test_attributes_mean_what_langfuse_takes_them_for(shared_data: Path) -> None
     for field, name, value, expected in rows(shared_data):
         span = a_span({"gen_ai.operation.name": "chat"})
         span["attributes"].append({"key": name, "value": value})
-        [item] = otlp.read(as_json(export(span)), "json", received_at=NOW)
+        [item] = wire.read(as_json(export(span)), "json", received_at=NOW)
         assert isinstance(item, CallReport)
         fields = item.fields
         if field in TABLE_FIELDS:
@@ -212,7 +212,7 @@ def test_frameworks_traces_come_to_their_calls(shared_data: Path) -> None:
 
 def test_the_specifications_example_is_taken(shared_data: Path) -> None:
     body = (shared_data / "otlp-proto-examples/trace.json").read_bytes()
-    [item] = otlp.read(body, "json", received_at=NOW)
+    [item] = wire.read(body, "json", received_at=NOW)
     assert isinstance(item, CallReport)
     assert item.trace_id == "5b8efff798038103d269b633813fc60c"
     assert item.parent_span_id == "eee19b7ec3c1b173"

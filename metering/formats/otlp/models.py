@@ -8,7 +8,7 @@ from typing import Final
 from metering.domain.price_matching import PROVIDER_ALIASES
 from metering.formats.attribute_map import plain_text
 from metering.formats.model_providers import provider_named, provider_of_model
-from metering.formats.otlp_spans import Facts
+from metering.formats.otlp.spans import Facts
 
 _NAMED: Final = (
     *("provider_name", "provider_system", "provider_llm", "provider_llm_system"),

@@ -17,11 +17,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from metering.domain.usage import Rejection
-from metering.formats import otlp_metrics
-from metering.formats.otlp import Encoding
-from metering.formats.otlp_metrics import Reading
-from metering.formats.otlp_spans import UndecodableExport
-from tests.metering.formats.otlp_requests import NOW, STARTED, key_values
+from metering.formats.otlp import metrics as wire
+from metering.formats.otlp.metrics import Reading
+from metering.formats.otlp.spans import UndecodableExport
+from metering.formats.otlp.traces import Encoding
+from tests.metering.formats.otlp.requests import NOW, STARTED, key_values
 
 USED: dict[str, object] = {
     "gen_ai.operation.name": "chat",
@@ -61,7 +61,7 @@ def metrics(
 
 
 def read(request: object) -> list[Reading | Rejection]:
-    return list(otlp_metrics.read(json.dumps(request).encode(), "json", received_at=NOW))
+    return list(wire.read(json.dumps(request).encode(), "json", received_at=NOW))
 
 
 def one(request: object) -> Reading:
@@ -107,7 +107,7 @@ def test_both_encodings_say_the_same() -> None:
         attribute = point.attributes.add()
         attribute.key, attribute.value.string_value = name, str(value)
     body = made.SerializeToString()
-    [found] = otlp_metrics.read(body, "protobuf", received_at=NOW)
+    [found] = wire.read(body, "protobuf", received_at=NOW)
     assert found == one(metrics(temporality=2))
     assert isinstance(found, Reading)
     assert found.cumulative
@@ -122,7 +122,7 @@ def test_series_are_told_apart_by_all_of_their_attributes() -> None:
 def test_other_metrics_are_passed_over(shared_data: Path) -> None:
     assert read(metrics(name="http.server.duration")) == []
     body = (shared_data / "otlp-proto-examples/metrics.json").read_bytes()
-    assert list(otlp_metrics.read(body, "json", received_at=NOW)) == []
+    assert list(wire.read(body, "json", received_at=NOW)) == []
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_point_that_cannot_be_is_refused_alone(point: dict[str, Any]) -> None:
 @pytest.mark.parametrize("body", [b"", b"[", b"\xff", b'{"resourceMetrics": 7}'])
 def test_what_is_no_export_is_refused(body: bytes) -> None:
     with pytest.raises(UndecodableExport):
-        otlp_metrics.read(body, "json", received_at=NOW)
+        wire.read(body, "json", received_at=NOW)
 
 
 @given(st.binary(max_size=200))
@@ -145,7 +145,7 @@ def test_garbage_is_read_or_refused(body: bytes) -> None:
     encodings: tuple[Encoding, ...] = ("json", "protobuf")
     for encoding in encodings:
         try:
-            found = list(otlp_metrics.read(body, encoding, received_at=NOW))
+            found = list(wire.read(body, encoding, received_at=NOW))
         except UndecodableExport:
             continue
         assert all(isinstance(each, Reading | Rejection) for each in found)

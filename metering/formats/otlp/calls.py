@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from metering.formats.otlp_spans import Span
+from metering.formats.otlp.spans import Span
 
 _OPERATIONS: Final[Mapping[str, bool]] = {
     **dict.fromkeys(

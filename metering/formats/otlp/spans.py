@@ -1,6 +1,6 @@
 """Spans as OTLP tells them, in either encoding: what is named of them, and nothing else.
 
-The decoders (`otlp_protobuf`, `otlp_json`) come to the same values. An attribute that no
+The decoders (`protobuf_encoding`, `json_encoding`) come to the same values. An attribute that no
 vocabulary knows is not even decoded; the texts of prompts and answers can be asked for
 (`Span.texts`) while their tokens are counted, and are held by nobody.
 """

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from metering.formats.malformed import UNDECODABLE
-from metering.formats.otlp_spans import Span
+from metering.formats.otlp.spans import Span
 from metering.formats.span_facts import estimates
 
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.domain.call_reports import CallReport
-from metering.formats.langsmith import parse_export, parse_run
+from metering.formats.langsmith.runs import parse_export, parse_run
 from tests.metering.formats.joined import counted, spans_of
-from tests.metering.formats.langsmith_runs import (
+from tests.metering.formats.langsmith.runs import (
     CALL,
     CHAIN,
     NOW,

@@ -15,16 +15,16 @@ from typing import Any, Final, Literal
 from metering.domain.call_reports import SUPPOSED, CallReport
 from metering.domain.price_matching import PROVIDER_ALIASES
 from metering.domain.usage import Rejection
-from metering.formats import otlp_json, otlp_protobuf
 from metering.formats.attribute_map import DEFAULT, AttributeMap, plain_text
 from metering.formats.genai_names import MORE, TAG_LIST, vocabulary
 from metering.formats.native import EARLIEST, FUTURE
-from metering.formats.otlp_calls import is_call, is_embedding
-from metering.formats.otlp_models import model_of, provider_of
-from metering.formats.otlp_spans import Facts, Span
-from metering.formats.otlp_texts import estimated
-from metering.formats.otlp_usage import usage_of
-from metering.formats.otlp_values import listed, object_of
+from metering.formats.otlp import json_encoding, protobuf_encoding
+from metering.formats.otlp.calls import is_call, is_embedding
+from metering.formats.otlp.models import model_of, provider_of
+from metering.formats.otlp.spans import Facts, Span
+from metering.formats.otlp.texts import estimated
+from metering.formats.otlp.usage import usage_of
+from metering.formats.otlp.values import listed, object_of
 from metering.formats.problems import Problem
 from metering.formats.shares import by_tokens
 from metering.formats.span_facts import error_code, provider_request_id, supposed_names
@@ -64,7 +64,7 @@ def read(
     `received_at` (aware UTC) is the measure of `future_time`; `attributes` says which attribute
     means which field; `providers` are those that are known, besides OpenTelemetry's names.
     """
-    decoder = otlp_protobuf.spans if encoding == "protobuf" else otlp_json.spans
+    decoder = protobuf_encoding.spans if encoding == "protobuf" else json_encoding.spans
     reader = _Reader(received_at, attributes, providers)
     return map(reader.report, decoder(body, vocabulary(attributes)))
 
