@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 
@@ -36,3 +36,11 @@ def stopwatch() -> Iterator[Callable[[], float]]:
     """Seconds since the start, asked for by calling what it gives."""
     start = perf_counter()
     yield lambda: perf_counter() - start
+
+
+@contextmanager
+def processor_stopwatch() -> Iterator[Callable[[], float]]:
+    """Processor seconds of this process since the start: for work that waits for nobody, so that
+    what else the machine does meanwhile makes neither side of a comparison slower."""
+    start = process_time()
+    yield lambda: process_time() - start
