@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -24,6 +25,7 @@ from metering.files.file_ingestion import ingest_file
 from metering.files.usage_files import open_usage
 from metering.ingestion import Books, prepare_batch
 from metering.prepared_events import PreparedEvent, copy_line
+from tests.benchmarks import raw_writers
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 from tests.benchmarks.peak import peak_of
@@ -37,17 +39,36 @@ HTTP_BATCH: Final = 1_000
 CONNECTIONS: Final = 16
 """Enough that both of the server's processes have work, however it parts the connections."""
 
+LIVE: Final = timedelta(hours=1)
+"""The time that what is sent live covers: still longer than it takes to send."""
+_TIME: Final = re.compile(rb'("occurredAt":")([^"]+)')
+
 SINGLES: Final = 20_000
 SINGLE_CONNECTIONS: Final = 64
 
 
 @contextmanager
-def usage_file(events: int) -> Iterator[Path]:
-    """The demo's month of traffic, as a native JSONL file."""
+def usage_file(events: int, *, within: timedelta | None = None) -> Iterator[Path]:
+    """The demo's month of traffic, as a native JSONL file; `within` a shorter time if it is given,
+    from the month's start on: as busy as what is sent live."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "usage.jsonl"
         write_usage(path, events)
-        yield path
+        yield path if within is None else _pressed(path, within)
+
+
+def _pressed(path: Path, within: timedelta) -> Path:
+    start, month = MONTH.period.start, MONTH.period.end - MONTH.period.start
+    live = path.with_name("live.jsonl")
+    with path.open("rb") as lines, live.open("wb") as file:
+        for line in lines:
+            file.write(_TIME.sub(lambda told: _told(start, told, within / month), line))
+    return live
+
+
+def _told(start: datetime, told: re.Match[bytes], share: float) -> bytes:
+    instant = start + (datetime.fromisoformat(told[2].decode()) - start) * share
+    return told[1] + instant.isoformat(timespec="milliseconds").encode()
 
 
 def batch() -> Iterator[Measured]:
@@ -79,17 +100,14 @@ def _whole(path: Path) -> float:
 
 def _raw(path: Path) -> float:
     with own_database():
-        usage = open_usage(path, source="bench", received_at=NOW)
-        prepared = prepare_batch([i.item for i in usage.items], Books.load(), NOW)
-        events = list({p.key: p for p in prepared if isinstance(p, PreparedEvent)}.values())
+        events = _prepared(path)
+        _make_partitions()
         chunks = [
             "".join([copy_line(p, None) for p in events[i : i + BATCH]])
             for i in range(0, len(events), BATCH)
         ]
-        days = bulk.array(sorted({p.event.occurred_at.date().isoformat() for p in events}))
         columns = ", ".join(COLUMNS)
         with bulk.cursor() as cursor:
-            cursor.execute("SELECT ensure_event_partitions(%s::date[])", [days])
             cursor.execute("CREATE TEMP TABLE stage (LIKE usage_event)")
             with stopwatch() as seconds:
                 for chunk in chunks:
@@ -104,28 +122,48 @@ def _raw(path: Path) -> float:
 
 
 def http() -> Iterator[Measured]:
-    """The same file in HTTP batches of `HTTP_BATCH` through granian, sent by a process of its own
-    over connections that stay open, against the same yardstick. As there, the days' partitions
-    have been made before."""
-    with usage_file(EVENTS) as path:
-        rates = [_over_http(path) for _ in range(ROUNDS)]
-        raw = [_raw(path) for _ in range(ROUNDS)]
-    yield Measured(
-        "ingest.http",
-        max(rates),
-        "events/s",
-        EVENTS,
-        "stage-COPY and insert-once of the same rows",
-        max(raw),
-    )
+    """HTTP batches of `HTTP_BATCH` through granian, sent by a process of its own over connections
+    that stay open, against two writers that claim the same keys and COPY the same rows: once with
+    what is sent live, all within an hour, and once with a month that is sent afterwards. The days'
+    partitions have been made before."""
+    for name, within in (("ingest.http", LIVE), ("ingest.http_backfill", None)):
+        with usage_file(EVENTS, within=within) as path:
+            rates = [_over_http(path) for _ in range(ROUNDS)]
+            raw = [_two_writers(path) for _ in range(ROUNDS)]
+        yield Measured(
+            name,
+            max(rates),
+            "events/s",
+            EVENTS,
+            f"two writers that claim the keys and COPY the rows, {HTTP_BATCH:,} a commit",
+            max(raw),
+        )
+
+
+def _two_writers(path: Path) -> float:
+    with own_database():
+        events = _prepared(path)
+        _make_partitions()
+        return raw_writers.rate(events, HTTP_BATCH)
+
+
+def _prepared(path: Path) -> list[PreparedEvent]:
+    """What the file's events come to, each once."""
+    usage = open_usage(path, source="bench", received_at=NOW)
+    prepared = prepare_batch([i.item for i in usage.items], Books.load(), NOW)
+    return list({p.key: p for p in prepared if isinstance(p, PreparedEvent)}.values())
+
+
+def _make_partitions() -> None:
+    days = bulk.array([day.isoformat() for day in MONTH.period.days()])
+    with bulk.cursor() as cursor:
+        cursor.execute("SELECT ensure_event_partitions(%s::date[])", [days])
 
 
 def _over_http(path: Path) -> float:
     with own_database() as name, serving(name, workers=2) as server:
         _, secret = create("bench", "ingest", source="bench", now=NOW)
-        with bulk.cursor() as cursor:
-            days = bulk.array([day.isoformat() for day in MONTH.period.days()])
-            cursor.execute("SELECT ensure_event_partitions(%s::date[])", [days])
+        _make_partitions()
         client = [sys.executable, "-m", "tests.benchmarks.http_client", server.url, secret]
         done = subprocess.run(
             [*client, str(path), str(HTTP_BATCH), str(CONNECTIONS)],
@@ -161,9 +199,7 @@ def _one_by_one(path: Path) -> dict[str, float]:
         serving(name, workers=2, threads=SINGLE_CONNECTIONS // 2) as server,
     ):
         _, secret = create("bench", "ingest", source="bench", now=NOW)
-        with bulk.cursor() as cursor:
-            days = bulk.array([day.isoformat() for day in MONTH.period.days()])
-            cursor.execute("SELECT ensure_event_partitions(%s::date[])", [days])
+        _make_partitions()
         client = [sys.executable, "-m", "tests.benchmarks.single_client", server.url, secret]
         done = subprocess.run(
             [*client, str(path), str(SINGLES), str(SINGLE_CONNECTIONS)],
