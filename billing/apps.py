@@ -13,7 +13,12 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        """Whoever closes a month or takes in its bill, and however: its run goes on at once."""
+        """Whoever closes a month or takes in its bill, and however: its run goes on at once.
+        Budgets of charges are held against what billing charges."""
+        from billing.charge_budgets import charges_of_the_cycle
+        from metering.budgets import read_by
+
+        read_by("charge", charges_of_the_cycle)
         post_save.connect(_closed, sender="allocation.PeriodClose", dispatch_uid="month goes on")
         post_save.connect(_billed, sender="allocation.ProviderBill", dispatch_uid="bill came")
 

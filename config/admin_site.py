@@ -69,6 +69,7 @@ NAVIGATION: Final = [
             _list("Who bears what", "rule", "metering_ownermapping"),
             _list("Who works for whom", "group_work", "metering_tenantmapping"),
             _list("Service accounts", "smart_toy", "metering_serviceaccount"),
+            _list("Budgets", "savings", "metering_budgetrow"),
         ],
     },
     {

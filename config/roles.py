@@ -53,7 +53,7 @@ _MONTH: Final = (
         "metering",
         "view",
         "tenant costcentre source provider serviceaccount ownermapping tenantmapping"
-        " pricelistimport pricerow commitmentrow rerating reratingdifference reratingend"
+        " budgetrow pricelistimport pricerow commitmentrow rerating reratingdifference reratingend"
         " seal sealbucket usageevent latearrival"
         " businessoutcome attributename metricreading workrun workpart schedulefiring",
     )
@@ -77,7 +77,11 @@ _MONTH: Final = (
 _SCHEDULES: Final = "periodictask crontabschedule intervalschedule clockedschedule solarschedule"
 
 _PREPARING: Final = (
-    _on("metering", "add change", "tenant costcentre serviceaccount ownermapping tenantmapping")
+    _on(
+        "metering",
+        "add change",
+        "tenant costcentre serviceaccount ownermapping tenantmapping budgetrow",
+    )
     | _on("metering", "add", "pricelistimport")
     | _on("allocation", "add", "ruleversion drivervalue providerbill reconciliation allocationrun")
     | _on("billing", "add", "plan planversion subscription invoice")

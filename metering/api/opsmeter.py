@@ -9,7 +9,7 @@ tenant's part of it). There are no plan limits here: a limit of 0 is none, as it
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import wraps
 from typing import Final
@@ -21,8 +21,11 @@ from django.views.decorators.csrf import csrf_exempt
 from metering.api.authentication import key_of, sender_of
 from metering.api.bodies import BodyRefused, read_body
 from metering.api_keys import KeyFacts, KeyRefused
+from metering.budgets import of_sender, standing
 from metering.demo_calls import demo_calls
 from metering.dispositions import TryOuts, uncount
+from metering.domain.budgets import Standing
+from metering.domain.money import plain
 from metering.domain.periods import Month, Period
 from metering.domain.tenancy import within_tenant
 from metering.domain.usage import DataMode, Rejection, UsageEvent
@@ -159,24 +162,30 @@ def _clear(request: HttpRequest, key: KeyFacts, data_mode: DataMode) -> HttpResp
 
 @_endpoint("GET")
 def workspace_status(request: HttpRequest, key: KeyFacts) -> HttpResponse:  # noqa: ARG001 - a key is all it asks
-    """The workspace's calls and spend of the UTC day and month, beside limits that there are
-    none of."""
+    """The workspace's calls and spend of the UTC day and month, and where its budget stands.
+
+    With a budget, the month's spend is what counts against it: a tenant's whatever it came
+    through, or everybody's. Without one the limit is 0, which clients take for none; so is the
+    day's.
+    """
     now = datetime.now(UTC)
     month = Month.of(now).period
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    day = Period(midnight, midnight + timedelta(days=1))
+    day = Period.of_day(now.date())
     source = _source(key)
     of_month = source_usage(source, month, currency=CURRENCY, tenant=key.tenant)
     of_day = source_usage(source, day, currency=CURRENCY, tenant=key.tenant)
     state = {name: _STATE[name] for name in ("isPlanLimitReached", "telemetryPaused")}
+    budget = of_sender(source, key.tenant, Month.of(now))
+    stands = None if budget is None else standing(budget, now)
     return _said(
         200,
         workspaceId=source,
         **state,
         providerCallsContinue=True,
-        isBudgetWarning=False,
-        isBudgetExceeded=False,
-        severity="ok",
+        isBudgetWarning=stands is not None and stands.is_warning,
+        isBudgetExceeded=stands is not None and stands.is_exceeded,
+        severity=_severity(stands),
+        warnings=[] if stands is None else _not_told(stands),
         plan={
             "planTier": PLAN,
             "planName": "Self-hosted",
@@ -187,23 +196,54 @@ def workspace_status(request: HttpRequest, key: KeyFacts) -> HttpResponse:  # no
             **_span(month),
         },
         budget={
-            "warningThresholdRatio": 0,
+            "warningThresholdRatio": 0 if stands is None else stands.budget.warn_share,
             "daily": _budget("daily", of_day.cost, day),
-            "monthly": _budget("monthly", of_month.cost, month),
+            "monthly": _budget("monthly", of_month.cost, month, stands),
         },
     )
 
 
-def _budget(name: str, spend: Decimal, period: Period) -> dict[str, object]:
+def _budget(
+    name: str, spend: Decimal, period: Period, stands: Standing | None = None
+) -> dict[str, object]:
+    in_dollars = stands is not None and stands.budget.currency == CURRENCY
     return {
-        "limitUsd": 0,
-        "currentSpendUsd": spend,
-        "utilizationRatio": 0,
-        "isWarning": False,
-        "isExceeded": False,
+        "limitUsd": stands.budget.amount if stands and in_dollars else 0,
+        "currentSpendUsd": stands.spending.known if stands and in_dollars else spend,
+        "utilizationRatio": 0 if stands is None else stands.used,
+        "isWarning": stands is not None and stands.is_warning,
+        "isExceeded": stands is not None and stands.is_exceeded,
         "period": name,
         **_span(period),
     }
+
+
+def _severity(stands: Standing | None) -> str:
+    """Opsmeter publishes no list of its words for it."""
+    if stands is None or not stands.is_warning:
+        return "ok"
+    return "critical" if stands.is_exceeded else "warning"
+
+
+def _not_told(stands: Standing) -> list[str]:
+    """What Opsmeter's figures have no place for: spend that is not known, other currencies."""
+    spending, currency = stands.spending, stands.budget.currency
+    said = []
+    if spending.unpriced_calls or spending.unpriced_tokens:
+        said.append(
+            f"unpriced: {spending.unpriced_calls} calls with {spending.unpriced_tokens} tokens have"
+            " no price yet; what they cost is not in the spend"
+        )
+    said += [
+        f"currency: {plain(amount)} {other} were spent that are not held against the budget"
+        for other, amount in sorted(spending.elsewhere.items())
+    ]
+    if currency != CURRENCY:
+        said.append(
+            f"currency: the budget is in {currency}; its ratio and flags are of that, the amounts"
+            f" in {CURRENCY} are not"
+        )
+    return said
 
 
 def _span(period: Period) -> dict[str, object]:

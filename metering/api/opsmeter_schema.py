@@ -72,8 +72,14 @@ SCHEMAS: Final[dict[str, Any]] = {
             "telemetryPaused": {"type": "boolean", "description": "never"},
             "providerCallsContinue": {"type": "boolean", "description": "always"},
             "isPlanLimitReached": {"type": "boolean", "description": "never"},
-            "budgetWarning": {"type": "boolean", "description": "never, so far"},
-            "budgetExceeded": {"type": "boolean", "description": "never, so far"},
+            "budgetWarning": {
+                "type": "boolean",
+                "description": "never: the workspace's status says it",
+            },
+            "budgetExceeded": {
+                "type": "boolean",
+                "description": "never: the workspace's status says it",
+            },
             "planLimitRequests": _whole("0: none"),
             "freeLimitRemainingRequests": _whole("0: there is no limit"),
         },

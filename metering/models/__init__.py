@@ -9,6 +9,7 @@ from metering.models import history  # noqa: F401 (says what is recorded)
 from metering.models.api_keys import ApiKey
 from metering.models.arrivals import LateArrival
 from metering.models.attributes import AttributeName
+from metering.models.budgets import BudgetRow
 from metering.models.business_outcomes import BusinessOutcome
 from metering.models.commitments import CommitmentRow
 from metering.models.events import UsageEvent
@@ -31,6 +32,7 @@ from metering.models.work import ScheduleFiring, WorkPart, WorkRun
 __all__ = [
     "ApiKey",
     "AttributeName",
+    "BudgetRow",
     "BusinessOutcome",
     "CommitmentRow",
     "CostCentre",

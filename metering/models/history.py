@@ -12,6 +12,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from metering.models.api_keys import ApiKey
 from metering.models.attributes import AttributeName
+from metering.models.budgets import BudgetRow
 from metering.models.commitments import CommitmentRow
 from metering.models.owners import (
     CostCentre,
@@ -47,6 +48,7 @@ record(
     without=["conditions", "unit_prices", "derived_from", "discount_percent"],
 )
 record(CommitmentRow, ENDS)
+record(BudgetRow, ENDS)
 record(Rerating, INSERTS)
 record(Seal, INSERTS)
 

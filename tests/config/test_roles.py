@@ -31,6 +31,7 @@ ACTS = {
     "billing.add_subscription": {"finance"},
     "metering.add_ownermapping": {"finance"},
     "metering.change_costcentre": {"finance"},
+    "metering.add_budgetrow": {"finance"},
     "metering.add_pricelistimport": {"engineer", "finance"},
     "metering.add_source": {"engineer"},
     "metering.add_apikey": {"engineer"},

@@ -40,6 +40,7 @@ OPEN = {
     "service_account": _DATED,
     "owner_mapping": _DATED,
     "tenant_mapping": _DATED,
+    "budget": "what one means to spend: nothing that is owed hangs on it",
     "owner_book_version": _MEANS,
     "user_identity": "deleting the row forgets a person",
     "plan": "a code; what it offers stands in its versions",

@@ -11,12 +11,14 @@ from django.db import connection
 from django.test import Client
 
 from metering.domain.periods import Month
+from metering.models import BudgetRow, Tenant
 from metering.verification.event_verification import check_month
 from tests.metering.api.keys import TODAY, post, secret
 
 pytestmark = pytest.mark.usefixtures("db")
 
 INGEST = "/v1/ingest/llm-request"
+STATUS = "/v1/diagnostics/workspace-status"
 CLIENTS_READ = {
     "ok",
     "planTier",
@@ -137,7 +139,7 @@ def test_a_tenants_key_reports_for_that_tenant_only() -> None:
         ("post", "/v1/ingest/demo"),
         ("delete", "/v1/ingest/demo-data"),
         ("delete", "/v1/ingest/test-data"),
-        ("get", "/v1/diagnostics/workspace-status"),
+        ("get", STATUS),
     ],
 )
 def test_every_endpoint_asks_for_a_key_and_its_method(method: str, path: str) -> None:
@@ -154,7 +156,7 @@ def test_the_workspace_status_counts_real_usage_of_the_source() -> None:
     tell(key, reported("a"))
     tell(key, reported("b", dataMode="test"))
     tell(secret(source="another"), reported("c"))
-    response = ask(key, "get", "/v1/diagnostics/workspace-status")
+    response = ask(key, "get", STATUS)
     status = json.loads(response.content, parse_float=Decimal)
     assert status["workspaceId"] == "test"
     assert status["plan"]["currentRequestCount"] == 1
@@ -171,6 +173,111 @@ def test_a_tenants_key_sees_that_tenants_part_of_the_workspace() -> None:
     assert response.json()["plan"]["currentRequestCount"] == 0
 
 
+BUDGET = {
+    "limitUsd",
+    "currentSpendUsd",
+    "utilizationRatio",
+    "isWarning",
+    "isExceeded",
+    "period",
+    "periodStart",
+    "periodEnd",
+}
+
+
+def budgeted(amount: str, currency: str = "USD", **owner: str) -> None:
+    if "tenant_id" in owner:
+        Tenant.objects.get_or_create(key=owner["tenant_id"])
+    first = TODAY.date().replace(day=1)
+    BudgetRow.objects.create(amount=Decimal(amount), currency=currency, valid_from=first, **owner)
+
+
+def status_of(key: str) -> Any:
+    return json.loads(ask(key, "get", STATUS).content, parse_float=Decimal)
+
+
+def test_without_a_budget_the_limits_are_none() -> None:
+    status = status_of(secret())
+    assert set(status) == {
+        *("workspaceId", "isPlanLimitReached", "telemetryPaused", "providerCallsContinue"),
+        *("isBudgetWarning", "isBudgetExceeded", "severity", "plan", "budget", "warnings"),
+    }
+    assert set(status["plan"]) == {
+        *("planTier", "planName", "currentRequestCount", "planRequestLimit", "telemetryPaused"),
+        *("remainingRequestCount", "isPlanLimitReached", "periodStart", "periodEnd"),
+    }
+    assert set(status["budget"]) == {"warningThresholdRatio", "daily", "monthly"}
+    for span in ("daily", "monthly"):
+        assert set(status["budget"][span]) == BUDGET
+        assert not status["budget"][span]["limitUsd"] > 0
+    assert (status["severity"], status["isBudgetWarning"], status["warnings"]) == ("ok", False, [])
+
+
+@pytest.mark.parametrize(
+    ("amount", "severity", "flags", "ratio"),
+    [
+        ("0.01", "ok", (False, False), "0.027"),
+        ("0.0003", "warning", (True, False), "0.9"),
+        ("0.00027", "warning", (True, False), "1"),
+        ("0.0002", "critical", (True, True), "1.35"),
+    ],
+)
+def test_the_workspace_status_answers_from_the_budget(
+    amount: str, severity: str, flags: tuple[bool, bool], ratio: str
+) -> None:
+    key = secret()
+    budgeted(amount, source="test")
+    tell(key, reported())
+    status = status_of(key)
+    assert status["severity"] == severity
+    assert (status["isBudgetWarning"], status["isBudgetExceeded"]) == flags
+    monthly = status["budget"]["monthly"]
+    assert (monthly["limitUsd"], monthly["currentSpendUsd"]) == (
+        Decimal(amount),
+        Decimal("0.00027"),
+    )
+    assert monthly["utilizationRatio"] == Decimal(ratio)
+    assert (monthly["isWarning"], monthly["isExceeded"]) == flags
+    assert status["budget"]["warningThresholdRatio"] == Decimal("0.8")
+    assert status["budget"]["daily"]["limitUsd"] == 0
+    assert status["providerCallsContinue"] is True
+
+
+def test_a_budget_of_everything_is_held_against_what_everybody_spent() -> None:
+    budgeted("1")
+    tell(secret(source="another"), reported())
+    monthly = status_of(secret())["budget"]["monthly"]
+    assert monthly["currentSpendUsd"] == Decimal("0.00027")
+    assert status_of(secret(tenant="acme"))["budget"]["monthly"]["limitUsd"] == 0
+
+
+def test_a_tenants_budget_is_told_to_its_own_key() -> None:
+    budgeted("1", tenant_id="acme")
+    tell(secret(source="another"), reported(tenantId="acme"))
+    assert status_of(secret(tenant="acme"))["budget"]["monthly"]["currentSpendUsd"] == Decimal(
+        "0.00027"
+    )
+    assert status_of(secret(tenant="globex"))["budget"]["monthly"]["limitUsd"] == 0
+
+
+def test_spend_without_a_price_is_told_beside_the_spend() -> None:
+    key = secret()
+    budgeted("1", source="test")
+    tell(key, reported(model="nobody-prices-this"))
+    (warning,) = status_of(key)["warnings"]
+    assert "1 calls with 1200 tokens have no price" in warning
+
+
+def test_a_budget_in_another_currency_is_not_told_as_dollars() -> None:
+    key = secret()
+    budgeted("1", "EUR", source="test")
+    tell(key, reported())
+    status = status_of(key)
+    assert status["budget"]["monthly"]["limitUsd"] == 0
+    assert status["budget"]["monthly"]["currentSpendUsd"] == Decimal("0.00027")
+    assert [warning.partition(":")[0] for warning in status["warnings"]] == ["currency"] * 2
+
+
 def test_demo_data_comes_and_goes() -> None:
     key = secret()
     tell(key, reported("real"))
@@ -183,7 +290,7 @@ def test_demo_data_comes_and_goes() -> None:
     assert ask(key, "delete", "/v1/ingest/demo-data").json()["deleted"] == 0
     assert ask(key, "delete", "/v1/ingest/test-data?scope=mine").json()["deleted"] == 1
     assert len(rows("SELECT 1 FROM usage_event")) == 50, "rows stay"
-    status = ask(key, "get", "/v1/diagnostics/workspace-status").json()
+    status = ask(key, "get", STATUS).json()
     assert status["plan"]["currentRequestCount"] == 1
     month = Month.of(TODAY)
     assert [*check_month(month), *check_month(month.previous())] == []
