@@ -1,9 +1,11 @@
-"""The peak memory of a process, told by a child of its own."""
+"""How much memory processes take: the peak of a child, told by itself; what children hold now."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -20,3 +22,26 @@ def peak_of(module: str, *arguments: str) -> int:
         [sys.executable, "-m", module, *arguments], check=True, capture_output=True, text=True
     )
     return int(done.stdout.split()[-1])
+
+
+def resident_kib(named: str) -> int:
+    """What this process's descendants hold in memory now that have the word in their command."""
+    return sum(
+        _resident_kib(pid)
+        for pid in _descendants(os.getpid())
+        if named.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield int(child)
+            yield from _descendants(int(child))
+
+
+def _resident_kib(pid: int) -> int:
+    marks = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    return int(marks["VmRSS"].split()[0])
