@@ -1,7 +1,7 @@
 """`POST /api/v1/outcomes`: what calls were made for, once it came about.
 
-One outcome, an array, or one a line; as our own objects or as CloudEvents. The answer is that of
-`POST /api/v1/usage`: 200 with what became of each.
+One outcome, an array, or one a line; as our own objects or as CloudEvents, in binary mode too. The
+answer is that of `POST /api/v1/usage`: 200 with what became of each.
 """
 
 from __future__ import annotations
@@ -15,17 +15,25 @@ from django.views.decorators.csrf import csrf_exempt
 from metering import business_outcomes
 from metering.api.authentication import key_of
 from metering.api.bodies import BodyRefused, read_body
+from metering.api.cloud_events import binary_event, is_binary
 from metering.api.problems import key_refused, method_not_allowed, problem, unavailable
 from metering.api.usage import MAX_EVENTS, SCOPE, answer_of, layout_of, source_of, unreadable
 from metering.api_keys import KeyRefused
 from metering.formats import business_outcomes as wire
-from metering.formats.batches import Layout, UnreadableBatch, take_apart
+from metering.formats.batches import Layout, Placed, UnreadableBatch, take_apart
 from metering.ingestion import DATABASE_DOWN
 
 _CLOUD_EVENTS: Final[dict[str, Layout | None]] = {
     "application/cloudevents+json": "json",
     "application/cloudevents-batch+json": "json",
 }
+
+
+def _placed(request: HttpRequest) -> list[Placed]:
+    if is_binary(request):
+        return [binary_event(request)]
+    layout = layout_of(request, _CLOUD_EVENTS)
+    return take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
 
 
 @csrf_exempt
@@ -36,8 +44,7 @@ def receive(request: HttpRequest) -> HttpResponse:
     now = datetime.now(UTC)
     try:
         key = key_of(request, SCOPE)
-        layout = layout_of(request, _CLOUD_EVENTS)
-        placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
+        placed = _placed(request)
         source = source_of(key)
         items = [
             wire.parse(bytes(content), place=place, source=source, received_at=now)

@@ -16,6 +16,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 
 from metering.api.bodies import read_body
+from metering.api.cloud_events import binary_event, is_binary
 from metering.api.dialects import Refusal, endpoint
 from metering.api.usage import parse_all, source_of
 from metering.api_keys import KeyFacts
@@ -53,14 +54,15 @@ def _say(request: HttpRequest, refusal: Refusal, **extensions: object) -> HttpRe
 
 @endpoint("POST", _say)
 def events(request: HttpRequest, key: KeyFacts) -> HttpResponse:
-    """One event or an array of them, by the content type."""
+    """One event or an array of them, by the content type; or one in binary mode."""
     kind = (request.content_type or "").lower()
-    if kind not in _KINDS:
+    binary = is_binary(request)
+    if kind not in _KINDS and not binary:
         sent = request.headers.get("Content-Type", "")
         detail = f"invalid content type: {sent!r:.80}; send {', '.join(_KINDS)}"
         return _say(request, Refusal(400, "content_type", detail))
     try:
-        placed = _events(read_body(request), _KINDS[kind])
+        placed = [binary_event(request)] if binary else _events(read_body(request), _KINDS[kind])
     except UnreadableBatch as error:
         if error.too_many:
             raise

@@ -1,7 +1,8 @@
 """CloudEvents 1.0 in JSON: what stands around the data, and what makes two of them the same.
 
 An event is known by its source and id together. Extensions have names of lower-case letters and
-digits (`tenantid`, `traceparent`); `traceparent` is W3C's.
+digits (`tenantid`, `traceparent`); `traceparent` is W3C's. In HTTP's binary mode the context stands
+in headers (`ce-id`, `ce-source`, …) and the body is the data.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
@@ -30,6 +32,8 @@ _JSON_TYPE: Final = re.compile(r"application/([a-z0-9.+-]+\+)?json\s*(;.*)?", re
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_raw: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class CloudEvent(NamedTuple):
@@ -69,6 +73,35 @@ def cloud_event(sent: Mapping[str, Any]) -> CloudEvent:
         data=_data(sent),
         extensions=_extensions(sent),
     )
+
+
+def structured(context: Mapping[str, str], kind: str, body: bytes) -> bytes:
+    """An event that came in binary mode, as it is written in structured mode. `context` are the
+    headers without their `ce-`, percent-encoded as they came; `kind` is the content type, that of
+    the data. Raises `Unreadable`."""
+    sent: dict[str, Any] = {}
+    for name, value in context.items():
+        try:
+            sent[name] = unquote(value, errors="strict")
+        except UnicodeDecodeError:
+            raise Unreadable(
+                "invalid_utf8", f"ce-{name} is not UTF-8, percent-encoded", f"ce-{name}"
+            ) from None
+    if kind:
+        sent["datacontenttype"] = kind
+    if body.strip():
+        if kind and not _JSON_TYPE.fullmatch(kind):
+            sent["data_base64"] = ""  # of a type that is refused by its name
+        else:
+            sent["data"] = _of_body(body)
+    return _encode(sent)
+
+
+def _of_body(body: bytes) -> msgspec.Raw:
+    try:
+        return _raw(body)
+    except UNDECODABLE as error:
+        raise Unreadable("malformed_json", f"the data is no JSON: {error!s:.200}", "data") from None
 
 
 def _required(sent: Mapping[str, Any], name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from cloudevents.core.bindings.http import to_structured
+from cloudevents.core.bindings.http import to_binary, to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
@@ -75,6 +75,22 @@ def test_usage_comes_one_by_one_and_in_batches(client: httpx.Client) -> None:
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert refused.json()["detail"].startswith("invalid event: index 1: there is no model")
     assert rows("SELECT count(*) FROM usage_event") == [(2,)]
+
+
+def test_events_come_in_binary_mode(client: httpx.Client) -> None:
+    for path, made in (
+        ("/openmeter/api/v1/events", used(1)),
+        ("/api/v1/outcomes", event(7, "ticket.resolved", feature="support")),
+    ):
+        message = to_binary(made, JSONFormat())
+        response = client.post(path, content=message.body, headers=message.headers)
+        assert response.status_code in (200, 204), response.content
+        again = posted(client, path, made)
+        assert again.status_code == 204 or again.json()["duplicates"] == 1
+    assert rows("SELECT event_id, tenant, cost_center, input_tokens FROM usage_event") == [
+        ("/chat e-1", "acme", "CC-1", 540)
+    ]
+    assert rows("SELECT kind, tenant FROM business_outcome") == [("ticket.resolved", "acme")]
 
 
 def test_outcomes_come_the_same_way(client: httpx.Client) -> None:
