@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from metering.domain.business_outcomes import BusinessOutcome, content_digest
 from metering.domain.usage import Rejection
 from metering.formats import business_outcomes
-from tests.metering.formats.test_garbage import MONSTERS, values
+from tests.metering.formats.anything import spoilings, values
+from tests.metering.formats.test_garbage import MONSTERS
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TOLD: dict[str, Any] = {
@@ -118,6 +119,17 @@ def test_refusals(different: dict[str, Any], reason: str) -> None:
 def test_anything_in_any_place(name: str, value: Any, cloud: bool) -> None:  # noqa: FBT001 - drawn
     found = parse({**(CLOUD if cloud else TOLD), name: value})
     assert isinstance(found, BusinessOutcome | Rejection)
+
+
+@given(st.one_of(spoilings({**TOLD, "quantity": 2}), spoilings(CLOUD)))
+def test_anything_in_any_depth(payload: bytes) -> None:
+    found = parse(payload)
+    assert isinstance(found, BusinessOutcome | Rejection)
+    if isinstance(found, BusinessOutcome):
+        assert 0 < found.quantity <= business_outcomes.MAX_QUANTITY
+        for text in (found.outcome_id, found.kind, found.tenant_id or "", *found.tags.values()):
+            assert "\0" not in text
+            text.encode()
 
 
 @pytest.mark.parametrize("monster", MONSTERS)
