@@ -4,11 +4,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Compiled once: without its cache every process compiles the whole project anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 PYTHON := .venv/bin/python
 SOURCES := config metering allocation billing tests manage.py
 
-.PHONY: help demo serve test test-outside check bench lock clean \
+.PHONY: help demo serve test test-outside soak check bench lock clean \
   install-base install-dev install-outside
 
 help: ## the targets
@@ -38,6 +40,14 @@ check: install-dev ## format, lint, types, import rules, migrations
 	@$(PYTHON) manage.py makemigrations --check --dry-run && echo "migrations  ok"
 	@$(PYTHON) -m tests.lint_migrations > .roll-out.log 2>&1 || { cat .roll-out.log; exit 1; }
 	@rm -f .roll-out.log && echo "roll-out    ok"
+
+soak: install-outside ## what takes long: kills, fuzzing, millions of events (MINUTES=30, SCALE=1)
+	@KILLS=$$(( $(or $(MINUTES),30) * 2 )) $(PYTHON) -m pytest -q -m outside \
+	  tests/outside/test_once_through_kills.py
+	@HYPOTHESIS_PROFILE=soak EXAMPLES=$$(( $(or $(MINUTES),30) * 150 )) $(PYTHON) -m pytest -n 2 -q \
+	  -m "not outside" tests/metering/formats tests/metering/providers tests/metering/files \
+	  tests/metering/api/test_cloud_events.py tests/scenarios/test_anything_anywhere.py
+	@ONLY='ingest.server_memory ingest.filled' SCALE='$(SCALE)' $(PYTHON) -m tests.benchmarks
 
 bench: install-dev ## the benchmarks (ONLY=prefix, SCALE=1)
 	@ONLY='$(ONLY)' SCALE='$(SCALE)' $(PYTHON) -m tests.benchmarks

@@ -20,7 +20,8 @@ ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    # Its pages are found when the routes are loaded: programs that serve none start without them.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -146,6 +147,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "metering.api.schema.add_usage",
         "metering.api.outcome_schema.add_outcomes",
+        "metering.api.drop_in_schema.add_drop_ins",
     ],
     "TAGS": [
         {"name": "ingest", "description": "Programs report usage: keys of scope ingest."},
