@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import call_command
 from django.test import Client
 
+from metering import urls as metering_urls
+from metering.api.drop_in_schema import KEYLESS
 from tests.api.books import Asking, Keys
 from tests.api.routes import FINANCE, PORTAL, QUERIES, path_of
 
@@ -41,10 +44,62 @@ def test_every_route_is_described(schema: Any) -> None:
     for path, operation in operations(schema):
         assert operation["summary"], path
         assert operation["description"], path
+        assert any(status.startswith("2") for status in operation["responses"]), path
+        if operation["operationId"] in KEYLESS:
+            continue
         assert {"apiKeyBearer": []} in operation["security"], path
-        assert {"200", "401", "403"} <= set(operation["responses"]), path
+        assert {"401", "403"} <= set(operation["responses"]), path
         for parameter in operation.get("parameters", ()):
             assert parameter["description"], (path, parameter)
+
+
+def senders_routes() -> set[str]:
+    """Every address that metering's programs may send to, as the schema writes it."""
+    paths = {f"/{pattern.pattern}" for pattern in metering_urls.urlpatterns}
+    return {
+        re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
+        for path in paths
+        if not path.startswith("/api/v1/finance/")
+    }
+
+
+def test_every_route_for_senders_is_described(schema: Any) -> None:
+    described = set(schema["paths"])
+    assert senders_routes() <= described, senders_routes() - described
+
+
+@pytest.mark.parametrize("path", sorted(senders_routes()))
+def test_what_a_route_takes_and_refuses_is_what_is_described(
+    schema: Any, books: Keys, path: str
+) -> None:
+    """Methods, the keys that it asks for, and how it says so."""
+    described = schema["paths"][path]
+    address = path.replace("{run_id}", str(UUID(int=7)))
+    if all(operation["operationId"] in KEYLESS for operation in described.values()):
+        return
+    wrong = Client().put(address)
+    assert wrong.status_code == 405
+    assert {method.upper() for method in described} == set(wrong["Allow"].split(", "))
+    for method, operation in described.items():
+        if operation["operationId"] in KEYLESS:
+            continue
+        for status, headers in (
+            ("401", {}),
+            ("403", {"Authorization": f"Bearer {books.finance}"}),
+        ):
+            response = Client().generic(
+                method.upper(), address, b"{}", content_type=_a_kind(operation), headers=headers
+            )
+            assert str(response.status_code) == status, (method, response.content)
+            content = operation["responses"][status]["content"]
+            assert response["Content-Type"].partition(";")[0] in content, (method, status)
+
+
+def _a_kind(operation: Any) -> str:
+    """A content type that the operation takes, JSON where it does."""
+    takes = operation.get("requestBody", {}).get("content", {"application/json": {}})
+    kind = next((kind for kind in takes if kind == "application/json"), next(iter(takes)))
+    return f"{kind}; boundary=x" if kind.startswith("multipart/") else kind
 
 
 def test_every_field_of_an_answer_is_described(schema: Any) -> None:
