@@ -1,4 +1,5 @@
-"""What is known of traces, in rows: one for each span with all that was told of it, joined.
+"""What is known of traces, in rows: one for each span with all that was told of it, joined; or, of
+a trace that was told as a whole and never again, one for all of it (`whole_traces`).
 
 A row holds fields of usage events: no text of a prompt or a completion (no format tells any), and
 whoever is named only as the keyed hash. A trace is worked on by one at a time: its row is locked
@@ -19,7 +20,7 @@ import msgspec
 
 from metering import bulk
 from metering.calls.trace_settlement import SpanState
-from metering.domain.call_reports import Span, Told
+from metering.domain.call_reports import CallReport, Span, Told
 
 
 class TraceName(NamedTuple):
@@ -36,6 +37,11 @@ class TraceName(NamedTuple):
         """The text of the UUID that stands for the trace in rows."""
         return _id_of(self)
 
+    @property
+    def scope(self) -> str:
+        """What tells the trace from others within its source."""
+        return f"{self.trace_id}@{self.tenant}" if self.tenant else self.trace_id
+
 
 @lru_cache(maxsize=10_000)
 def _id_of(name: TraceName) -> str:
@@ -51,6 +57,53 @@ class SpanRow(NamedTuple):
     state: SpanState
 
 
+class ToldSpan(msgspec.Struct, frozen=True, array_like=True):
+    """A span as the one report of it told it. `silent` says why it does not count; empty: its
+    event does."""
+
+    span_id: str
+    parent: str | None
+    ancestors: tuple[str, ...]
+    is_call: bool | None
+    ended: bool | None
+    ended_at: datetime | None
+    said_at: datetime
+    rank: int
+    silent: str
+    fields: dict[str, Any]
+
+    @classmethod
+    def of(cls, report: CallReport, fields: dict[str, Any], silent: str) -> ToldSpan:
+        """What is kept of a report, `fields` being those that may be."""
+        return cls(
+            report.span_id,
+            report.parent_span_id,
+            report.ancestors,
+            report.is_call,
+            report.ended,
+            report.ended_at,
+            report.said_at,
+            report.rank,
+            silent,
+            fields,
+        )
+
+    def report(self, trace: TraceName) -> CallReport:
+        """The report that told this."""
+        return CallReport(
+            trace_id=trace.trace_id,
+            span_id=self.span_id,
+            parent_span_id=self.parent,
+            ancestors=self.ancestors,
+            is_call=self.is_call,
+            said_at=self.said_at,
+            rank=self.rank,
+            ended=self.ended,
+            ended_at=self.ended_at,
+            fields=self.fields,
+        )
+
+
 class _Known(msgspec.Struct, frozen=True, array_like=True):
     told: dict[str, tuple[int, int, Any]]
     ended: bool
@@ -59,6 +112,7 @@ class _Known(msgspec.Struct, frozen=True, array_like=True):
 
 _encode: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number").encode
 _decode: Final = msgspec.json.Decoder(_Known, float_hook=Decimal).decode
+_decode_told: Final = msgspec.json.Decoder(list[ToldSpan], float_hook=Decimal).decode
 
 
 def text_of(span: Span) -> bytes:
@@ -73,34 +127,56 @@ def span_of(text: bytes | str) -> Span:
     return Span(told, known.ended, known.first_said_at)
 
 
-def lock(traces: Iterable[TraceName], *, now: datetime) -> dict[TraceName, bool]:
-    """Hold these traces until the transaction ends; whether each was known before."""
+def text_of_told(spans: Sequence[ToldSpan]) -> bytes:
+    """The spans of a whole trace as they are stored."""
+    return _encode(spans)
+
+
+def spans_told(text: bytes) -> list[ToldSpan]:
+    """The inverse of `text_of_told`."""
+    return _decode_told(text)
+
+
+class Locked(NamedTuple):
+    """Whether a trace was known before it was locked; and, if it is kept as it was told, its spans
+    (`spans_told`)."""
+
+    known: bool
+    told: bytes | None
+
+
+def lock(
+    traces: Iterable[TraceName], told: Mapping[TraceName, bytes], *, now: datetime
+) -> dict[TraceName, Locked]:
+    """Hold these traces until the transaction ends. Those that were not known are kept as told,
+    if they are in `told`."""
     named = sorted({trace.id: trace for trace in traces}.items())
     if not named:
         return {}
     with bulk.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO call_trace AS known (trace, source, tenant, trace_id, changed_at)"
-            " SELECT trace, source, tenant, trace_id, %s"
-            " FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[])"
-            "  AS t(trace, source, tenant, trace_id)"
+            "INSERT INTO call_trace AS known (trace, source, tenant, trace_id, told, changed_at)"
+            " SELECT trace, source, tenant, trace_id, told, %s"
+            " FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %b::bytea[])"
+            "  AS t(trace, source, tenant, trace_id, told)"
             " ON CONFLICT (trace) DO UPDATE"
             "  SET changed_at = greatest(known.changed_at, excluded.changed_at)"
-            " RETURNING trace::text, xmax <> 0",
+            " RETURNING trace::text, xmax <> 0, CASE WHEN xmax <> 0 THEN known.told END",
             [
                 now,
                 bulk.array([trace for trace, _ in named]),
                 bulk.texts(name.source for _, name in named),
                 bulk.texts(name.tenant for _, name in named),
                 bulk.texts(name.trace_id for _, name in named),
+                [told.get(name) for _, name in named],
             ],
         )
-        known = dict(cursor.fetchall())
-    return {name: known[trace] for trace, name in named}
+        found = {trace: Locked(known, before) for trace, known, before in cursor}
+    return {name: found[trace] for trace, name in named}
 
 
 def load(traces: Sequence[TraceName]) -> dict[TraceName, dict[str, SpanRow]]:
-    """The spans of these traces by their ids."""
+    """The spans of these traces by their ids, of those that have rows of their own."""
     found: dict[TraceName, dict[str, SpanRow]] = {trace: {} for trace in traces}
     if not traces:
         return found
@@ -115,6 +191,18 @@ def load(traces: Sequence[TraceName]) -> dict[TraceName, dict[str, SpanRow]]:
             state = SpanState(place, reason, key, at, version, bytes(content))
             found[names[trace]][span_id] = SpanRow(span_of(known), known.encode(), state)
     return found
+
+
+def part(traces: Iterable[TraceName]) -> None:
+    """Keep these traces as they were told no longer: their spans have rows of their own."""
+    named = [trace.id for trace in traces]
+    if not named:
+        return
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "UPDATE call_trace SET told = NULL WHERE trace = ANY(%s::uuid[])",
+            [bulk.array(named)],
+        )
 
 
 def save(rows: Mapping[tuple[TraceName, str], SpanRow], *, now: datetime) -> None:

@@ -108,14 +108,19 @@ def settle(
     return done
 
 
+def content_of(call: Call, said_at: datetime) -> bytes:
+    """A digest of what the call's event is made of; the span was first told of at `said_at`."""
+    made_of: list[object] = [call.fields, call.has_usage]
+    if call.fields.get("occurred_at") is None:
+        made_of.append(said_at)
+    return sha256(_encode(made_of)).digest()
+
+
 def _version(
     span_id: str, call: Call, span: Span, before: SpanState, build: Builder
 ) -> _Version | Rejection:
     said_at = first_said(span)
-    made_of = [call.fields, call.has_usage]
-    if call.fields.get("occurred_at") is None:
-        made_of.append(said_at)
-    content = sha256(_encode(made_of)).digest()
+    content = content_of(call, said_at)
     if before.event_key is not None and before.content == content:
         assert before.occurred_at is not None, "an event without a time"
         return _Version(before.event_key, None, before.occurred_at, before.version, content)

@@ -122,21 +122,19 @@ class Span(NamedTuple):
                 fields[name] = told.value
         if tags:
             fields["tags"] = tags
-        self._suppose(fields)
-        latency = self._latency_ms(fields.get("occurred_at"))
-        if latency is not None:
-            fields.setdefault("latency_ms", latency)
+        supposed = {
+            name.removeprefix(SUPPOSED): told.value
+            for name, told in self.told.items()
+            if name.startswith(SUPPOSED)
+        }
+        if supposed:
+            _suppose(fields, supposed, ended=self.ended)
+        ended_at = self.told.get(ENDED_AT)
+        if ended_at is not None:
+            latency = _latency_ms(fields.get("occurred_at"), ended_at.value)
+            if latency is not None:
+                fields.setdefault("latency_ms", latency)
         return fields
-
-    def _latency_ms(self, began: object) -> int | None:
-        ended = self.told.get(ENDED_AT)
-        if ended is None or not isinstance(began, str):
-            return None
-        try:
-            took = datetime.fromisoformat(ended.value) - datetime.fromisoformat(began)
-        except (TypeError, ValueError):
-            return None
-        return took // _MILLISECOND if timedelta(0) <= took <= _LONGEST else None
 
     def supposed(self) -> frozenset[str]:
         """The names of fields that are only supposed."""
@@ -145,23 +143,6 @@ class Span(NamedTuple):
             for name in self.told
             if name.startswith(SUPPOSED) and name.removeprefix(SUPPOSED) not in self.told
         )
-
-    def _suppose(self, fields: dict[str, Any]) -> None:
-        supposed = {
-            name.removeprefix(SUPPOSED): told.value
-            for name, told in self.told.items()
-            if name.startswith(SUPPOSED)
-        }
-        if not supposed:
-            return
-        estimated: dict[str, Any] = {
-            name: supposed.pop(name) for name in _COUNTED if name in supposed
-        }
-        for name, value in supposed.items():
-            fields.setdefault(name, value)
-        unknown = self.ended and fields.get("status") != "error" and _USAGE.isdisjoint(fields)
-        if estimated and unknown:
-            fields.update(estimated, usage_quality="estimated")
 
     def _stale(self) -> frozenset[str]:
         said = {name: told[:2] for name, told in self.told.items() if name in _USAGE}
@@ -178,6 +159,82 @@ class Span(NamedTuple):
         if quality is not None and newest is not None and quality < newest:
             stale.add("usage_quality")
         return frozenset(stale)
+
+
+def _latency_ms(began: object, ended: str) -> int | None:
+    if not isinstance(began, str):
+        return None
+    try:
+        took = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+    except (TypeError, ValueError):
+        return None
+    return took // _MILLISECOND if timedelta(0) <= took <= _LONGEST else None
+
+
+def _suppose(fields: dict[str, Any], supposed: dict[str, Any], *, ended: bool) -> None:
+    """Add what is supposed where nothing is told."""
+    estimated: dict[str, Any] = {name: supposed.pop(name) for name in _COUNTED if name in supposed}
+    for name, value in supposed.items():
+        fields.setdefault(name, value)
+    unknown = ended and fields.get("status") != "error" and _USAGE.isdisjoint(fields)
+    if estimated and unknown:
+        fields.update(estimated, usage_quality="estimated")
+
+
+class ToldOnce(NamedTuple):
+    """A span of which one report is all that is known. It says the same as what `told_by` makes of
+    that report, without giving each value its place among others, of which there are none."""
+
+    parent: str | None
+    ancestors: Sequence[str]
+    is_call: bool | None
+    ended: bool
+    said_at: datetime
+    stated: dict[str, Any]
+    guessed: frozenset[str]
+
+    def fields(self) -> dict[str, Any]:
+        """As `Span.fields`."""
+        return self.stated
+
+    def supposed(self) -> frozenset[str]:
+        """As `Span.supposed`."""
+        return self.guessed
+
+
+def told_once(report: CallReport, told: Mapping[str, Any]) -> ToldOnce:
+    """The report's span, with `told` in the place of the report's own fields."""
+    fields: dict[str, Any] = {}
+    supposed: dict[str, Any] = {}
+    for name, value in told.items():
+        if value is None:
+            continue
+        if name.startswith("~"):
+            if name.startswith(SUPPOSED):
+                supposed[name.removeprefix(SUPPOSED)] = value
+        elif name != "tags":
+            fields[name] = value
+        elif tags := {tag: text for tag, text in value.items() if text is not None}:
+            fields[name] = tags
+    only_supposed = frozenset(supposed).difference(fields) if supposed else _NOTHING
+    if supposed:
+        _suppose(fields, supposed, ended=bool(report.ended))
+    if report.ended_at is not None:
+        latency = _latency_ms(fields.get("occurred_at"), report.ended_at.isoformat())
+        if latency is not None:
+            fields.setdefault("latency_ms", latency)
+    return ToldOnce(
+        report.parent_span_id,
+        [a for a in report.ancestors if a != report.span_id],
+        report.is_call,
+        bool(report.ended),
+        report.said_at.astimezone(UTC),
+        fields,
+        only_supposed,
+    )
+
+
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 def told_by(report: CallReport) -> Span:

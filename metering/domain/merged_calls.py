@@ -110,14 +110,22 @@ def _models(event: UsageEvent) -> set[str]:
     return {event.model, event.model_executed or event.model}
 
 
-def _attributes(route: Route, roles: Mapping[str, Role]) -> tuple[bool, int, str, str]:
+def _attributes(route: Route, roles: Mapping[str, Role]) -> tuple[bool, int, str, str, str]:
     event = route.event
     said = sum(bool(getattr(event, name)) for name in _SAYS_WHOSE)
     said += route.names_user + bool(event.shares) + bool(event.tags)
-    return (_has(event, roles, "application"), said, event.source, route.key)
+    return (
+        _has(event, roles, "application"),
+        said,
+        event.source,
+        event.external_request_id,
+        route.key,
+    )
 
 
-def _measures(route: Route, roles: Mapping[str, Role]) -> tuple[bool, int, bool, int, str, str]:
+def _measures(
+    route: Route, roles: Mapping[str, Role]
+) -> tuple[bool, int, bool, int, str, str, str]:
     event = route.event
     counts = sum(count is not None for count in counts_of(event)) + bool(event.units)
     usable = event.usage_quality != "missing"
@@ -127,6 +135,7 @@ def _measures(route: Route, roles: Mapping[str, Role]) -> tuple[bool, int, bool,
         event.usage is not None,
         counts,
         event.source,
+        event.external_request_id,
         route.key,
     )
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from metering.domain.call_reports import Span
 from metering.domain.usage import COUNTS
 
 INHERITED: Final = (
@@ -33,6 +32,21 @@ NO_MODEL: Final = "waiting_for_model"
 NO_USAGE: Final = "waiting_for_usage"
 
 
+class Known(Protocol):
+    """What is known of a span (`call_reports.Span`; where one report is all of it, `ToldOnce`)."""
+
+    @property
+    def parent(self) -> str | None: ...
+    @property
+    def ancestors(self) -> Sequence[str]: ...
+    @property
+    def is_call(self) -> bool | None: ...
+    @property
+    def ended(self) -> bool: ...
+    def fields(self) -> dict[str, Any]: ...
+    def supposed(self) -> frozenset[str]: ...
+
+
 class Call(NamedTuple):
     """A span that is a call and could become an event: its own fields with what it inherits.
 
@@ -51,7 +65,7 @@ class Silent(NamedTuple):
     by: str | None = None
 
 
-def calls_of(spans: Mapping[str, Span]) -> dict[str, Call | Silent]:
+def calls_of(spans: Mapping[str, Known]) -> dict[str, Call | Silent]:
     """Each span of one trace by its id: a call that could count, or why it is none."""
     links = _links(spans)
     tops = _tops(spans, links)
@@ -64,13 +78,15 @@ def calls_of(spans: Mapping[str, Span]) -> dict[str, Call | Silent]:
     }
 
 
-def counting(spans: Mapping[str, Span], calls: Mapping[str, Call]) -> dict[str, Silent]:
+def counting(spans: Mapping[str, Known], calls: Mapping[str, Call]) -> dict[str, Silent]:
     """The calls of one trace that do not count beside others of it, and which one has their usage.
 
     `calls` are those that can be events. Of a chain of calls the lowest that tell usage count; of
     one in which none tells any, the lowest.
     """
     links = _links(spans)
+    if calls.keys().isdisjoint(links.values()):
+        return {}
     covered: dict[str, Silent] = {}
     above: dict[str, list[str]] = {}
     for span_id in sorted(calls):
@@ -116,7 +132,7 @@ _NOTHING: Final = _Said({}, frozenset())
 class _Fields:
     """The fields of a trace's spans, each worked out once."""
 
-    def __init__(self, spans: Mapping[str, Span]) -> None:
+    def __init__(self, spans: Mapping[str, Known]) -> None:
         self._spans = spans
         self._known: dict[str, _Said] = {}
 
@@ -129,11 +145,11 @@ class _Fields:
         return self._known[span_id]
 
 
-def _call(span: Span, said: _Said, above: Iterable[_Said]) -> Call | Silent:
+def _call(span: Known, said: _Said, above: Iterable[_Said]) -> Call | Silent:
     own = said.fields
     if span.is_call is False:
         return Silent(NOT_A_CALL)
-    has_usage = any(own.get(name) not in (None, {}) for name in USAGE_FIELDS)
+    has_usage = any(own[name] not in (None, {}) for name in USAGE_FIELDS if name in own)
     if span.is_call is None and not has_usage:
         return Silent(NO_KIND)
     if not has_usage and not span.ended:
@@ -143,14 +159,17 @@ def _call(span: Span, said: _Said, above: Iterable[_Said]) -> Call | Silent:
     return Call(_inheriting(said, above), has_usage)
 
 
-def _inheriting(own: _Said, above: Iterable[_Said]) -> dict[str, Any]:
+def _inheriting(own: _Said, above: Iterable[_Said]) -> Mapping[str, Any]:
     """The fields with what the spans above tell: what is told anywhere holds against what is only
     supposed, of either the nearest."""
+    telling = [up for up in above if up.fields]
+    if not telling:
+        return own.fields
     fields = dict(own.fields)
     tags: dict[str, Any] = dict(fields.get("tags", {}))
     has_user = any(name in fields for name in NAMES_OF_USER)
     open_still = set(own.supposed)
-    for up in above:
+    for up in telling:
         theirs = up.fields
         _take_over(fields, open_still, up)
         for tag, value in theirs.get("tags", {}).items():
@@ -177,15 +196,18 @@ def _take_over(fields: dict[str, Any], open_still: set[str], up: _Said) -> None:
             open_still.add(name)
 
 
-def _links(spans: Mapping[str, Span]) -> dict[str, str]:
+def _links(spans: Mapping[str, Known]) -> dict[str, str]:
     """Each span's parent, as far as anybody told: the span itself, or one below it that knows all
     of its ancestors."""
-    links = {span_id: span.parent for span_id, span in spans.items() if span.parent is not None}
-    for span_id in sorted(spans):
+    links = {
+        span_id: parent for span_id, span in spans.items() if (parent := span.parent) is not None
+    }
+    for span_id in sorted(span_id for span_id, span in spans.items() if span.ancestors):
         chain = [*spans[span_id].ancestors, span_id]
         for parent, child in pairwise(chain):
             links.setdefault(child, parent)
-    _cut_circles(links)
+    if not links.keys().isdisjoint(links.values()):
+        _cut_circles(links)
     return links
 
 
@@ -215,7 +237,7 @@ def _above(span_id: str, links: Mapping[str, str]) -> Sequence[str]:
     return found
 
 
-def _tops(spans: Mapping[str, Span], links: Mapping[str, str]) -> list[str]:
+def _tops(spans: Mapping[str, Known], links: Mapping[str, str]) -> list[str]:
     """The trace's own spans, which speak for all of it: without a parent, and no calls."""
     return sorted(
         span_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, get_args, get_type_hints
 
@@ -23,6 +23,11 @@ _WIRE: Final = {name: wire for wire, name in native.FIELDS.items() if name not i
 _ALL_WIRE: Final = {name: wire for wire, name in native.FIELDS.items()}
 _OWN: Final = frozenset({"source", "time_reported", "usage_quality", "event_id", "attempt"})
 """Fields of an event that are decided here, whatever was told of them."""
+_TOLD: Final = {name: wire for name, wire in _WIRE.items() if name not in _OWN and name != "shares"}
+"""What is handed on to the native event's checks; shares are divided after them."""
+_KNOWN: Final = frozenset({*_WIRE, *_OWN, *NAMES_OF_USER})
+_ANY_TIME: Final = datetime.max.replace(tzinfo=UTC) - 2 * native.FUTURE
+"""As the time of receipt: whether an event's time lies too far ahead was asked when it was told."""
 _QUALITIES: Final[dict[object, UsageQuality]] = {name: name for name in get_args(UsageQuality)}
 _WORSE: Final = frozenset({"inconsistent", "missing"})
 _SHORT: Final = 40
@@ -45,34 +50,32 @@ def event_of(
     A call whose time nobody told is dated when it was first told of. A field that no event has is
     refused by its name.
     """
-    told = {name: value for name, value in call.fields.items() if name not in _OWN}
-    unknown = sorted(told.keys() - _WIRE.keys() - set(NAMES_OF_USER))
+    fields = call.fields
     place = f"trace {trace_id}, span {span_id}"
-    if unknown:
-        return _unknown_field(unknown[0], place, span_id)
-    timed = told.get("occurred_at") is not None
+    told: dict[str, Any] = {_TOLD[name]: value for name, value in fields.items() if name in _TOLD}
+    if not fields.keys() <= _KNOWN:
+        return _unknown_field(min(fields.keys() - _KNOWN), place, span_id)
+    timed = told.get("occurredAt") is not None
     if not timed:
-        told["occurred_at"] = first_said_at
-    told.setdefault("external_request_id", _short(f"{trace_id}/{span_id}", span_id))
-    told.setdefault("trace_id", _short(trace_id))
+        told["occurredAt"] = first_said_at
+    if "externalRequestId" not in told:
+        told["externalRequestId"] = _short(f"{trace_id}/{span_id}", span_id)
+    if "traceId" not in told:
+        told["traceId"] = _short(trace_id)
     if not call.has_usage:
-        told["input_tokens"] = 0
-    shares = told.pop("shares", None)
-    payload = _encode({_WIRE[name]: told[name] for name in told if name in _WIRE})
-    event = native.parse(
-        payload, place=place, source=source, received_at=_instant(told["occurred_at"])
-    )
+        told["inputTokens"] = 0
+    event = native.parse(_encode(told), place=place, source=source, received_at=_ANY_TIME)
     if isinstance(event, Rejection):
         return msgspec.structs.replace(event, key=span_id)
     changes: dict[str, Any] = {
         "event_id": event_id(scope, span_id, version),
         "time_reported": timed,
-        "usage_quality": _quality(event, call.fields),
+        "usage_quality": _quality(event, fields),
     }
     if not call.has_usage:
         changes |= {"input_tokens": None, "usage_quality": "missing"}
-    if shares:
-        divided = _shares(shares, event)
+    if fields.get("shares"):
+        divided = _shares(fields["shares"], event)
         if isinstance(divided, Problem):
             return Rejection(
                 place=place, reason=divided.reason, message=divided.message, key=span_id
@@ -110,15 +113,10 @@ def _quality(event: UsageEvent, fields: Mapping[str, Any]) -> UsageQuality:
     return _QUALITIES.get(fields.get("usage_quality"), event.usage_quality)
 
 
-def _instant(told: Any) -> datetime:
-    """The event's own time as the measure of its future: whether it lies too far ahead was asked
-    when it was told."""
-    if isinstance(told, datetime):
-        return told
-    try:
-        return msgspec.convert(told, datetime)
-    except msgspec.ValidationError:
-        return native.EARLIEST
+def occurred_at(fields: Mapping[str, Any], first_said_at: datetime) -> datetime:
+    """When the event of a call with these fields, which has one, occurred (UTC)."""
+    told = fields.get("occurred_at")
+    return first_said_at if told is None else msgspec.convert(told, datetime).astimezone(UTC)
 
 
 def _short(*texts: str) -> str:

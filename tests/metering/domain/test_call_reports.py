@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from metering.domain.call_reports import (
     first_said,
     join,
     told_by,
+    told_once,
 )
 from tests.metering.calls.call_reports import report
 from tests.metering.events import NOON
@@ -49,6 +51,25 @@ REPORTS = st.builds(
     st.sampled_from([None, "p", "q"]),
     st.lists(st.sampled_from("ab"), max_size=2),
 )
+
+
+@given(
+    told=REPORTS,
+    ended_at=st.sampled_from([None, NOON + timedelta(seconds=3)]),
+    timed=st.booleans(),
+)
+def test_a_span_of_one_report_says_what_the_report_says(
+    told: CallReport,
+    ended_at: datetime | None,
+    timed: bool,  # noqa: FBT001 - drawn
+) -> None:
+    fields = {**told.fields, "occurred_at": NOON.isoformat() if timed else None}
+    whole = msgspec.structs.replace(told, fields=fields, ended_at=ended_at)
+    span, once = told_by(whole), told_once(whole, fields)
+    assert (once.fields(), once.supposed()) == (span.fields(), span.supposed())
+    assert (once.parent, [*once.ancestors]) == (span.parent, [*span.ancestors])
+    assert (once.is_call, once.ended) == (span.is_call, span.ended)
+    assert once.said_at == first_said(span)
 
 
 def known(reports: list[CallReport]) -> Span:
