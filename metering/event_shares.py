@@ -15,7 +15,7 @@ from metering.event_rows import NULL
 
 _INPUT: Final = COUNTS.index("input_tokens")
 _OUTPUT: Final = COUNTS.index("output_tokens")
-_COLUMNS: Final = (
+COLUMNS: Final = (
     *("event_key", "revision", "position", "occurred_at", "tenant", "cost_centre"),
     *("input_tokens", "output_tokens", "cost"),
 )
@@ -34,7 +34,15 @@ class DividedEvent(NamedTuple):
 
 def store_shares(divided: Iterable[DividedEvent]) -> None:
     """Store the parts of these calls, in the caller's transaction."""
-    text = "".join(
+    text = share_lines(divided)
+    if text:
+        bulk.copy_text("event_share", COLUMNS, text.replace("\\", "\\\\"))
+
+
+def share_lines(divided: Iterable[DividedEvent]) -> str:
+    """A line for each part of these calls, in the order of `COLUMNS`, tab-separated (NULL as
+    `NULL`)."""
+    return "".join(
         [
             f"{key}\t{revision}\t{position}\t{occurred_at}\t{part.owner.tenant}"
             f"\t{part.owner.cost_centre}\t{part.counts[_INPUT]}\t{part.counts[_OUTPUT]}"
@@ -43,8 +51,6 @@ def store_shares(divided: Iterable[DividedEvent]) -> None:
             for position, part in enumerate(parts)
         ]
     )
-    if text:
-        bulk.copy_text("event_share", _COLUMNS, text.replace("\\", "\\\\"))
 
 
 def _cost(part: Part) -> str:

@@ -11,7 +11,7 @@ deadlocking; where PostgreSQL asks for a retry all the same, there are at most `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -26,13 +26,12 @@ from metering import bulk, owners
 from metering.calls.arrivals import settle_arrivals
 from metering.calls.call_routes import Means
 from metering.domain.attribution import OwnerBook
-from metering.domain.identity import identify
-from metering.domain.keys import event_key
 from metering.domain.price_book import PriceBook
 from metering.domain.spelling import meant
 from metering.domain.usage import Rejection, UsageEvent
 from metering.event_rows import COLUMNS, instant_text
 from metering.event_shares import DividedEvent, store_shares
+from metering.late_events import queue_late
 from metering.outcomes import Outcome
 from metering.prepared_events import (
     CallKinds,
@@ -96,6 +95,10 @@ _current: Books | None = None
 
 Prepared = PreparedEvent | Rejection | UsageEvent
 """Prepared, refused, or (a bare event) too old for the ledger: for the late queue."""
+Claim = Callable[[Sequence[PreparedEvent], datetime], dict[str, bytes]]
+"""Claims keys, in the order given; the claim digests of those that were taken before."""
+Insert = Callable[[Sequence[PreparedEvent]], None]
+"""Lays down events with their users, tenants and shares, and appends their deltas."""
 
 
 def prepare_batch(
@@ -162,10 +165,11 @@ def ingest(
 ) -> list[Outcome]:
     """Take in one batch, in one transaction; one outcome per item, in the order of the items."""
     books = books or Books.current()
-    return _outcomes(_store(prepare_batch(items, books, now), Pseudonyms(), books, now))
+    return outcomes_of(_store(prepare_batch(items, books, now), Pseudonyms(), books, now))
 
 
-def _outcomes(written: Written) -> list[Outcome]:
+def outcomes_of(written: Written) -> list[Outcome]:
+    """One outcome per item of the batch, in the order of the items."""
     accepted = written.accepted.items()
     outcomes = [Outcome(index=index, outcome="accepted", key=key) for key, index in accepted]
     return sorted([*outcomes, *written.others], key=lambda outcome: outcome.index)
@@ -174,7 +178,7 @@ def _outcomes(written: Written) -> list[Outcome]:
 def store(batch: Sequence[Prepared], *, books: Books, now: datetime) -> list[Outcome]:
     """As `ingest`, of what was prepared elsewhere, in the caller's transaction."""
     written, _ = _write(batch, Pseudonyms(), books, now)
-    return _outcomes(written)
+    return outcomes_of(written)
 
 
 class Intake:
@@ -221,6 +225,18 @@ def _store(
 def _write(
     batch: Sequence[Prepared], pseudonyms: Pseudonyms, books: Books, now: datetime
 ) -> tuple[Written, dict[bytes, str]]:
+    found: dict[bytes, str] = {}
+
+    def insert(accepted: Sequence[PreparedEvent]) -> None:
+        found.update(_insert(accepted, pseudonyms))
+
+    return write(batch, _claim, insert, books, now), found
+
+
+def write(
+    batch: Sequence[Prepared], claim: Claim, insert: Insert, books: Books, now: datetime
+) -> Written:
+    """Store a batch in the caller's transaction, by the given ways to claim and to insert."""
     others: list[Outcome] = []
     first: dict[str, int] = {}
     for index, item in enumerate(batch):
@@ -230,23 +246,23 @@ def _write(
         elif isinstance(item, Rejection):
             others.append(_rejected(index, item))
         else:
-            others.append(_to_late_queue(index, item, books, now))
+            others.append(queue_late(index, item, books.hash_key, books.horizon, now))
     claims = [_prepared(batch[first[key]]) for key in sorted(first)]
-    taken = _claim(claims, now)
+    taken = claim(claims, now)
     accepted = [item for item in claims if item.key not in taken] if taken else claims
     others += [
         _repeated(first.pop(item.key), item, taken[item.key])
         for item in (claims if taken else ())
         if item.key in taken
     ]
-    found = _insert(accepted, pseudonyms)
+    insert(accepted)
     means = Means(books.owners, books.prices, now, lambda made: write_made(made, now))
     others += [
         msgspec.structs.replace(said, index=first.pop(key))
         for key, said in settle_arrivals(accepted, means).items()
     ]
     assert len(first) + len(others) == len(batch), "an event was left without an outcome"
-    return Written(first, others), found
+    return Written(first, others)
 
 
 def _rejected(index: int, item: Rejection) -> Outcome:
@@ -300,13 +316,20 @@ def _claim(claims: Sequence[PreparedEvent], now: datetime) -> dict[str, bytes]:
                 now.date(),
             ],
         )
-        missing = [key for (key,) in cursor.fetchall()]
-        if not missing:
-            return {}
-        # A statement of its own: in the one above, a key committed meanwhile has no digest yet.
+        missing = [str(key) for (key,) in cursor.fetchall()]
+    return earlier_claims(missing)
+
+
+def earlier_claims(keys: Sequence[str]) -> dict[str, bytes]:
+    """The claim digests of keys that could not be claimed. Not to be asked in the statement that
+    tried: there a key that was committed meanwhile has no digest yet."""
+    if not keys:
+        return {}
+    with bulk.cursor() as cursor:
         cursor.execute(
-            "SELECT event_key::text, claim_digest FROM event_ledger WHERE event_key = ANY(%s)",
-            [missing],
+            "SELECT event_key::text, claim_digest FROM event_ledger"
+            " WHERE event_key = ANY(%s::uuid[])",
+            [bulk.array(keys)],
         )
         return {key: bytes(digest) for key, digest in cursor.fetchall()}
 
@@ -324,16 +347,9 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
             "SELECT ensure_event_partitions(%s::date[])",
             [bulk.array(sorted({item.occurred_at[:10] for item in accepted}))],
         )
-        rows = "".join([copy_line(item, pseudonym) for item, pseudonym in named])
-        bulk.copy_text("usage_event", COLUMNS, rows)
-        tenants = {part.owner.tenant for item in accepted for part, _ in item.parts}
-        cursor.execute(
-            "INSERT INTO tenant (key, name, time_zone, registered_at)"
-            " SELECT key, '', 'UTC', now() FROM unnest(%s::text[]) AS t(key)"
-            " WHERE NOT EXISTS (SELECT FROM tenant known WHERE known.key = t.key)"
-            " ON CONFLICT DO NOTHING",
-            [sorted(tenants - {""})],
-        )
+    rows = "".join([copy_line(item, pseudonym) for item, pseudonym in named])
+    bulk.copy_text("usage_event", COLUMNS, rows)
+    register({part.owner.tenant for item in accepted for part, _ in item.parts})
     store_shares(
         DividedEvent(item.key, 0, item.occurred_at, item.rating, [part for part, _ in item.parts])
         for item in accepted
@@ -346,36 +362,20 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
     return found
 
 
+def register(tenants: Iterable[str]) -> None:
+    """Register those of the tenants that are not; the empty key is none."""
+    with bulk.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tenant (key, name, time_zone, registered_at)"
+            " SELECT key, '', 'UTC', now() FROM unnest(%s::text[]) AS t(key)"
+            " WHERE NOT EXISTS (SELECT FROM tenant known WHERE known.key = t.key)"
+            " ON CONFLICT DO NOTHING",
+            [sorted(set(tenants) - {""})],
+        )
+
+
 def write_made(made: Sequence[PreparedEvent], now: datetime) -> frozenset[str]:
     """Store events that were made of others; the keys of those that were there before."""
     taken = _claim(made, now)
     _insert([item for item in made if item.key not in taken], Pseudonyms())
     return frozenset(taken)
-
-
-def _to_late_queue(index: int, event: UsageEvent, books: Books, now: datetime) -> Outcome:
-    """Keep what is older than the ledger's horizon: it can no longer be told from a duplicate."""
-    lookup, _ = identify(event, books.hash_key)
-    key = event_key(event)
-    content = msgspec.structs.replace(
-        event,
-        user_id=lookup.hex() if lookup else None,
-        anon_id=None,
-        ip_hash=None,
-        agent_hash=None,
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO late_event (event_key, occurred_at, received_at, source, content)"
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [key, event.occurred_at, now, event.source, msgspec.json.encode(content).decode()],
-        )
-    return Outcome(
-        index=index,
-        outcome="rejected",
-        key=key,
-        reason="late",
-        message=f"occurred at {event.occurred_at.isoformat()}, more than {books.horizon.days} days"
-        " ago (LEDGER_HORIZON_DAYS); kept in the late queue, not counted",
-        place=event.external_request_id,
-    )

@@ -7,20 +7,22 @@ own outcomes. Larger requests are batches already and commit for themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from threading import BoundedSemaphore
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple, cast
 
 import pghistory
 from django.db import close_old_connections, connection
 from msgspec import structs
 
-from metering.api_keys import KeyFacts, authenticate, refusals
+from metering.api_keys import KeyFacts, KeyRefused, authenticate, refusals
 from metering.domain.usage import Rejection, UsageEvent
 from metering.group_commit import GroupCommit, Overloaded, Unanswered
+from metering.group_store import GroupStore
 from metering.ingestion import DATABASE_DOWN, Books, ingest
 from metering.outcomes import Outcome
 
@@ -98,17 +100,41 @@ def admitted(key: KeyFacts, now: datetime) -> Iterator[None]:
 
 
 def _commit(group: Sequence[Sent]) -> list[list[Outcome] | Exception]:
-    close_old_connections()
-    return _perform(group)
+    with _senders(group):
+        now = datetime.now(UTC)
+        items = [item for sent in group for item in sent.items]
+        outcomes = _store.store(items, {sent.key.id for sent in group}, now)
+        if outcomes is not None:
+            return _parted(group, outcomes)
+        close_old_connections()
+        return _perform(group, _store.learn)
 
 
-def _perform(group: Sequence[Sent]) -> list[list[Outcome] | Exception]:
-    with pghistory.context(api_key=", ".join(sorted({sent.key.name for sent in group}))[:500]):
+def _senders(group: Sequence[Sent]) -> AbstractContextManager[object]:
+    """Who stands in the history of what is changed meanwhile."""
+    names = ", ".join(sorted({sent.key.name for sent in group}))
+    return cast("AbstractContextManager[object]", pghistory.context(api_key=names[:500]))
+
+
+def _perform(
+    group: Sequence[Sent], books: Callable[[], Books] = Books.current
+) -> list[list[Outcome] | Exception]:
+    """The usual way, for whatever there is in a group."""
+    with _senders(group):
         now = datetime.now(UTC)
         refused = refusals({sent.key.id for sent in group}, now)
         good = [sent for sent in group if sent.key.id not in refused]
         items = [item for sent in good for item in sent.items]
-        outcomes = ingest(items, now=now, books=Books.current()) if items else []
+        outcomes = ingest(items, now=now, books=books()) if items else []
+    return _parted(group, outcomes, refused)
+
+
+def _parted(
+    group: Sequence[Sent],
+    outcomes: Sequence[Outcome],
+    refused: Mapping[str, KeyRefused] = MappingProxyType({}),
+) -> list[list[Outcome] | Exception]:
+    """To each request its own outcomes, or why its key was refused."""
     answers: list[list[Outcome] | Exception] = []
     begin = 0
     for sent in group:
@@ -126,6 +152,7 @@ def _of_request(outcome: Outcome, begin: int) -> Outcome:
     return structs.replace(outcome, index=outcome.index - begin) if begin else outcome
 
 
+_store: Final = GroupStore()
 _committer: Final[GroupCommit[Sent, list[Outcome]]] = GroupCommit(
     _commit, largest=GROUP, most=WAITING, shared=DATABASE_DOWN
 )
