@@ -17,8 +17,8 @@ from django.utils import timezone
 from metering import partitions
 from metering.ingestion import ingest
 from metering.tasks import fold_rollups, make_partitions
-from tests.metering.background.test_work import at_once
 from tests.metering.events import NOON, call
+from tests.threads import at_once
 
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 _serial = count(1)

@@ -11,7 +11,8 @@ from metering.background import flows, schedules, work
 from metering.background.flows import Flow, Step
 from metering.background.work import Started
 from metering.models import ScheduleFiring, WorkRun
-from tests.metering.background.test_work import _completed, at_once
+from tests.metering.background.made_work import completed
+from tests.threads import at_once
 
 NAME = "run the test"
 NOW = datetime(2026, 11, 2, 6, 0, 30, tzinfo=UTC)
@@ -19,7 +20,7 @@ NOW = datetime(2026, 11, 2, 6, 0, 30, tzinfo=UTC)
 
 @pytest.fixture
 def monthly(fresh_db: str) -> None:
-    flows.register(Flow("scheduled", (Step("only", _completed),)))
+    flows.register(Flow("scheduled", (Step("only", completed),)))
     crontab = CrontabSchedule.objects.create(hour="6", minute="0", day_of_month="2-4")
     PeriodicTask.objects.create(name=NAME, task="any", crontab=crontab)
 
