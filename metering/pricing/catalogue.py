@@ -59,7 +59,8 @@ def load_book(book: str | None = None) -> PriceBook:
     """The prices that events are rated with as they stand, or those of one book alone.
 
     One small query while nothing was imported since the last call in this process. Prices change
-    only together with an import, so the newest import's number tells.
+    only together with an import, so the newest import's number tells. An import into one book
+    leaves the others as they were read.
     """
     place = (str(connection.settings_dict["NAME"]), book)
     imports = PriceListImport.objects.all() if book is None else _imports(book)
@@ -74,7 +75,7 @@ def load_book(book: str | None = None) -> PriceBook:
 
 
 def _layers() -> PriceBook:
-    layers = [(book, _alone(book)) for book in books()]
+    layers = [(book, load_book(book)) for book in books()]
     if not layers:
         return PriceBook((), ())
     return layers[0][1] if len(layers) == 1 else LayeredPriceBook(layers)
