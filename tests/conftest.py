@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,12 +19,24 @@ from pytest_django import DjangoDbBlocker
 from config.celery import app as celery
 from config.embedded import valkey
 from tests.databases import ROOT, TestDatabases, pointed_at
+from tests.prebuilt import Prebuilt
 
 hypothesis_settings.register_profile("default", max_examples=50, deadline=None)
 hypothesis_settings.register_profile(
     "ci", max_examples=200, deadline=None, derandomize=True, print_blob=True
 )
+hypothesis_settings.register_profile(
+    "soak", max_examples=int(os.environ.get("EXAMPLES", "5000")), deadline=None, print_blob=True
+)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_finish() -> None:
+    """All that was imported lives to the end: the collector need not look at it again and again,
+    and of what tests make most is soon gone."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,7 +59,7 @@ def test_databases(
     django_test_environment: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[TestDatabases]:
     """This process's databases: clones of one migrated template."""
-    with django_db_blocker.unblock(), closing(TestDatabases()) as databases:
+    with django_db_blocker.unblock(), closing(TestDatabases(shares_prices=True)) as databases:
         databases.prepare()
         with django_db_blocker.block():
             yield databases
@@ -61,11 +74,22 @@ def django_db_setup(
     Each test is rolled back. The application may not TRUNCATE, so a test that needs to commit
     takes `fresh_db` instead of a transactional case.
     """
-    name = test_databases.clone()
     with django_db_blocker.unblock():
+        name = test_databases.clone()
         with pointed_at(name), django_db_blocker.block():
             yield
         test_databases.drop(name)
+
+
+@pytest.fixture(scope="session")
+def prebuilt(
+    test_databases: TestDatabases, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Prebuilt]:
+    """States that many tests start from: `with prebuilt.at(build):`, in a test with `db`."""
+    states = Prebuilt(test_databases)
+    yield states
+    with django_db_blocker.unblock():
+        states.close()
 
 
 @pytest.fixture
@@ -75,8 +99,8 @@ def fresh_db(test_databases: TestDatabases, django_db_blocker: DjangoDbBlocker) 
     Connected as the application's role. Threads close their connections themselves; what is left
     open is cut off when the database is dropped.
     """
-    name = test_databases.clone()
     with django_db_blocker.unblock():
+        name = test_databases.clone()
         with pointed_at(name):
             yield name
         test_databases.drop(name)

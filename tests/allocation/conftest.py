@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,15 +12,14 @@ from metering.domain.digests import digest_of
 from tests.allocation import october
 from tests.allocation.month_of_usage import MonthOfUsage
 from tests.allocation.october import CONTROLLER, NOW, OCTOBER
+from tests.prebuilt import Prebuilt
 
 
 @pytest.fixture
-def ready(db: None, tmp_path: Path) -> None:
+def ready(db: None, prebuilt: Prebuilt) -> Iterator[None]:
     """Bill in, reconciled, allocated by the analyst."""
-    october.company(tmp_path)
-    october.usage_and_bill()
-    october.reconcile()
-    october.run()
+    with prebuilt.at(october.ready):
+        yield
 
 
 @pytest.fixture

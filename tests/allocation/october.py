@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
@@ -91,7 +90,7 @@ def call(
         input_tokens=tokens,
         output_tokens=0,
     )
-    books = replace(Books.load(), prices=load_book("list"))
+    books = Books.of(owners.load_book(), load_book("list"))
     outcomes = ingest([event], now=received_at, books=books)
     assert [outcome.outcome for outcome in outcomes] == ["accepted"], outcomes
 
@@ -122,6 +121,14 @@ def reconcile() -> None:
 
 def run(author: str = ANALYST) -> AllocationRun:
     return allocation_run.run(OCTOBER, rule=None, author=author, now=NOW)
+
+
+def ready(folder: Path) -> None:
+    """Bill in, reconciled, allocated by the analyst: as the month is before it is closed."""
+    company(folder)
+    usage_and_bill()
+    reconcile()
+    run()
 
 
 def day_costs_of(cells: Iterable[MeteredCell]) -> list[DayCost]:

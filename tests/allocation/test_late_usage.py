@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,8 @@ from metering.calls.late_usage import late_usage
 from metering.ingestion import ingest
 from metering.readings import metered_cells
 from metering.verification.event_verification import check_month
-from tests.allocation.october import AUDITOR, NOW, OCTOBER
+from tests.allocation import october
+from tests.allocation.october import AUDITOR, CONTROLLER, NOW, OCTOBER
 from tests.metering.calls.call_reports import MODEL, USED, report
 from tests.metering.calls.test_call_reports import kinds, part
 from tests.metering.events import NOON, call
@@ -58,11 +60,14 @@ def test_what_the_month_was_closed_on_again_waits_no_longer(closed: PeriodClose)
 
 
 @pytest.fixture
-def told_before(db: None) -> None:
+def closed_after_a_report(db: None, tmp_path: Path) -> PeriodClose:
+    """A month with a call that was told in reports."""
     take([report()], source="sdk", now=NOW - timedelta(days=1), key_tenant=None)
+    october.ready(tmp_path)
+    return period_close.close(OCTOBER, by=CONTROLLER, now=NOW)
 
 
-def test_a_change_of_closed_usage_is_held(told_before: None, closed: PeriodClose) -> None:
+def test_a_change_of_closed_usage_is_held(closed_after_a_report: PeriodClose) -> None:
     change = [part(fields={"output_tokens": 400}, after=5)]
     before = rows("SELECT count(*), sum(cost) FROM usage_rollup_tail")
     assert kinds(take(change, source="sdk", now=LATER, key_tenant=None)) == [
@@ -76,7 +81,7 @@ def test_a_change_of_closed_usage_is_held(told_before: None, closed: PeriodClose
 
 
 def test_a_held_change_is_made_when_the_month_is_reopened(
-    told_before: None, closed: PeriodClose
+    closed_after_a_report: PeriodClose,
 ) -> None:
     take([part(fields={"output_tokens": 400}, after=5)], source="sdk", now=LATER, key_tenant=None)
     assert keep_up(now=LATER).settled == 0
@@ -88,7 +93,7 @@ def test_a_held_change_is_made_when_the_month_is_reopened(
 
 
 def test_a_leaf_that_comes_after_the_close_waits_with_its_parent(
-    told_before: None, closed: PeriodClose
+    closed_after_a_report: PeriodClose,
 ) -> None:
     leaf = report("leaf", parent_span_id="s1", fields={**MODEL, **USED})
     assert kinds(take([leaf], source="sdk", now=LATER, key_tenant=None)) == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -15,20 +16,26 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from allocation import statements
-from allocation.models import Statement
+from allocation.models import AllocationRun, Statement
 from allocation.run_book import RunBook, Whose, open_book
 from metering.domain.money import from_minor
 from tests.allocation import october
 from tests.allocation.october import NOW, OCTOBER
+from tests.prebuilt import Prebuilt
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def book(tmp_path: Path) -> RunBook:
-    october.company(tmp_path)
+def _allocated(folder: Path) -> None:
+    october.company(folder)
     october.usage_and_bill()
-    return open_book(october.run())
+    october.run()
+
+
+@pytest.fixture
+def book(db: None, prebuilt: Prebuilt) -> Iterator[RunBook]:
+    with prebuilt.at(_allocated):
+        yield open_book(AllocationRun.objects.get())
 
 
 def printed(*arguments: str) -> str:

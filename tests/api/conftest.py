@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import time_machine
 
 from tests.allocation.october import NOW
 from tests.api.books import Asking, Keys, keys, october_in_the_books
+from tests.prebuilt import Prebuilt
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def november(db: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def books(november: None, tmp_path: Path) -> Keys:
-    october_in_the_books(tmp_path)
-    return keys()
+def books(november: None, prebuilt: Prebuilt) -> Iterator[Keys]:
+    with prebuilt.at(october_in_the_books):
+        yield keys()
 
 
 @pytest.fixture

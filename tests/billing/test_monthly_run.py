@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -28,7 +28,8 @@ from tests.allocation.october import NOW, OCTOBER
 from tests.billing import a_month
 from tests.billing.a_month import CUSTOMERS, Made, made, nothing_twice
 from tests.billing.billed import PLANS, plans
-from tests.metering.background.test_work import at_once
+from tests.prebuilt import Prebuilt
+from tests.threads import at_once
 
 WATCHED = (
     "metering/background/work.py",
@@ -41,8 +42,9 @@ WATCHED = (
 
 
 @pytest.fixture
-def month(db: None, tmp_path: Path) -> None:
-    a_month.set_up(tmp_path)
+def month(db: None, prebuilt: Prebuilt) -> Iterator[None]:
+    with prebuilt.at(a_month.set_up):
+        yield
 
 
 def status() -> RunStatus:

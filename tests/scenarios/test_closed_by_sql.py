@@ -144,8 +144,8 @@ def closed_database(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """October closed, its invoices approved; every attack on it is rolled back."""
-    name = test_databases.clone()
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        name = test_databases.clone()
         with pointed_at(name):
             _october(tmp_path_factory.mktemp("october"))
             yield name

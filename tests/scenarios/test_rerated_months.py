@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from tests.allocation import october
 from tests.allocation.october import ANALYST, AUDITOR, CONTROLLER, NOW, OCTOBER
 from tests.billing import a_month
 from tests.billing.billed import on_pro, plans
+from tests.prebuilt import Prebuilt
 
 pytestmark = pytest.mark.django_db
 SEPTEMBER = Month(2026, 9)
@@ -34,8 +35,9 @@ TERMS = "provider,model,valid_from,discount_percent\nopenai,gpt-4o*,2026-01-01,1
 
 
 @pytest.fixture(autouse=True)
-def _usage(tmp_path: Path) -> None:
-    a_month.set_up(tmp_path)
+def _usage(db: None, prebuilt: Prebuilt) -> Iterator[None]:
+    with prebuilt.at(a_month.set_up):
+        yield
 
 
 def cheaper() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from django.urls import reverse
 from allocation.models import AllocationRun, ProviderBill, Reconciliation
 from tests.admin_pages import browser, person, text, told
 from tests.allocation import october
+from tests.prebuilt import Prebuilt
 
 pytestmark = pytest.mark.django_db
 
@@ -21,10 +23,15 @@ ALLOCATE = reverse("admin:allocation_allocationrun_allocate")
 BILL = b"date,model,token_class,amount,currency\n2026-10-03,gpt-4o,input,10.00,USD\n"
 
 
-@pytest.fixture(autouse=True)
-def _usage(tmp_path: Path) -> None:
-    october.company(tmp_path)
+def _used(folder: Path) -> None:
+    october.company(folder)
     october.call(3, "acme", 4_000_000)
+
+
+@pytest.fixture(autouse=True)
+def _usage(db: None, prebuilt: Prebuilt) -> Iterator[None]:
+    with prebuilt.at(_used):
+        yield
 
 
 def bill(content: bytes = BILL, columns: str = "day=date") -> dict[str, object]:

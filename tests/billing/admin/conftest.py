@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,17 +23,20 @@ from metering.models import (
 from tests.allocation import october
 from tests.allocation.october import ANALYST, CONTROLLER, NOW, OCTOBER
 from tests.billing.billed import on_pro, plans
+from tests.prebuilt import Prebuilt
 
 PSEUDONYM = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
 @pytest.fixture
-def month(db: None, tmp_path: Path) -> None:
+def month(db: None, prebuilt: Prebuilt) -> Iterator[None]:
     """Closed, with drafts of its invoices, and a row of every kind that a person can enter."""
-    october.company(tmp_path)
-    october.usage_and_bill()
-    october.reconcile()
-    october.run()
+    with prebuilt.at(_everything):
+        yield
+
+
+def _everything(folder: Path) -> None:
+    october.ready(folder)
     period_close.close(OCTOBER, by=CONTROLLER, now=NOW)
     plans(on_pro("acme"), on_pro("globex"))
     invoice_run.run(OCTOBER, author=ANALYST, now=NOW)
