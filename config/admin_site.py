@@ -39,6 +39,7 @@ NAVIGATION: Final = [
         "items": [
             _list("Events", "receipt_long", "metering_usageevent"),
             _list("Came after the close", "event_busy", "metering_latearrival"),
+            _list("Outcomes", "task_alt", "metering_businessoutcome"),
             _list("Users", "person_off", "metering_useridentity"),
             _list("Sources", "sensors", "metering_source"),
             _list("What attributes mean", "label", "metering_attributename"),
