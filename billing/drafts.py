@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from billing.domain.charges import Charged, NegativeUsage, charge
+from billing.domain.charges import Charged, NegativeUsage, Uncharged, charge
 from billing.domain.cycles import Cycle
 from billing.domain.invoicing import Settled, line_content, settle_lines
 from billing.evidence import Case, LineEvidence, gather
@@ -93,6 +93,16 @@ def draft(cycles: Sequence[Due]) -> list[Draft | NegativeUsage]:
     gathered = iter(zip(cases, gather(cases), strict=True))
     return [
         failed[i] if i in failed else _draft(due, *next(gathered)) for i, due in enumerate(cycles)
+    ]
+
+
+def uncharged(cycles: Sequence[Due]) -> list[tuple[Uncharged, ...]]:
+    """What the tenants' plans leave uncharged of their cycles, as `draft` says it too. Raises
+    `NegativeUsage`."""
+    usage = _usage(cycles)
+    return [
+        charge(usage[tenant, cycle.period], version.terms, cycle).uncharged
+        for tenant, cycle, version in cycles
     ]
 
 

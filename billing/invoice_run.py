@@ -27,9 +27,10 @@ from billing.drafts import (
     recompute_all,
     store,
     stored_lines,
+    uncharged,
 )
 from billing.models import Invoice, PlanVersion, Subscription
-from billing.outcomes import InvoiceRun, Outcome, Status, invoiced, refused, told
+from billing.outcomes import InvoiceRun, Outcome, Status, invoiced, refused, stands, told
 from metering import registered
 from metering.domain.periods import Month
 from metering.domain.spelling import meant
@@ -43,6 +44,7 @@ __all__ = [
     "recompute",
     "recompute_all",
     "run",
+    "standing",
     "stored_lines",
     "tenants_due",
 ]
@@ -82,11 +84,7 @@ def run(
     """
     if tenants is not None:
         _refuse_unknown(tenants)
-    due = [
-        (subscription, cycle)
-        for subscription in _subscriptions(month, tenants)
-        for cycle in cycles_ending_in(month, subscription.term)
-    ]
+    due = _due(month, tenants)
     terms = _Terms(author, now, dry_run, may_store)
     outcomes = [_conclude(x, terms) for x in _charged(due)]
     outcomes += [
@@ -98,6 +96,23 @@ def run(
         )
     ]
     return InvoiceRun(month, dry_run, tuple(outcomes), not_billed(month, tenants))
+
+
+def standing(month: Month) -> InvoiceRun:
+    """The month's run as others have stored it: what is on the invoices is read, not charged
+    again. A cycle that has none has failed. Raises `NegativeUsage`."""
+    due = _due(month, None)
+    with one_snapshot():
+        found = [(*one, _same(_standing(one[0].tenant, one[1]), one[1])) for one in due]
+        invoiced = [(invoice, cycle) for _, cycle, invoice in found if invoice is not None]
+        left = iter(uncharged([Due(x.tenant, cycle, x.plan_version) for x, cycle in invoiced]))
+        outcomes = tuple(
+            told(subscription, cycle, "failed", message="it has no invoice")
+            if invoice is None
+            else stands(subscription, invoice, next(left))
+            for subscription, cycle, invoice in found
+        )
+        return InvoiceRun(month, dry_run=False, outcomes=outcomes, not_billed=not_billed(month))
 
 
 def tenants_due(month: Month) -> tuple[str, ...]:
@@ -131,6 +146,14 @@ def _subscriptions(month: Month, tenants: Collection[str] | None) -> list[Subscr
     if tenants is not None:
         chosen = chosen.filter(tenant__in=tenants)
     return list(chosen.order_by("tenant", "valid_from"))
+
+
+def _due(month: Month, tenants: Collection[str] | None) -> list[tuple[Subscription, Cycle]]:
+    return [
+        (subscription, cycle)
+        for subscription in _subscriptions(month, tenants)
+        for cycle in cycles_ending_in(month, subscription.term)
+    ]
 
 
 def _drafts(month: Month, tenants: Collection[str] | None) -> list[Invoice]:

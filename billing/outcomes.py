@@ -8,7 +8,7 @@ from typing import Final, Literal
 from billing.coverage import NotBilled
 from billing.domain.charges import Uncharged
 from billing.domain.cycles import Cycle
-from billing.drafts import Draft, LineContent
+from billing.drafts import Draft, LineContent, stored_lines
 from billing.models import Invoice, Subscription
 from metering.domain.periods import Month
 
@@ -99,6 +99,23 @@ def invoiced(
         total_minor=made.settled.total_minor,
         lines=tuple(made.lines),
         uncharged=made.charged.uncharged,
+    )
+
+
+def stands(subscription: Subscription, invoice: Invoice, left: tuple[Uncharged, ...]) -> Outcome:
+    """An invoice as it is stored, and what its plan leaves uncharged."""
+    cycle = Cycle(invoice.first_day, invoice.end_day, invoice.zone, invoice.full_days)
+    return Outcome(
+        subscription.tenant,
+        subscription.plan_id,
+        cycle,
+        "unchanged",
+        invoice_id=invoice.pk,
+        state=invoice.state,
+        currency=invoice.currency,
+        total_minor=invoice.total_minor,
+        lines=tuple(stored_lines(invoice)[0]),
+        uncharged=left,
     )
 
 

@@ -56,16 +56,21 @@ def _look_after_connections(task: Any, **_: object) -> None:
         close_old_connections()
 
 
-def worker_command(*, concurrency: int = 2) -> list[str]:
-    """The command line of a worker, for a supervisor; the environment decides on what."""
+def worker_arguments(*, concurrency: int = 2) -> list[str]:
+    """What Celery is told to be a worker."""
     # Workers need nothing of each other: what is to be done stands in PostgreSQL.
     alone = ("--without-gossip", "--without-mingle")
-    return [*_CELERY, "worker", "--loglevel", "INFO", "--concurrency", str(concurrency), *alone]
+    return ["--quiet", "worker", "--loglevel", "INFO", "--concurrency", str(concurrency), *alone]
+
+
+def worker_command(*, concurrency: int = 2) -> list[str]:
+    """The command line of a worker, for a supervisor; the environment decides on what."""
+    return [*_CELERY, *worker_arguments(concurrency=concurrency)]
 
 
 def scheduler_command() -> list[str]:
     """The command line of a scheduler. Two of them do no harm."""
-    return [*_CELERY, "beat", "--loglevel", "INFO", "--pidfile="]
+    return [*_CELERY, "--quiet", "beat", "--loglevel", "INFO", "--pidfile="]
 
 
-_CELERY: Final = [sys.executable, "-m", "celery", "--quiet", "--app", "config.celery"]
+_CELERY: Final = [sys.executable, "-m", "celery", "--app", "config.celery"]

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from tempfile import TemporaryFile
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from tempfile import NamedTemporaryFile, TemporaryFile
 from time import monotonic, sleep
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, Protocol
 
+import django
 from django.conf import settings
+from django.db import connections
 
-from config.celery import worker_command
+from billing.demo.own_database import point_at
+from config.celery import app, worker_arguments
 from config.embedded import valkey
 from config.environment import ROOT
+from metering.background import hints
 
 PATIENCE_SECONDS: Final = 300
 """How long a worker may take over what it was given."""
@@ -33,12 +41,60 @@ class CompanionEnded(RuntimeError):
     lines."""
 
 
+class _Process(Protocol):
+    """What is asked of a program that runs, however it was started."""
+
+    @property
+    def pid(self) -> int | None: ...
+    def has_ended(self, within: float = 0) -> bool: ...
+    def terminate(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Executed:
+    """A program that was executed."""
+
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def has_ended(self, within: float = 0) -> bool:
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def terminate(self) -> None:
+        self.process.terminate()
+
+
+@dataclass(frozen=True)
+class _Forked:
+    """A copy of this program that does something else."""
+
+    process: BaseProcess
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid
+
+    def has_ended(self, within: float = 0) -> bool:
+        self.process.join(within)
+        return self.process.exitcode is not None
+
+    def terminate(self) -> None:
+        self.process.terminate()
+
+
 @dataclass(frozen=True)
 class Companion:
     """A program that runs beside this one, and what it says."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: _Process
     said: IO[bytes]
 
     def wait_until(self, came: Callable[[], bool]) -> None:
@@ -46,7 +102,7 @@ class Companion:
         or takes longer than `PATIENCE_SECONDS`."""
         deadline = monotonic() + PATIENCE_SECONDS
         while not came():
-            if self.process.poll() is not None:
+            if self.process.has_ended():
                 raise CompanionEnded(f"the {self.name} has ended: {self.last_lines()}")
             if monotonic() > deadline:
                 raise CompanionEnded(f"the {self.name} is still at work: {self.last_lines()}")
@@ -67,25 +123,63 @@ class StripeAccess(NamedTuple):
     base_url: str
 
 
+@dataclass(frozen=True)
+class Worker(Companion):
+    """A Celery worker, which begins when it is told where."""
+
+    orders: Connection
+
+    def begin(self, database: str, stripe: StripeAccess | None) -> None:
+        """Let it work on the database, with the broker that is configured and with that Stripe,
+        which becomes this process's too."""
+        if settings.ENVIRONMENT.embeds_redis:
+            valkey.ensure_running(settings.ENVIRONMENT.embedded)
+        access = stripe or StripeAccess("", settings.STRIPE_BASE_URL)
+        settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL = access
+        self.orders.send((database, *access))
+
+
 @contextmanager
-def worker(database: str, stripe: StripeAccess | None) -> Iterator[Companion]:
-    """A Celery worker on the database, with the broker that is configured and with that Stripe,
-    which becomes this process's too."""
-    if settings.ENVIRONMENT.embeds_redis:
-        valkey.ensure_running(settings.ENVIRONMENT.embedded)
+def worker() -> Iterator[Worker]:
+    """A worker that waits to be told where to begin.
+
+    Where the system can, it is a copy of this process, because to import everything once more
+    takes longer than much of what it does. So call it while this process has no other threads.
+    """
     before = settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL
-    key, base_url = stripe or StripeAccess("", settings.STRIPE_BASE_URL)
-    environment = {
-        "APPORTION_DATABASE": database,
-        "STRIPE_API_KEY": key,
-        "STRIPE_BASE_URL": base_url,
-    }
+    heard, orders = multiprocessing.Pipe(duplex=False)
+    with NamedTemporaryFile() as said:
+        process = multiprocessing.Process(target=_work, args=(heard, said.name), name="worker")
+        process.start()
+        heard.close()
+        running = _Forked(process)
+        try:
+            yield Worker("worker", running, said.file, orders)
+        finally:
+            orders.close()
+            _end(running)
+            settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL = before
+
+
+def _work(orders: Connection, said: str) -> None:
+    """The worker's own process: wait for the order, then work until it is told to end."""
+    os.setsid()
+    with open(said, "wb", buffering=0) as output, open(os.devnull, "rb") as nothing:  # noqa: PTH123 - to be duplicated, not read
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False)
+    warnings.resetwarnings()  # what the copied process makes errors of (tests do) is its own
+    django.setup()
+    for connection in connections.all(initialized_only=True):
+        del connections[connection.alias]  # its socket is the other process's: not a word there
     try:
-        settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL = key, base_url
-        with _running("worker", worker_command(), environment) as companion:
-            yield companion
-    finally:
-        settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL = before
+        database, *access = orders.recv()
+    except EOFError:
+        return
+    settings.STRIPE_API_KEY, settings.STRIPE_BASE_URL = access
+    point_at(database)
+    app.worker_main([*worker_arguments(), "--queues", hints.queue_of(database)])
 
 
 @contextmanager
@@ -101,37 +195,37 @@ def stripe() -> Iterator[StripeAccess | None]:
         yield None
         return
     command = [sys.executable, "-m", "tests.doubles.stripe", "--port", "0"]
-    with _running("Stripe double", command, {}) as double:
+    with _running("Stripe double", command) as double:
         double.wait_until(lambda: b"STRIPE_API_KEY" in _so_far(double.said))
         given = dict(pair.split("=", 1) for pair in double.last_lines().splitlines()[-1].split())
         yield StripeAccess(given["STRIPE_API_KEY"], given["STRIPE_BASE_URL"])
 
 
 @contextmanager
-def _running(name: str, command: list[str], extra: dict[str, str]) -> Iterator[Companion]:
+def _running(name: str, command: list[str]) -> Iterator[Companion]:
     with (
         TemporaryFile() as said,
         subprocess.Popen(  # noqa: S603 - our own commands
             command,
             cwd=ROOT,
-            env={**os.environ, **extra},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         ) as process,
     ):
+        running = _Executed(process)
         try:
-            yield Companion(name, process, said)
+            yield Companion(name, running, said)
         finally:
-            _end(process)
+            _end(running)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()  # of a process that has ended or was dismissed it asks nothing more
-    try:
-        process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
+def _end(process: _Process) -> None:
+    if process.has_ended():
+        return
+    process.terminate()  # of a process that was dismissed it asks nothing more
+    if not process.has_ended(_END_SECONDS) and process.pid is not None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 

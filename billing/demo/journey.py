@@ -208,7 +208,9 @@ class _Trip:
         with self.journey.step("draft invoices"):
             if close is not None:
                 self._work(month)
-            invoices = invoice_run.run(month, author=PREPARER, now=self.now)
+                invoices = invoice_run.standing(month)
+            else:
+                invoices = invoice_run.run(month, author=PREPARER, now=self.now)
         pushed: tuple[Pushed, ...] = ()
         if close is not None and self.pushes:
             self.said(f"{month}: approving the invoices; the worker pushes them to Stripe")

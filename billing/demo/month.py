@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -120,10 +119,11 @@ def calls(events: int = EVENTS, seed: int = SEED) -> Iterator[Call]:
     rng = stream(seed)
     held: list[Call] = []
     number = 0
-    for hour, count in calls_by_hour(events):
+    for at, count in calls_by_hour(events):
+        hour = f"{at:%Y-%m-%dT%H}"
         for _ in range(count):
             number += 1
-            for call in _request(rng, number, hour):
+            for call in _request(rng, number, hour, at.day):
                 yield call
                 if number % RESEND_EVERY == 0 and call.kind != "conflict":
                     held.append(call._replace(kind="resend", billed=False))
@@ -132,10 +132,10 @@ def calls(events: int = EVENTS, seed: int = SEED) -> Iterator[Call]:
     yield from _malformed()
 
 
-def _request(rng: Random, number: int, hour: datetime) -> tuple[Call, ...]:
-    """One logical request: its single call, or all its attempts."""
+def _request(rng: Random, number: int, hour: str, day: int) -> tuple[Call, ...]:
+    """One logical request, in the hour of that day: its single call, or all its attempts."""
     draw = rng.random
-    at = hour + timedelta(milliseconds=int(draw() * 3_600_000))
+    second, millisecond = divmod(int(draw() * 3_600_000), 1000)
     tag = ENDPOINT.at(draw())
     mix = ENDPOINTS[tag]
     model = mix.models.at(draw())
@@ -143,11 +143,11 @@ def _request(rng: Random, number: int, hour: datetime) -> tuple[Call, ...]:
         "externalRequestId": f"req_{number:07d}",
         "provider": provider_of(model),
         "model": model,
-        "occurredAt": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z",
+        "occurredAt": f"{hour}:{second // 60:02d}:{second % 60:02d}.{millisecond:03d}Z",
     }
     _count_tokens(payload, mix, rng)
     payload["endpointTag"] = tag
-    payload["promptVersion"] = prompt_version(tag, at.day)
+    payload["promptVersion"] = prompt_version(tag, day)
     tenant = TENANT.at(draw())
     payload["tenantId"] = tenant
     _name_user(payload, tag, tenant, draw())
@@ -156,8 +156,8 @@ def _request(rng: Random, number: int, hour: datetime) -> tuple[Call, ...]:
         PROJECT_TAG: planted.WEB_PROJECT,
         "region": "eu" if draw() < EUROPEAN else "us",
     }
-    kind = _particular(payload, tag, at.day, draw())
-    call = _seen_by_provider(payload, kind, at.day)
+    kind = _particular(payload, tag, day, draw())
+    call = _seen_by_provider(payload, kind, day)
     fate = draw()
     return _fated(call, fate) if call.kind == "plain" else (call,)
 

@@ -11,7 +11,7 @@ from django.db import connection
 
 from billing.approvals import approve
 from billing.domain.cycles import Cycle
-from billing.invoice_run import InvoiceRun, Outcome, recompute, run, stored_lines
+from billing.invoice_run import InvoiceRun, Outcome, recompute, run, standing, stored_lines
 from billing.models import Invoice, InvoiceLine
 from metering.charged_usage import UsageLine
 from metering.domain.digests import list_digest
@@ -167,6 +167,20 @@ def test_repeating_a_run_changes_nothing() -> None:
     again = only(october())
     assert (again.status, again.invoice_id) == ("unchanged", first.invoice_id)
     assert Invoice.objects.count() == 1
+
+
+def test_what_a_run_stored_is_read_as_it_told_it() -> None:
+    plans(on_pro("acme"), on_pro("globex"))
+    calls(call(), call(status="error"), call(tenant="initech"))
+    told = october()
+    assert any(x.uncharged for x in told.outcomes)
+    assert told.not_billed
+    assert standing(OCTOBER) == october()
+
+    Invoice.objects.filter(tenant="globex").update(state="void", voided_at=NOW, void_reason="test")
+    acme, globex = standing(OCTOBER).outcomes
+    assert acme.invoice_id is not None
+    assert (globex.tenant, globex.status, globex.invoice_id) == ("globex", "failed", None)
 
 
 def test_a_dry_run_says_the_same_and_stores_nothing() -> None:

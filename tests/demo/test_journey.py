@@ -48,7 +48,8 @@ def broker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def journey(fresh_db: str, broker: None, made: MadeMonth) -> Journey:
     """Through a real worker, over the real broker, and to the double of Stripe."""
-    with companions.stripe() as stripe, companions.worker(fresh_db, stripe) as worker:
+    with companions.worker() as worker, companions.stripe() as stripe:
+        worker.begin(fresh_db, stripe)
         return travel(
             made_inputs(made), now=MONTH_END_WORK, worker=worker, pushes=True, said=lambda _: None
         )

@@ -58,6 +58,8 @@ class Command(BaseCommand):
         "reconcile with the provider's bill, allocate, close, draft invoices, verify. Without "
         "files, the month and its bills are made up and what was planted in them must be found."
     )
+    requires_system_checks = ()
+    """They would import every page, which nobody asks for here."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--usage", type=Path, metavar="FILE", help="usage of your own")
@@ -81,14 +83,14 @@ class Command(BaseCommand):
         console = Console()
         out: Path = options["out"]
         try:
-            with _process() as beside:
+            with companions.worker() as worker, _process() as beside:
                 made = _made_by(beside, console, out / "in", options)
                 with (
                     demo_database() as name,
                     migrating() as migrated,
                     companions.stripe() as stripe,
-                    companions.worker(name, stripe) as worker,
                 ):
+                    worker.begin(name, stripe)
                     migrated()
                     desk = _Desk(beside, name, out)
                     pushes = stripe is not None
