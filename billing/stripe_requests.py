@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from time import monotonic_ns
 from typing import Any, Final, NamedTuple
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from billing.models import StripePush, StripeRequest
@@ -114,14 +114,15 @@ def perform(
     Raises `StripeUnavailable`, `StripeRefused`, `StripeNotConfigured`, `LeaseLost`.
     """
     for _ in range(_TRIES):
-        request = _intend(ask, lease)
+        request, is_new = _intend(ask, lease)
         if request.state == _State.CONFIRMED:
             return Made(request.object_id, new=False)
-        if ask.look_first or request.state == _State.SENT or request.attempt > 1:
-            found = find(request)
-            if found is not None:
-                return Made(_confirm(request, found, "", lease), new=False)
-        _mark_sent(request, lease)
+        if not (is_new and request.state == _State.SENT):
+            if ask.look_first or request.state == _State.SENT or request.attempt > 1:
+                found = find(request)
+                if found is not None:
+                    return Made(_confirm(request, found, "", lease), new=False)
+            _mark_sent(request, lease)
         try:
             answer = gateway.send(ask.purpose, request.params, request.key)
         except StripeFailed as failed:
@@ -135,26 +136,33 @@ def perform(
     raise StripeUnavailable(f"Stripe failed {_TRIES} times to make the {ask.purpose}; try later")
 
 
-def _intend(ask: Ask, lease: Lease) -> StripeRequest:
-    """The row of the try that is under way, or else of the next one, with its parameters."""
+def _intend(ask: Ask, lease: Lease) -> tuple[StripeRequest, bool]:
+    """The row of the try that is under way, or else of the next one, with its parameters; and
+    whether it is new. A first try that need not look before it is sent counts as sent from here
+    on: to be found later it need not have been."""
     with transaction.atomic(durable=True):
         lease.hold()
         last = StripeRequest.objects.filter(stem=ask.stem).order_by("attempt").last()
         if last is not None and last.state != _State.FAILED:
-            return last
+            return last, False
         attempt = 1 if last is None else last.attempt + 1
-        request, _ = StripeRequest.objects.get_or_create(
-            stem=ask.stem,
-            attempt=attempt,
-            defaults={
-                "invoice_id": ask.invoice_id,
-                "purpose": ask.purpose,
-                "key": f"{ask.stem}-{attempt}",
-                "params": ask.params,
-                "intended_at": lease.clock.now(),
-            },
-        )
-        return request
+        now = lease.clock.now()
+        at_once = attempt == 1 and not ask.look_first
+        try:
+            with transaction.atomic():
+                return StripeRequest.objects.create(
+                    invoice_id=ask.invoice_id,
+                    purpose=ask.purpose,
+                    stem=ask.stem,
+                    attempt=attempt,
+                    key=f"{ask.stem}-{attempt}",
+                    params=ask.params,
+                    intended_at=now,
+                    state=_State.SENT if at_once else _State.INTENDED,
+                    sent_at=now if at_once else None,
+                ), True
+        except IntegrityError:  # another push intends the same: the customer of both
+            return StripeRequest.objects.get(stem=ask.stem, attempt=attempt), False
 
 
 def _mark_sent(request: StripeRequest, lease: Lease) -> None:
@@ -170,15 +178,14 @@ def _mark_sent(request: StripeRequest, lease: Lease) -> None:
 def _confirm(request: StripeRequest, object_id: str, request_id: str, lease: Lease) -> str:
     with transaction.atomic(durable=True):
         lease.hold()
-        row = StripeRequest.objects.select_for_update().get(pk=request.pk)
-        if row.state == _State.CONFIRMED:
-            return row.object_id
-        row.state = _State.CONFIRMED
-        row.object_id = object_id
-        row.request_id = request_id
-        row.answered_at = lease.clock.now()
-        row.save(update_fields=["state", "object_id", "request_id", "answered_at"])
-        return object_id
+        row = StripeRequest.objects.filter(pk=request.pk)
+        confirmed = row.exclude(state=_State.CONFIRMED).update(
+            state=_State.CONFIRMED,
+            object_id=object_id,
+            request_id=request_id,
+            answered_at=lease.clock.now(),
+        )
+        return object_id if confirmed else row.get().object_id
 
 
 def _fail(request: StripeRequest, error: Exception, lease: Lease) -> None:
