@@ -8,7 +8,7 @@ from decimal import Decimal, localcontext
 from typing import Final
 
 from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal, format_percent, get_currency_symbol
+from babel.numbers import format_currency, format_percent, get_currency_symbol
 
 from metering.domain.money import EXACT, from_minor, minor_digits
 from metering.domain.periods import Month
@@ -16,6 +16,9 @@ from metering.domain.periods import Month
 LOCALE: Final = "en_GB"
 EXTRA_DIGITS: Final = 4
 """Exact amounts are shown to four decimals beyond the minor unit; the files hold all of them."""
+
+_QUANTITY_DIGITS: Final = 4
+_HUNDRED: Final = Decimal(100)
 
 MINUS: Final = "\N{MINUS SIGN}"
 
@@ -27,10 +30,7 @@ def money(amount_minor: int, currency: str) -> str:
 
 def amount(exact: Decimal, currency: str, extra: int = EXTRA_DIGITS) -> str:
     """An exact amount, shown to `extra` decimals beyond the minor unit, without the currency."""
-    digits = minor_digits(currency) + extra
-    pattern = "#,##0" + ("." + "0" * digits if digits else "")
-    with localcontext(EXACT):
-        return _minus(format_decimal(exact, format=pattern, locale=LOCALE))
+    return _grouped(exact, minor_digits(currency) + extra)
 
 
 def whole_amount(exact: Decimal, currency: str) -> str:
@@ -42,14 +42,15 @@ def whole_amount(exact: Decimal, currency: str) -> str:
 
 def quantity(value: Decimal) -> str:
     """A measured driver: grouped, at most four decimals."""
-    return _minus(format_decimal(value, format="#,##0.####", locale=LOCALE))
+    text = _grouped(value, _QUANTITY_DIGITS)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def percent(ratio: Decimal) -> str:
     """A ratio to a hundredth of a per cent; one that is not zero is never shown as zero."""
     if 0 < ratio < Decimal("0.00005"):
         return "< 0.01%"
-    return _minus(format_percent(ratio, format="#,##0.00%", locale=LOCALE))
+    return f"{_grouped(EXACT.multiply(ratio, _HUNDRED), 2)}%"
 
 
 def change(ratio: Decimal) -> str:
@@ -63,6 +64,13 @@ def month_name(month: Month) -> str:
 
 def day_name(day: date) -> str:
     return format_date(day, format="d MMM", locale=LOCALE)
+
+
+def _grouped(value: Decimal, digits: int) -> str:
+    """In groups of thousands, rounded half to even. A page has thousands of these: this is what
+    the locale's pattern gives, without reading the pattern anew for each."""
+    with localcontext(EXACT):
+        return _minus(f"{value:,.{digits}f}")
 
 
 def _minus(text: str) -> str:
