@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, Final
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import ProjectState
+from django.db.migrations.operations.models import CreateModel
+from django.db.migrations.state import ProjectState, StateApps
+from pgtrigger.migrations import AddTrigger
 
 
 class AtOnce(Operation):
@@ -25,9 +27,23 @@ class AtOnce(Operation):
         self.operations = operations
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        state.__dict__.pop("apps", None)  # drawn again when somebody asks for it
+        drawn: StateApps | None = state.__dict__.pop("apps", None)
+        known = set(state.models)
         for operation in self.operations:
             operation.state_forwards(app_label, state)
+        new = state.models.keys() - known
+        if drawn is not None and self._changes_nothing_but({name for _, name in new}):
+            drawn.render_multiple([state.models[key] for key in state.models if key in new])
+            state.__dict__["apps"] = drawn
+        # Else they are drawn again, all of them, when somebody asks for them.
+
+    def _changes_nothing_but(self, models: Container[str]) -> bool:
+        """Whether every operation makes one of these models or is about one of them, but for
+        triggers, which are drawn nowhere."""
+        return all(
+            isinstance(operation, AddTrigger) or _made_or_changed(operation) in models
+            for operation in self.operations
+        )
 
     def database_forwards(
         self,
@@ -54,3 +70,14 @@ class AtOnce(Operation):
 
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         return type(self).__qualname__, [], {"operations": list(self.operations)}
+
+
+def _made_or_changed(operation: Operation) -> str:
+    """The model's name in lower case; none for an operation that names no model."""
+    name = operation.name if isinstance(operation, CreateModel) else _named_by(operation)
+    return name.lower()
+
+
+def _named_by(operation: Operation) -> str:
+    name: str = getattr(operation, "model_name", "")
+    return name

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
@@ -39,7 +39,20 @@ def list_digest(items: Iterable[tuple[UUID, bytes]]) -> tuple[int, str]:
     return count, state.hexdigest()
 
 
+_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None)})
+
+
 def _plain(value: object) -> Any:
+    # Most of what is digested is texts, and lists and mappings of them: so these are asked first.
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is list or kind is tuple:
+        return [_plain(v) for v in cast("list[object]", value)]
+    return _plain_other(value)
+
+
+def _plain_other(value: object) -> Any:
     if isinstance(value, Decimal | datetime | date | UUID | bytes | float):
         return _plain_scalar(value)
     match value:
@@ -48,7 +61,7 @@ def _plain(value: object) -> Any:
         case tuple() if hasattr(value, "_fields"):
             return [_plain(v) for v in value]
         case dict():
-            return {str(_plain(k)): _plain(v) for k, v in value.items()}
+            return {k if type(k) is str else str(_plain(k)): _plain(v) for k, v in value.items()}
         case list() | tuple():
             return [_plain(v) for v in cast("list[object]", value)]
         case set() | frozenset():
