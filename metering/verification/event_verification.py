@@ -152,10 +152,13 @@ def _successors(period: Period) -> Iterator[Finding]:
 def _lines(period: Period) -> Iterator[Finding]:
     events, parameters = current(period)
     for key, cost, total in rows(
-        "SELECT event_key, cost, total FROM ("
-        " SELECT e.event_key, e.cost, (SELECT coalesce(sum((line ->> 3)::numeric), 0)"
-        "  FROM json_array_elements(e.lines) line) AS total"
-        f" FROM {events} e WHERE e.cost IS NOT NULL) sums WHERE cost <> total ORDER BY 1",
+        "SELECT event_key, cost, coalesce(sum(amount), 0) FROM ("
+        # Expanded among the columns: as a relation of its own, each event's would be stored first.
+        " SELECT event_key, cost, (json_array_elements(lines) ->> 3)::numeric AS amount"
+        f" FROM {events} e WHERE cost IS NOT NULL"
+        f" UNION ALL SELECT event_key, cost, 0 FROM {events} e"
+        "  WHERE cost <> 0 AND (lines IS NULL OR lines::text = '[]')"
+        " ) expanded GROUP BY 1, 2 HAVING coalesce(sum(amount), 0) <> cost ORDER BY 1",
         parameters,
     ):
         yield Finding("cost lines", f"event {key}", f"its lines sum to {total}, its cost is {cost}")
@@ -197,13 +200,26 @@ def _priced_by(
         cursor.execute(
             "SELECT l.price_row, CASE WHEN p.id IS NOT NULL"
             " THEN coalesce(p.valid_from::text, '-infinity') END, l.event,"
-            " CASE WHEN l.first_at < p.valid_from THEN l.first_event END FROM ("
-            "  SELECT (line ->> 4)::bigint AS price_row, min(e.occurred_at) AS first_at,"
-            "  min(e.event_key::text) AS event,"
-            "  (array_agg(e.event_key::text ORDER BY e.occurred_at, e.event_key))[1]"
-            "  AS first_event"
-            f"  FROM {events} e, json_array_elements(e.lines) line WHERE line ->> 4 IS NOT NULL"
-            "  GROUP BY 1) l LEFT JOIN price_row p ON p.id = l.price_row ORDER BY 1",
+            " l.first_at < p.valid_from FROM ("
+            "  SELECT price_row, min(occurred_at) AS first_at, min(event_key::text) AS event FROM ("
+            "   SELECT (json_array_elements(lines) ->> 4)::bigint AS price_row, occurred_at,"
+            f"   event_key FROM {events} e WHERE lines IS NOT NULL) expanded"
+            "  WHERE price_row IS NOT NULL GROUP BY 1"
+            " ) l LEFT JOIN price_row p ON p.id = l.price_row ORDER BY 1",
             parameters,
         )
-        return list(cursor.fetchall())
+        return [
+            (number, starts, event, _first_priced_by(number, events, parameters) if early else None)
+            for number, starts, event, early in cursor.fetchall()
+        ]
+
+
+def _first_priced_by(number: int, events: str, parameters: dict[str, Any]) -> str:
+    """The first event of which a line names the price row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT event_key::text FROM {events} e, json_array_elements(e.lines) line"
+            " WHERE (line ->> 4)::bigint = %(number)s ORDER BY occurred_at, event_key LIMIT 1",
+            {**parameters, "number": number},
+        )
+        return str(cursor.fetchone()[0])

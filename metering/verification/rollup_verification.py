@@ -224,14 +224,15 @@ def _cells(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
     parameters |= {"class_of_unit": json.dumps(dict(CLASS_OF_UNIT))}
     cell = (
         "(e.occurred_at AT TIME ZONE 'UTC')::date AS day, e.provider, e.provider_project,"
-        " coalesce(e.model_executed, e.model) AS model, token_class,"
+        " coalesce(e.model_executed, e.model) AS model, {},"
         " CASE WHEN e.batch THEN 'batch' ELSE e.service_tier END AS tier"
     )
+    of_line = cell.format("json_array_elements(e.lines) AS line")
     raw = (
-        f"SELECT {cell}, e.pricing, e.currency, 1 AS events, quantity, priced.cost FROM {events} e,"
-        " json_array_elements(e.lines) line, LATERAL (SELECT line ->> 0 AS token_class,"
-        " (line ->> 1)::numeric AS quantity, (line ->> 3)::numeric AS cost) priced"
-        f" UNION ALL SELECT {cell},"
+        "SELECT day, provider, provider_project, model, line ->> 0 AS token_class, tier, pricing,"
+        " currency, 1 AS events, (line ->> 1)::numeric AS quantity, (line ->> 3)::numeric AS cost"
+        f" FROM (SELECT {of_line}, e.pricing, e.currency FROM {events} e) lines"
+        f" UNION ALL SELECT {cell.format('token_class')},"
         " CASE e.pricing WHEN 'free' THEN 'free' ELSE 'unpriced' END, e.currency, 1, quantity, 0"
         # Fenced in, so that only these few events are taken apart.
         f" FROM (SELECT * FROM {events} e WHERE (lines IS NULL OR pricing_reason IS NOT NULL)"
