@@ -16,7 +16,8 @@ def server_settings(places: Places, *, statistics: bool) -> str:
     `fsync`, `synchronous_commit` and `full_page_writes` are named although they are the defaults:
     an answer of success means that it is on disk, here as in production. The keys of events are
     hashes, so the indexes are written at random: many checkpoints would each write most pages
-    anew, hence few of them and a long log, as far as the disk has room.
+    anew, hence few of them and a long log, as far as the disk has room. Autovacuum looks less often
+    than it would: on two cores it takes a good part of what a first import has.
     """
     settings: dict[str, str | int] = {
         "listen_addresses": "",
@@ -34,6 +35,7 @@ def server_settings(places: Places, *, statistics: bool) -> str:
         "max_wal_size": f"{_longest_log_mib(places)}MB",
         "checkpoint_timeout": "30min",
         "random_page_cost": "1.1",
+        "autovacuum_naptime": "5min",
         "timezone": "UTC",
         "log_timezone": "UTC",
         "shared_preload_libraries": "pg_stat_statements" if statistics else "",
