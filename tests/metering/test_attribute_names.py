@@ -16,8 +16,8 @@ from metering.formats.genai_names import vocabulary
 from metering.models import AttributeName
 from tests.metering.api.keys import post, rows, secret
 from tests.metering.api.test_otlp import CALL, span
+from tests.metering.formats.litellm_records import RECORD
 from tests.metering.formats.otlp.requests import export
-from tests.metering.formats.test_litellm import RECORD
 
 pytestmark = pytest.mark.usefixtures("db")
 

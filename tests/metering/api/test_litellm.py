@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.metering.api.keys import counts, post, refused, rows, secret, stored
-from tests.metering.formats.test_litellm import RECORD
+from tests.metering.formats.litellm_records import RECORD
 
 pytestmark = pytest.mark.usefixtures("db")
 

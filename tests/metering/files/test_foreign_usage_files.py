@@ -14,7 +14,7 @@ from django.core.management import call_command
 from metering.domain.usage import Rejection, UsageEvent
 from metering.files.usage_files import UnreadableFile, guess_format, open_usage
 from tests.metering.api.keys import rows
-from tests.metering.formats.test_litellm import RECORD
+from tests.metering.formats.litellm_records import RECORD
 from tests.metering.formats.test_metered_events import CLOUD, LAGO
 from tests.metering.formats.test_provider_responses import CHAT
 

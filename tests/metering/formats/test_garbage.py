@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from metering.domain.usage import COUNTS, MAX_TOKENS, Rejection, UsageEvent
 from metering.formats import lago, litellm, native, openmeter, opsmeter, provider_responses
 from tests.metering.formats.anything import changed, places, spoilings
-from tests.metering.formats.test_litellm import RECORD
+from tests.metering.formats.litellm_records import RECORD
 from tests.metering.formats.test_metered_events import CLOUD, LAGO
 from tests.metering.formats.test_opsmeter import DOCUMENTED
 from tests.metering.formats.test_provider_responses import CHAT

@@ -1,72 +1,24 @@
-"""LiteLLM's records of calls: as it writes them, as its providers make them differ."""
+"""LiteLLM's records of calls: which call one is, what ran, and what is refused."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from metering.domain.keys import claim_digest, event_key
-from metering.domain.usage import Rejection, UsageEvent
-from metering.formats import litellm
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-USAGE: dict[str, Any] = {
-    "prompt_tokens": 1000,
-    "completion_tokens": 200,
-    "total_tokens": 1200,
-    "prompt_tokens_details": {"cached_tokens": 300},
-    "completion_tokens_details": {"reasoning_tokens": 50},
-}
-METADATA: dict[str, Any] = {"usage_object": USAGE, "user_api_key_hash": None}
-RECORD: dict[str, Any] = {
-    "id": "chatcmpl-1",
-    "litellm_call_id": "call-1",
-    "trace_id": "trace-1",
-    "call_type": "acompletion",
-    "cache_hit": None,
-    "status": "success",
-    "custom_llm_provider": "openai",
-    "startTime": 1795330452.691553,
-    "endTime": 1795330453.193131,
-    "response_time": 0.5015778541564941,
-    "model": "gpt-4o",
-    "model_group": "",
-    "prompt_tokens": 1000,
-    "completion_tokens": 200,
-    "total_tokens": 1200,
-    "response_cost": 0.00022500000000000002,
-    "request_tags": [],
-    "end_user": "",
-    "metadata": METADATA,
-    "model_parameters": {},
-    "messages": [{"role": "user", "content": "hello"}],
-    "response": {"model": "gpt-4o-2024-08-06", "choices": [{"message": {"content": "hi"}}]},
-}
-
-
-def parse(sent: object) -> UsageEvent | Rejection:
-    payload = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
-    return litellm.parse(payload, place="index 0", source="proxy", received_at=NOW)
-
-
-def record(**different: Any) -> dict[str, Any]:
-    return {**RECORD, **different}
-
-
-def event(sent: dict[str, Any]) -> UsageEvent:
-    found = parse(sent)
-    assert isinstance(found, UsageEvent), found
-    return found
-
-
-def about(**metadata: Any) -> dict[str, Any]:
-    return {**METADATA, **metadata}
+from metering.domain.usage import Rejection
+from tests.metering.formats.litellm_records import (
+    RECORD,
+    USAGE,
+    about,
+    event,
+    parse,
+    record,
+)
 
 
 def test_a_call_as_the_callback_posts_it() -> None:
@@ -100,130 +52,6 @@ def test_recorded_payloads(shared_data: Path, name: str) -> None:
 def test_the_cost_that_litellm_reckoned_is_not_read() -> None:
     costs = {"response_cost": 99.9, "saved_cache_cost": 1.5, "cost_breakdown": {"total_cost": 7}}
     assert event(record(**costs)) == event(RECORD)
-
-
-# ---------------------------------------------------------------- usage
-
-
-@pytest.mark.parametrize(
-    ("usage", "counts"),
-    [
-        # Anthropic's, as LiteLLM brings it: the input includes the cache
-        (
-            {
-                "prompt_tokens": 26_000,
-                "completion_tokens": 800,
-                "total_tokens": 26_800,
-                "cache_read_input_tokens": 20_000,
-                "cache_creation_input_tokens": 5_000,
-                "prompt_tokens_details": {
-                    "cached_tokens": 20_000,
-                    "cache_creation_tokens": 5_000,
-                    "cache_creation_token_details": {
-                        "ephemeral_5m_input_tokens": 3_000,
-                        "ephemeral_1h_input_tokens": 2_000,
-                    },
-                },
-            },
-            (26_000, 20_000, 5_000, 2_000, 800),
-        ),
-        # the same, passed through without the cache in the input: more was read than came in
-        (
-            {
-                "prompt_tokens": 1_000,
-                "completion_tokens": 800,
-                "total_tokens": 1_800,
-                "cache_read_input_tokens": 20_000,
-                "cache_creation_input_tokens": 5_000,
-            },
-            (26_000, 20_000, 5_000, None, 800),
-        ),
-        # a split that LiteLLM itself leaves at 0 beside its aggregate
-        (
-            {
-                "prompt_tokens": 27_506,
-                "completion_tokens": 690,
-                "cache_creation_input_tokens": 12_229,
-                "cache_read_input_tokens": 14_942,
-                "prompt_tokens_details": {
-                    "cache_creation_token_details": {
-                        "ephemeral_5m_input_tokens": 0,
-                        "ephemeral_1h_input_tokens": 0,
-                    }
-                },
-            },
-            (27_506, 14_942, 12_229, 0, 690),
-        ),
-        # Anthropic's own object, where no transformation took place
-        (
-            {
-                "input_tokens": 1_000,
-                "output_tokens": 800,
-                "cache_read_input_tokens": 500,
-                "cache_creation_input_tokens": 100,
-            },
-            (1_600, 500, 100, None, 800),
-        ),
-        # an embedding: LiteLLM leaves the total at 0
-        (
-            {"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 0},
-            (10, None, None, None, 0),
-        ),
-    ],
-)
-def test_the_input_includes_what_the_cache_read_and_wrote(
-    usage: dict[str, Any], counts: tuple[int | None, ...]
-) -> None:
-    provider = "openai" if usage.get("total_tokens") == 0 else "anthropic"
-    found = event(record(metadata=about(usage_object=usage), custom_llm_provider=provider))
-    assert (
-        found.input_tokens,
-        found.cached_input_tokens,
-        found.cache_write_tokens,
-        found.cache_write_1h_tokens,
-        found.output_tokens,
-    ) == counts
-    assert found.usage_quality == "provider_reported"
-
-
-def test_searches_and_pictures_are_units() -> None:
-    usage = {
-        **USAGE,
-        "server_tool_use": {"web_search_requests": 2},
-        "output_image_count": 3,
-    }
-    assert event(record(metadata=about(usage_object=usage))).units == {
-        "web_search": Decimal(2),
-        "images": Decimal(3),
-    }
-
-
-def test_without_a_usage_object_the_totals_count() -> None:
-    found = event(record(metadata={}))
-    assert (found.input_tokens, found.output_tokens) == (1000, 200)
-    assert (found.usage, found.usage_quality) == (None, "reported")
-
-
-def test_a_successful_call_without_usage_is_missing_not_free() -> None:
-    found = event(record(metadata={}, prompt_tokens=0, completion_tokens=0))
-    assert (found.input_tokens, found.output_tokens) == (None, None)
-    assert (found.usage, found.usage_quality) == (None, "missing")
-    zeros = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)
-    assert event(record(metadata=about(usage_object=zeros))).usage_quality == "missing"
-
-
-@pytest.mark.parametrize("kind", ["alist_batches", "aretrieve_file", "acreate_batch"])
-def test_what_runs_no_model_is_no_usage(kind: str) -> None:
-    found = parse(record(call_type=kind, metadata={}, prompt_tokens=0, completion_tokens=0))
-    assert isinstance(found, Rejection)
-    assert found.reason == "no_usage"
-
-
-def test_a_batch_that_was_read_back_with_its_usage_counts_as_a_batch() -> None:
-    assert event(record(call_type="aretrieve_batch")).batch is True
-
-
-# ---------------------------------------------------------------- which call it is
 
 
 def test_an_answer_that_is_logged_twice_is_one_event() -> None:
@@ -300,86 +128,6 @@ def test_azures_deployment_is_known_by_its_model() -> None:
         )
     )
     assert (found.model, found.model_executed) == ("my-deployment", "gpt-4o-2024-08-06")
-
-
-# ---------------------------------------------------------------- whom it is for
-
-
-def test_who_is_said_in_tags_metadata_headers_and_keys() -> None:
-    found = event(
-        record(
-            request_tags=["tenant:acme", "feature=summary", "beta", "User-Agent: curl/8"],
-            end_user="jane",
-            metadata=about(
-                requester_metadata={"prompt_version": "v3", "messages": "hello"},
-                spend_logs_metadata={"cost_center": "CC-1", "environment": "staging"},
-                requester_custom_headers={"x-data-mode": "test"},
-                user_api_key_team_id="team-1",
-                user_api_key_team_alias="Growth",
-                user_api_key_user_id="owner",
-                user_api_key_user_email="jane@example.com",
-            ),
-        )
-    )
-    assert (found.tenant_id, found.endpoint_tag, found.user_id) == ("acme", "summary", "jane")
-    assert (found.prompt_version, found.cost_center) == ("v3", "CC-1")
-    assert (found.environment, found.data_mode) == ("staging", "test")
-    assert found.tags == {"beta": "true", "team": "Growth"}
-
-
-def test_without_a_word_it_is_the_keys_team_and_user() -> None:
-    found = event(
-        record(metadata=about(user_api_key_team_id="team-1", user_api_key_user_id="owner"))
-    )
-    assert (found.tenant_id, found.user_id) == ("team-1", "owner")
-    assert event(record(model_parameters={"user": "user-42"})).user_id == "user-42"
-    assert event(record(metadata=about(user_api_key_user_id="default_user_id"))).user_id is None
-
-
-def test_a_source_may_name_what_it_uses_itself() -> None:
-    found = litellm.parse(
-        json.dumps(record(metadata=about(requester_metadata={"konzern": "acme"}))).encode(),
-        place="index 0",
-        source="proxy",
-        received_at=NOW,
-        attributes=litellm.ATTRIBUTES.preferring({"tenant_id": ["konzern"]}),
-    )
-    assert isinstance(found, UsageEvent)
-    assert found.tenant_id == "acme"
-
-
-def test_shares_by_weight_divide_the_call() -> None:
-    shares = {"shares": {"acme": 3, "globex": 1}}
-    found = event(record(metadata=about(spend_logs_metadata=shares)))
-    assert {share.tenant_id: share.input_tokens for share in found.shares} == {
-        "acme": 750,
-        "globex": 250,
-    }
-
-
-def test_a_spend_log_writes_its_objects_as_text() -> None:
-    found = event(
-        {
-            "request_id": "chatcmpl-9",
-            "startTime": "2026-10-03T12:00:00.250Z",
-            "request_duration_ms": 820,
-            "model": "gpt-4o",
-            "model_group": "",
-            "custom_llm_provider": "openai",
-            "team_id": "team-1",
-            "user": "owner",
-            "end_user": "jane",
-            "request_tags": '["feature:summary"]',
-            "cache_hit": "True",
-            "metadata": json.dumps({**METADATA, "status": "success"}),
-        }
-    )
-    assert (found.tenant_id, found.user_id, found.endpoint_tag) == ("team-1", "jane", "summary")
-    assert (found.latency_ms, found.served_from, found.input_tokens) == (820, "caller_cache", 1000)
-    assert found.occurred_at == datetime(2026, 10, 3, 12, 0, 0, 250_000, tzinfo=UTC)
-
-
-# ---------------------------------------------------------------- refusals
 
 
 @pytest.mark.parametrize(

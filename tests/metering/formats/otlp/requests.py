@@ -20,6 +20,14 @@ STARTED = 1_793_606_400_000_000_000
 """2026-11-02 08:00 UTC in nanoseconds."""
 TRACE = "5b8efff798038103d269b633813fc60c"
 
+CHAT: dict[str, Any] = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-4o",
+    "gen_ai.usage.input_tokens": 1000,
+    "gen_ai.usage.output_tokens": 200,
+}
+
 _ids = count(1)
 
 
@@ -177,3 +185,9 @@ def _with_hex_ids(value: Any) -> Any:
             return bytes(value["data"]).hex()
         return {key: _with_hex_ids(each) for key, each in value.items()}
     return value
+
+
+def refused(span: dict[str, Any]) -> Rejection:
+    [item] = read(export(span))
+    assert isinstance(item, Rejection)
+    return item
