@@ -25,11 +25,11 @@ serve: install-base ## web, worker and scheduler on localhost, with a login (POR
 	@exec $(PYTHON) -m config.serve --port '$(or $(PORT),8000)'
 
 test: install-dev ## the test suite
-	@$(PYTHON) -m pytest -n 2 -q -m "not outside"
+	@$(PYTHON) -m pytest -n 2 --dist worksteal -q -m "not outside"
 
 test-outside: install-outside ## the tests that need the outside's own software
 	@requirements/browser.sh
-	@$(PYTHON) -m pytest -q -m outside
+	@$(PYTHON) -m pytest -n 2 --dist loadfile -q -m outside
 
 check: install-dev ## format, lint, types, import rules, migrations
 	@.venv/bin/ruff format --check --quiet . && echo "format      ok"

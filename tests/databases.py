@@ -89,12 +89,13 @@ class TestDatabases:
             parameters.pop(name, None)
         return psycopg.connect(**{**parameters, "dbname": database}, autocommit=True)
 
-    def clone(self) -> str:
-        """A new database, equal to the migrated template."""
+    def clone(self, of: str | None = None) -> str:
+        """A new database, equal to that one, to which nobody is connected, or else to the
+        migrated template."""
         self._count += 1
         name = f"{CLONE}{self.token}_{self._count}"
-        self._run("CREATE DATABASE {} TEMPLATE {}", name, self.template)
-        if self._shares_prices:
+        self._run("CREATE DATABASE {} TEMPLATE {}", name, of or self.template)
+        if self._shares_prices and of is None:
             self._tell_prices(name)
         return name
 

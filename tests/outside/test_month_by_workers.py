@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from pytest_django import DjangoDbBlocker
 
 from billing import monthly_run
 from config.celery import scheduler_command, worker_command
@@ -24,7 +26,7 @@ from metering.models import ScheduleFiring, WorkPart, WorkRun
 from tests.allocation.october import OCTOBER
 from tests.billing import a_month
 from tests.billing.a_month import Made, made, nothing_twice
-from tests.databases import ROOT
+from tests.databases import ROOT, TestDatabases, pointed_at
 from tests.serving import child_environment
 
 pytestmark = pytest.mark.outside
@@ -44,15 +46,51 @@ START: Final = "monthly_run.start(OCTOBER, now=timezone.now(), as_of=NOW)"
 CLOSE: Final = "a_month.close()"
 
 
+@dataclass(frozen=True)
+class SetUp:
+    """A database with a month's usage and bill, and what the month comes to by hand."""
+
+    database: str
+    by_hand: Made
+
+
+@pytest.fixture(scope="module")
+def month(
+    test_databases: TestDatabases,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[SetUp]:
+    """Done by hand once, which is rolled back; each test begins with a copy of the rest."""
+    with django_db_blocker.unblock():
+        name = test_databases.clone()
+        with pointed_at(name):
+            a_month.set_up(tmp_path_factory.mktemp("month"))
+            with transaction.atomic():
+                a_month.run_inline()
+                by_hand = made()
+                transaction.set_rollback(True)
+    yield SetUp(name, by_hand)
+    with django_db_blocker.unblock():
+        test_databases.drop(name)
+
+
 @pytest.fixture
-def by_hand(fresh_db: str, tmp_path: Path) -> Made:
-    """What the month comes to by hand, which is rolled back: only its usage and bill are there."""
-    a_month.set_up(tmp_path)
-    with transaction.atomic():
-        a_month.run_inline()
-        found = made()
-        transaction.set_rollback(True)
-    return found
+def database(
+    month: SetUp, test_databases: TestDatabases, django_db_blocker: DjangoDbBlocker
+) -> Iterator[str]:
+    """The test's own copy; the month is started by hand."""
+    with django_db_blocker.unblock():
+        name = test_databases.clone(month.database)
+        with pointed_at(name):
+            only_the_sweeper()
+            yield name
+        test_databases.drop(name)
+
+
+@pytest.fixture
+def owner(database: str, test_databases: TestDatabases) -> Iterator[psycopg.Connection]:
+    with test_databases.connect("migrator", database) as connection:
+        yield connection
 
 
 @contextmanager
@@ -115,6 +153,12 @@ def scheduled(name: str, *, seconds: int) -> None:
     task.save()
 
 
+def only_the_sweeper() -> None:
+    """Nothing is due but to sweep, and that every second."""
+    PeriodicTask.objects.update(enabled=False)
+    scheduled("sweep work", seconds=1)
+
+
 @contextmanager
 def held_up_at(step: str, owner: psycopg.Connection) -> Iterator[Callable[[], bool]]:
     """Nobody gets past the end of a part of that step; whether somebody has come to it."""
@@ -142,61 +186,54 @@ def held_up_at(step: str, owner: psycopg.Connection) -> Iterator[Callable[[], bo
         owner.execute("DROP TRIGGER wait_here ON work_part")
 
 
-@pytest.fixture(autouse=True)
-def _schedules(fresh_db: str) -> None:
-    """Only the sweeper is due, and that every second: the month is started by hand."""
-    PeriodicTask.objects.update(enabled=False)
-    scheduled("sweep work", seconds=1)
-
-
 def test_the_month_by_workers_is_the_month_by_hand(
-    fresh_db: str, redis_url: str, by_hand: Made, tmp_path: Path
+    database: str, redis_url: str, month: SetUp, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
     with (
-        running(worker_command(), fresh_db, redis_url, log),
-        running(scheduler_command(), fresh_db, redis_url, log),
+        running(worker_command(), database, redis_url, log),
+        running(scheduler_command(), database, redis_url, log),
     ):
-        in_a_process(START, fresh_db, redis_url)
+        in_a_process(START, database, redis_url)
         until(at("close", "waiting"), log)
-        in_a_process(CLOSE, fresh_db, redis_url)
+        in_a_process(CLOSE, database, redis_url)
         until(at("", "done"), log)
-    assert made() == by_hand
+    assert made() == month.by_hand
     assert nothing_twice()
 
 
 @pytest.mark.parametrize("step", ["gather", "divide", "assemble", "invoices"])
 def test_a_worker_is_killed_in_the_middle_and_another_goes_on(
-    fresh_db: str,
+    database: str,
     redis_url: str,
-    owner_connection: psycopg.Connection,
-    by_hand: Made,
+    owner: psycopg.Connection,
+    month: SetUp,
     tmp_path: Path,
     step: str,
 ) -> None:
     """It is killed when it has done all of a part but to commit it."""
     log = tmp_path / "log"
-    with held_up_at(step, owner_connection) as reached:
+    with held_up_at(step, owner) as reached:
         with (
-            running(worker_command(), fresh_db, redis_url, log),
-            running(scheduler_command(), fresh_db, redis_url, log),
+            running(worker_command(), database, redis_url, log),
+            running(scheduler_command(), database, redis_url, log),
         ):
-            in_a_process(START, fresh_db, redis_url)
+            in_a_process(START, database, redis_url)
             if step == "invoices":
                 until(at("close", "waiting"), log)
-                in_a_process(CLOSE, fresh_db, redis_url)
+                in_a_process(CLOSE, database, redis_url)
             until(reached, log)
         assert status().step == step
     with (
-        running(worker_command(), fresh_db, redis_url, log),
-        running(scheduler_command(), fresh_db, redis_url, log),
+        running(worker_command(), database, redis_url, log),
+        running(scheduler_command(), database, redis_url, log),
     ):
         if step != "invoices":
             until(at("close", "waiting"), log)
-            in_a_process(CLOSE, fresh_db, redis_url)
+            in_a_process(CLOSE, database, redis_url)
         until(at("", "done"), log)
     assert max(WorkPart.objects.filter(step=step).values_list("attempts", flat=True)) > 1
-    assert made() == by_hand
+    assert made() == month.by_hand
     assert nothing_twice()
 
 
@@ -205,6 +242,7 @@ def test_two_schedulers_answer_each_due_moment_of_the_month_once(
 ) -> None:
     """The month before this one has nothing to it, so its run waits and is begun anew."""
     log = tmp_path / "log"
+    only_the_sweeper()
     scheduled("run the month", seconds=2)
     with (
         running(worker_command(), fresh_db, redis_url, log),
