@@ -17,6 +17,7 @@ pytestmark = pytest.mark.django_db
 
 COMMANDS = {
     "import_owners": ("{file}",),
+    "import_budgets": ("{file}",),
     "import_plans": ("{file}",),
     "import_prices": ("{file}",),
     "import_bill": ("{file}", "--provider", "openai"),

@@ -18,6 +18,7 @@ from metering.files.usage_lines import TextFile, UnreadableText
 IMPORTS = {
     "import_usage": ("--format", "native"),
     "import_owners": (),
+    "import_budgets": (),
     "import_drivers": (),
     "import_rules": (),
     "import_plans": (),
