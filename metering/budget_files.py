@@ -27,7 +27,7 @@ from typing import Any, Final, cast
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from metering.domain.budgets import BOOKS, Book, Budget, InvalidBudget, Scope
+from metering.domain.budgets import BOOKS, Budget, InvalidBudget, Scope
 from metering.domain.money import UnknownCurrency
 from metering.domain.periods import InvalidPeriod, Month
 from metering.files.input_files import text_of
@@ -112,7 +112,10 @@ def _is_there(wanted: BudgetRow) -> bool:
         return False
     if standing.valid_to == wanted.valid_to:
         return True
-    return wanted.valid_to is None and of_owner.filter(valid_from=standing.valid_to).exists()
+    end = standing.valid_to
+    if wanted.valid_to is not None or end is None:
+        return False
+    return of_owner.filter(valid_from=end).exists()
 
 
 def _identity(row: BudgetRow) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def _row(told: Mapping[str, str], place: str) -> BudgetRow:
         budget = Budget(
             scope=cast("Scope", owner),
             key=key,
-            book=cast("Book", book),
+            book=book,
             amount=Decimal(told["amount"]),
             currency=told["currency"],
             warn_share=Decimal(told.get("warn_share") or _WARN_SHARE),
