@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -54,13 +55,14 @@ def sender(databases: TestDatabases, name: str, path: Path) -> Iterator[Send]:
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            numbers = iter(range(10**9))
+            told, answers = process.stdin, process.stdout
+            assert told is not None
+            assert answers is not None
+            numbers = count()
 
             def send() -> float:
-                print(next(numbers), file=process.stdin, flush=True)
-                answered = process.stdout.readline()
+                print(next(numbers), file=told, flush=True)
+                answered = answers.readline()
                 assert answered, "the client has ended"
                 found = json.loads(answered)
                 assert found["accepted"] > found["sent"] // 2, "not what was meant to be measured"
@@ -69,7 +71,7 @@ def sender(databases: TestDatabases, name: str, path: Path) -> Iterator[Send]:
             try:
                 yield send
             finally:
-                process.stdin.close()
+                told.close()
 
 
 @contextmanager

@@ -96,7 +96,12 @@ def test_objects_come_apart_as_an_array_and_as_lines(
 ) -> None:
     lines = ending.join(json.dumps(each) for each in objects).encode()
     array = json.dumps(objects).encode()
-    for body, layout in ((array, "json"), (array, None), (lines, "lines")):
+    ways: tuple[tuple[bytes, Layout | None], ...] = (
+        (array, "json"),
+        (array, None),
+        (lines, "lines"),
+    )
+    for body, layout in ways:
         if not objects and layout == "lines":
             continue
         placed = take_apart(body, layout=layout, limit=10)

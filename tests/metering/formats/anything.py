@@ -70,15 +70,15 @@ def changed(value: Any, path: Path, new: Any) -> Any:
 def spoilt(good: Any, changes: Sequence[tuple[Path, bytes]]) -> bytes:
     """The payload as JSON, with those values where they are put; a place within one that was
     replaced before is gone."""
-    marks = {}
+    marks: dict[bytes, bytes] = {}
     for number, (path, raw) in enumerate(changes):
         if path in set(places(good)):
             mark = f"\u00a7{number}\u00a7"
             good = changed(good, path, mark)
             marks[json.dumps(mark).encode()] = raw
     body = json.dumps(good).encode()
-    for mark, raw in marks.items():
-        body = body.replace(mark, raw)
+    for written_mark, raw in marks.items():
+        body = body.replace(written_mark, raw)
     return body
 
 
