@@ -56,8 +56,9 @@ USER_KEY: Final = ("day", "tenant", "cost_centre", "user_pseudonym", "user_kind"
 USER_SUMS: Final = ("events", "tokens", "cost")
 
 SHARE_SCALE: Final = 18
-"""A shared call's cost is divided in units of 10^-18, finer than any price per token; so is a
-quantity that is no whole number (seconds, say)."""
+"""A shared call's cost is divided in units of 10^-18, finer than any price per token that is known
+(a finer one is divided in units of its last decimal); so is a quantity that is no whole number
+(seconds, say)."""
 
 
 def _of_side(direction: str) -> frozenset[str]:
@@ -186,8 +187,13 @@ def _split_whole(count: int, weights: list[int]) -> list[int]:
 
 
 def _split_exact(amount: Decimal, weights: list[int]) -> list[Decimal]:
-    units = _split_whole(to_units(amount, SHARE_SCALE), weights)
-    return [from_units(share, SHARE_SCALE) for share in units]
+    exponent = amount.as_tuple().exponent
+    assert isinstance(exponent, int), "an amount is finite"
+    if -exponent > SHARE_SCALE:
+        exponent = int(amount.normalize(EXACT).as_tuple().exponent)
+    scale = max(SHARE_SCALE, -exponent)
+    units = _split_whole(to_units(amount, scale), weights)
+    return [from_units(share, scale) for share in units]
 
 
 def _split_quantity(quantity: int | Decimal, weights: list[int]) -> list[int] | list[Decimal]:

@@ -1,8 +1,9 @@
 """Reading stored events to see whose rating would come out otherwise: fast, and all of it.
 
 What is stored is compared, as the text that it was stored as, with what would be stored now. The
-database works it out for plain calls (`ratings_in_sql` says why that is the same text); every
-other call is rated here. Nothing is taken for unchanged that was not worked out again.
+database works it out for plain calls (`ratings_in_sql` says why that is the same text), and stores
+what differs of them as it finds it (`revisions_in_sql`); every other call is rated here. Nothing is
+taken for unchanged that was not worked out again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ from metering.events import current
 from metering.pricing.portions import Portion
 from metering.pricing.rated_events import RATED_EVENT_FIELDS, rated
 from metering.pricing.ratings_in_sql import asking, combinations, parameters_of, rates_of, verdicts
-from metering.pricing.revisions_in_sql import IS_PLAIN
+from metering.pricing.revaluation import Act, Differences
+from metering.pricing.revisions_in_sql import (
+    DIFFERENCES,
+    NO_DIFFERENCE,
+    STORED,
+    changed,
+    differences_in,
+)
 
 _TEXTS: Final = ("provider", "model", "service_tier", "served_from")
 _OPTIONAL: Final = ("model_executed", "region", "usage", "usage_format")
@@ -38,45 +46,41 @@ _COLUMNS: Final = (
 _FIRST_STORED: Final = len(_COLUMNS)
 READ: Final = (*_COLUMNS, "pricing", "pricing_reason", "cost", "currency", "lines")
 """Columns that are read of an event that is rated here."""
-_NOT_PLAIN: Final = "!"
 _COUNTS_FROM: Final = 4 + len(_TEXTS) + len(_OPTIONAL)
 
 
 class Scanned(NamedTuple):
-    """How many events that count were looked at; the keys of those whose rating is not what is
-    stored as their latest: those that the database may revise (`revisions_in_sql`), by `rates`,
-    and the others."""
+    """How many events that count were looked at; what differs of those that the database rated,
+    and unless it was a trial, stored; and the keys of the others that differ."""
 
     looked_at: int
-    plain: list[str]
+    differences: Differences
     others: list[str]
-    rates: dict[str, Any]
-
-    @property
-    def differing(self) -> list[str]:
-        return self.plain + self.others
 
 
 def scan(
-    portion: Portion, book: PriceBook, *, model: str | None = None, recompute: bool = False
+    portion: Portion,
+    book: PriceBook,
+    act: Act,
+    *,
+    model: str | None = None,
+    recompute: bool = False,
 ) -> Scanned:
-    """Look at the portion's events (of one executed model, if it is named). With `recompute`
-    every event is rated here, one by one: the slow way to the same answer."""
-    rates: dict[str, Any] = {}
-    if not recompute:
+    """Look at the portion's events (of one executed model, if it is named), and store what the
+    database can, in the caller's transaction, in which nothing that counts may change. With
+    `recompute` every event is rated here, one by one: the slow way to the same answer."""
+    if recompute:
+        looked_at, told, differences = _all_told(portion, model)
+    else:
         found = combinations(portion.period, portion.keys)
         rates = parameters_of(rates_of(book, found, portion.period), book.currency)
-    looked_at, told = _ask(portion, model, rates)
-    plain_keys, others = [], []
+        looked_at, told, differences = _rated(portion, model, rates, act)
+    others = []
     for line in told.split("\n") if told else ():
         fields = line.split("\t")
-        if len(fields) == 1 and not line.startswith(_NOT_PLAIN):
-            plain_keys.append(line)
-        elif len(fields) == 1:
-            others.append(line.removeprefix(_NOT_PLAIN))
-        elif _differs(fields, book):
+        if len(fields) == 1 or _differs(fields, book):
             others.append(fields[0])
-    return Scanned(looked_at, plain_keys, others, rates)
+    return Scanned(looked_at, differences, others)
 
 
 def _differs(fields: list[str], book: PriceBook) -> bool:
@@ -120,31 +124,54 @@ def _event(fields: list[str]) -> UsageEvent:
     )
 
 
-def _ask(portion: Portion, model: str | None, rates: dict[str, Any]) -> tuple[int, str]:
-    """How many events there are, and a line for each whose stored rating the database did not find
-    to be right: the key alone where it found another (marked where it cannot store it itself), else
-    all that its price hangs on and what is stored. (One text, since a row for each costs more than
-    reading it. No field holds a tab or a line's end: such events are refused when they come.)
-    Without rates, every event."""
+_LINE: Final = " || E'\\t' || ".join(
+    f"coalesce({each if '(' in each else f'e.{each}'}::text, E'\\x1e')"
+    for each in (*_COLUMNS, *_STORED)
+)
+"""All that an event's price hangs on, and what is stored of it. (One text, since a row for each
+costs more than reading it. No field holds a tab or a line's end: such events are refused.)"""
+
+
+def _all_told(portion: Portion, model: str | None) -> tuple[int, str, Differences]:
     events, parameters = current(portion.period, key_range=portion.keys)
-    columns = (*(f"e.{name}" for name in _COLUMNS), *(_stored(name) for name in _STORED))
-    line = " || E'\\t' || ".join(f"coalesce({each}::text, E'\\x1e')" for each in columns)
-    chosen = "coalesce(nullif(e.model_executed, ''), e.model) = %(model)s" if model else "true"
-    if rates:
-        asked = f"FROM ({verdicts(events, chosen)}) e"
-        line = f"""CASE e.verdict WHEN true THEN NULL WHEN false THEN
-            CASE WHEN {IS_PLAIN} THEN '' ELSE '{_NOT_PLAIN}' END || e.event_key ELSE {line} END"""
-    else:
-        asked = f"FROM {events} e WHERE {chosen}"
     with asking() as cursor:
         cursor.execute(
-            f"SELECT count(*), string_agg({line}, E'\\n') {asked}",
-            {**parameters, **rates, "model": model},
+            f"SELECT count(*), string_agg({_LINE}, E'\\n') FROM {events} e WHERE {_chosen(model)}",
+            {**parameters, "model": model},
         )
         row = cursor.fetchone()
     assert row is not None, "an aggregate has a row"
-    return row[0], row[1] or ""
+    return row[0], row[1] or "", {}
 
 
-def _stored(name: str) -> str:
-    return name if "(" in name else f"e.{name}"
+def _rated(
+    portion: Portion, model: str | None, rates: dict[str, Any], act: Act
+) -> tuple[int, str, Differences]:
+    """How many events there are; of those that the database cannot rate all that it takes to, and
+    of those that it rates and cannot store the key, a line each; what differs of the rest."""
+    events, parameters = current(portion.period, key_range=portion.keys)
+    told = f"CASE WHEN e.verdict IS NULL THEN {_LINE} ELSE e.event_key::text END"
+    found = changed(verdicts(events, _chosen(model)), told)
+    query = f"""
+        WITH {found if act.is_trial else f"{found}, {STORED}"}
+        SELECT (SELECT count(*) FROM {events} e WHERE {_chosen(model)}),
+            string_agg(e.told, E'\\n') FILTER (WHERE NOT e.is_plain), {NO_DIFFERENCE}
+        FROM changed e UNION ALL SELECT NULL, NULL, d.* FROM ({DIFFERENCES}) d"""
+    with asking() as cursor:
+        cursor.execute(
+            query,
+            {
+                **parameters,
+                **rates,
+                "model": model,
+                "author": act.author,
+                "why": act.reason,
+                "made_at": act.at,
+            },
+        )
+        (looked_at, text, *_), *rows = cursor
+    return looked_at, text or "", differences_in(row[2:] for row in rows)
+
+
+def _chosen(model: str | None) -> str:
+    return "coalesce(nullif(e.model_executed, ''), e.model) = %(model)s" if model else "true"

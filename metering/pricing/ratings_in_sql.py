@@ -36,6 +36,7 @@ from metering.domain.money import plain
 from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.rate_cards import PlainRates, RateCard
+from metering.domain.rollup import SHARE_SCALE
 from metering.events import KeyRange
 from metering.providers.dialects import DIALECTS_WITH_PARTS, KEYS_OF_PARTS
 
@@ -121,12 +122,21 @@ def _fit(rates: PlainRates) -> bool:
     )
 
 
+def _decimals(price: Decimal) -> int:
+    exponent = price.as_tuple().exponent
+    assert isinstance(exponent, int)  # it is finite
+    return -exponent
+
+
 @contextmanager
 def asking() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
-    """A transaction for these queries. Compiling their expressions would take longer than they
-    do."""
+    """A transaction for these queries. Compiling their expressions would take longer than they do.
+    How many events differ is not known before, so nothing is looked up one by one; and a portion's
+    changes are kept in memory, where each of the rollups reads them again."""
     with transaction.atomic(), bulk.cursor() as cursor:
         cursor.execute("SET LOCAL jit = off")
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute("SET LOCAL work_mem = '96MB'")
         yield cursor
 
 
@@ -146,7 +156,7 @@ _TOLD: Final = (
     *(("rated_provider", "text"), ("rated_model", "text"), ("rated_tier", "text")),
     *(("rated_batch", "boolean"), ("rated_region", "text"), ("above", "integer")),
     *(("upto", "integer"), ("rated_currency", "text"), ("rated_reason", "text")),
-    ("is_priced", "boolean"),
+    *(("is_priced", "boolean"), ("is_dividable", "boolean")),
     *((f"{name}_price", "numeric") for name in CLASSES),
     *((f"{name}_middle", "text") for name in CLASSES),
     *((f"{name}_end", "text") for name in CLASSES),
@@ -164,6 +174,7 @@ def parameters_of(rates: Sequence[Rates], own_currency: str) -> dict[str, Any]:
             (
                 *(*each.combination, each.above, each.upto, each.currency, each.reason),
                 bool(each.prices),
+                all(price is None or _decimals(price[0]) <= SHARE_SCALE for price in prices),
                 *(price and price[0] for price in prices),
                 *(price and f'","{plain(price[0])}","' for price in prices),
                 *(price and f'",{price[1]}]' for price in prices),
@@ -217,53 +228,70 @@ _COUNTS: Final = {
 """The counts of the classes, disjoint."""
 
 
-AMOUNTS: Final = {
-    name: f"CASE WHEN e.{name}_count > 0 THEN e.{name}_count * e.{name}_price ELSE 0 END"
+_AMOUNTS: Final = {
+    name: f"CASE WHEN e.is_priced AND e.{name}_count > 0 THEN e.{name}_count * e.{name}_price"
+    " ELSE 0 END"
     for name in CLASSES
 }
+_COST: Final = f"({' + '.join(f'e.{name}_amount' for name in CLASSES)})"
 _EACH_LINE: Final = ", ".join(
     f"""CASE WHEN e.{name}_count > 0 THEN concat(',["{name}","', e.{name}_count, e.{name}_middle,"""
-    f" trim_scale(e.{name}_count * e.{name}_price), e.{name}_end) END"
+    f" trim_scale(e.{name}_amount), e.{name}_end) END"
     for name in CLASSES
 )
 _LINES: Final = f"nullif('[' || substr(concat({_EACH_LINE}), 2) || ']', '[]')"
-_COST: Final = f"({' + '.join(AMOUNTS.values())})"
 _USED: Final = f"({' + '.join(f'e.{name}_count' for name in CLASSES)}) > 0"
-NOW: Final = {
-    "pricing": f"CASE WHEN NOT e.is_priced THEN 'unpriced' WHEN {_COST} = 0 AND {_USED}"
+_NOW: Final = {
+    "now_cost": f"CASE WHEN e.is_priced THEN {_COST} END",
+    "now_lines": f"CASE WHEN e.is_priced THEN {_LINES} END",
+    "now_pricing": f"CASE WHEN NOT e.is_priced THEN 'unpriced' WHEN {_COST} = 0 AND {_USED}"
     " THEN 'free' ELSE 'priced' END",
-    "pricing_reason": "e.rated_reason",
-    "cost": f"CASE WHEN e.is_priced THEN {_COST} END",
-    "currency": "e.rated_currency",
-    "lines": f"CASE WHEN e.is_priced THEN {_LINES} END",
 }
-"""What an event on which there is a verdict would be rated at: SQL over what `verdicts` gives, as
-`e`, except for replies from the caller's own cache."""
+NOW: Final = {
+    "pricing": "now_pricing",
+    "pricing_reason": "rated_reason",
+    "cost": "now_cost",
+    "currency": "rated_currency",
+    "lines": "now_lines",
+}
+"""What an event on which there is a verdict would be rated at, except for replies from the caller's
+own cache: by which columns of `verdicts`. (`cost` may have trailing zeros.)"""
 _STANDS: Final = f"""
-    e.currency = {NOW["currency"]} AND e.pricing_reason IS NOT DISTINCT FROM {NOW["pricing_reason"]}
-    AND e.pricing = {NOW["pricing"]} AND e.cost IS NOT DISTINCT FROM {NOW["cost"]}
-    AND e.lines::text IS NOT DISTINCT FROM {NOW["lines"]}"""
+    e.currency = e.{NOW["currency"]}
+    AND e.pricing_reason IS NOT DISTINCT FROM e.{NOW["pricing_reason"]}
+    AND e.pricing = e.{NOW["pricing"]} AND e.cost IS NOT DISTINCT FROM e.{NOW["cost"]}
+    AND e.lines::text IS NOT DISTINCT FROM e.{NOW["lines"]}"""
+_IS_RATED: Final = """(e.served_from <> 'caller_cache' AND e.is_known AND (NOT e.is_priced
+    OR e.is_text AND e.input_count >= 0 AND (e.output_count = 0 OR e.output_price IS NOT NULL)))"""
 _VERDICT: Final = f"""
     CASE
     WHEN e.served_from = 'caller_cache' THEN
         e.pricing = 'free' AND e.pricing_reason IS NOT DISTINCT FROM 'caller_cache' AND e.cost = 0
         AND e.currency = %(own_currency)s AND e.lines IS NULL
-    WHEN NOT e.is_known THEN NULL
-    WHEN e.is_priced AND (NOT e.is_text OR e.input_count < 0
-                          OR e.output_count > 0 AND e.output_price IS NULL) THEN NULL
-    ELSE {_STANDS} END"""
+    WHEN e.is_rated THEN {_STANDS} END"""
 
 
 def verdicts(events: str, condition: str) -> str:
     """A query for the events (a relation with the columns of `events.current`) that fit the
     condition (SQL over them, as `e`), with a `verdict` on each: whether what is stored of its
     rating is what it would be rated at, NULL where nothing is said. Its parameters are those of the
-    events and of `parameters_of`."""
+    events and of `parameters_of`.
+
+    Beside the events' columns it has those of `NOW`, `is_text`, `is_priced`, and of each class its
+    `_count` and `_amount` (0 where nothing was used, and where there is no price)."""
     counts = ", ".join(f"{count} AS {name}_count" for name, count in _COUNTS.items())
-    # OFFSET 0 has each count worked out once: without it, wherever it is named.
+    amounts = ", ".join(f"{amount} AS {name}_amount" for name, amount in _AMOUNTS.items())
+    now = ", ".join(
+        f"CASE WHEN e.is_rated THEN {each} END AS {name}" for name, each in _NOW.items()
+    )
+    # OFFSET 0 has each expression worked out once: without it, wherever it is named.
     return f"""
         SELECT *, {_VERDICT} AS verdict FROM (
-            SELECT e.*, r.*, {counts}, {_OF_TEXT} AS is_text,
-                   r.rated_provider IS NOT NULL AND {_IN_ONE} AS is_known
-            FROM {events} e LEFT JOIN {_RATES} r ON {_HAS} WHERE {condition} OFFSET 0
+            SELECT *, {now} FROM (
+                SELECT *, {_IS_RATED} AS is_rated, {amounts} FROM (
+                    SELECT e.*, r.*, {counts}, {_OF_TEXT} AS is_text,
+                           r.rated_provider IS NOT NULL AND {_IN_ONE} AS is_known
+                    FROM {events} e LEFT JOIN {_RATES} r ON {_HAS} WHERE {condition} OFFSET 0
+                ) e OFFSET 0
+            ) e OFFSET 0
         ) e"""

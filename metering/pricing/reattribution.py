@@ -13,7 +13,7 @@ from metering.domain.periods import Month, Period
 from metering.domain.rollup import parts
 from metering.event_rows import class_costs
 from metering.models import UserIdentity
-from metering.pricing.revaluation import BATCH, Act, Revalued, Valuer, by, change, must_be_open
+from metering.pricing.revaluation import BATCH, Act, Revalued, Valuer, by, change_each, must_be_open
 from metering.stored_events import StoredEvent
 
 
@@ -36,7 +36,7 @@ def reattribute(
             last = events[-1].key
             pairs = zip(events, valuer(events), strict=True)
             keys += [before.key for before, after in pairs if before != after]
-        change(found, period, keys, by(valuer, act), act)
+        change_each(found, period, keys, by(valuer, act), act)
     return found
 
 

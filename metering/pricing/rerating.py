@@ -9,7 +9,7 @@ from functools import partial
 
 from django.utils import timezone
 
-from metering.domain.periods import Month, Period
+from metering.domain.periods import Month
 from metering.domain.price_book import PriceBook
 from metering.domain.rating import Rating
 from metering.domain.rollup import parts
@@ -26,9 +26,9 @@ from metering.pricing.revaluation import (
     Valuer,
     by,
     change,
+    change_each,
     must_be_open,
 )
-from metering.pricing.revisions_in_sql import revise
 from metering.stored_events import StoredEvent
 
 
@@ -70,14 +70,16 @@ class Rerating:
 
     def __call__(self, portion: Portion) -> Revalued:
         book = catalogue.load_book()
-        scanned = scan(portion, book, model=self.model, recompute=self.recompute)
-        found = Revalued(self.month, scanned.looked_at)
+        found = Revalued(self.month)
+        others: list[str] = []
 
-        def revised(period: Period, keys: Sequence[str]) -> Differences:
-            return revise(period, keys, scanned.rates, self.act)
+        def scanned() -> Differences:
+            done = scan(portion, book, self.act, model=self.model, recompute=self.recompute)
+            found.looked_at, others[:] = done.looked_at, done.others
+            return done.differences
 
-        change(found, portion.period, scanned.plain, revised, self.act)
-        change(found, portion.period, scanned.others, by(rater(book), self.act), self.act)
+        change(found, scanned, self.act)
+        change_each(found, portion.period, others, by(rater(book), self.act), self.act)
         return found
 
 

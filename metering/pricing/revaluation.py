@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -162,41 +163,44 @@ def must_be_open(month: Month) -> None:
         raise MonthClosed(f"{why}; correct it in the next open month")
 
 
-Change = Callable[[Period, Sequence[str]], Differences]
-"""Values these events of the period anew, and stores what differs, in the transaction that it is
-called in."""
-
-
-def change(found: Revalued, period: Period, keys: Sequence[str], do: Change, act: Act) -> None:
-    """Change these events of the period (within the month), a batch a transaction. Raises
-    `MonthClosed`."""
-    ordered = sorted(keys)
-    for first in range(0, len(ordered), BATCH):
-        chosen = ordered[first : first + BATCH]
-        for attempt in count(1):
-            try:
-                differences = _change_batch(found.month, period, chosen, do, act)
-            except UniqueViolation:
-                # Another run has stored the next revision of one of them: look at them again.
-                if attempt == _TRIES:
-                    raise
-                continue
-            break
+def change(found: Revalued, do: Callable[[], Differences], act: Act) -> None:
+    """Have events of the month valued anew: `do` stores what differs in the transaction that it is
+    called in, and is called again if another run came before it. Raises `MonthClosed`."""
+    for attempt in count(1):
+        try:
+            differences = _in_a_transaction(found.month, do, act)
+        except UniqueViolation:
+            # Another run has stored the next revision of one of them: look at them again.
+            if attempt == _TRIES:
+                raise
+            continue
         found.add_differences(differences)
+        return
 
 
-def _change_batch(
-    month: Month, period: Period, keys: Sequence[str], do: Change, act: Act
-) -> Differences:
+def _in_a_transaction(month: Month, do: Callable[[], Differences], act: Act) -> Differences:
     with transaction.atomic():
         why = why_it_must_stay(month)
         if why is not None:
             raise MonthClosed(f"{why}; what was changed until then is kept")
         share_changes()
-        differences = do(period, keys)
+        differences = do()
         if differences and act.within is not None and not act.is_trial:
             act.within(differences)
     return differences
+
+
+Change = Callable[[Period, Sequence[str]], Differences]
+"""Values these events of the period anew, and stores what differs, in the transaction that it is
+called in."""
+
+
+def change_each(found: Revalued, period: Period, keys: Sequence[str], do: Change, act: Act) -> None:
+    """Change these events of the period (within the month), a batch a transaction. Raises
+    `MonthClosed`."""
+    ordered = sorted(keys)
+    for first in range(0, len(ordered), BATCH):
+        change(found, partial(do, period, ordered[first : first + BATCH]), act)
 
 
 def by(valuer: Valuer, act: Act) -> Change:

@@ -1,203 +1,261 @@
-"""Storing what a plain call is rated at now, by the database itself: a statement for thousands.
+"""Storing what plain calls are rated at now, by the database itself: a statement for thousands.
 
 What `revaluation` does with events that it reads, this does with those that stay in the database:
-a revision with its digest, and the differences in the rollups. It takes the calls of text that
-`ratings_in_sql` rates, that nobody shares, and of which the classes are plain (`IS_PLAIN`):
+a revision with its digest, the parts of a shared call, and the differences in the rollups. It takes
+the calls of text that `ratings_in_sql` rates and of which the classes are plain (`_IS_PLAIN`):
 
-- before, those of the stored lines, or where there was no price, the five counts, unpriced;
+- before, the stored lines, if they are of the five counts; or where there was no price, the five
+  counts, unpriced;
 - now, the lines that were written, or where there is no price, the five counts, unpriced.
 
-That is what `event_rows.class_costs` says of such calls. `verify` holds digests, lines and rollups
-against the events, whoever wrote them.
+That is what `event_rows.class_costs` says of such calls. A shared call is among them if it stays in
+its cells of the rollups, so that its costs alone are divided anew (`shared_calls_in_sql`). `verify`
+holds digests, lines, shares and rollups against the events, whoever wrote them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from metering.domain.cells import Owner
-from metering.domain.periods import Period
+from metering.domain.rollup import SHARE_SCALE
+from metering.domain.usage import COUNTS
 from metering.event_rows import VALUED
-from metering.events import current
-from metering.pricing.ratings_in_sql import AMOUNTS, CLASSES, NOW, asking, verdicts
-from metering.pricing.revaluation import Act, Differences, Moved, Sums
-from metering.rollups import CELL, USAGE, USER
+from metering.pricing.ratings_in_sql import CLASSES, NOW
+from metering.pricing.revaluation import Differences, Moved, Sums
+from metering.pricing.shared_calls_in_sql import DIVIDED
+from metering.rollups import CELL, USAGE, USER, Rollup
 
-IS_PLAIN: Final = """(
-    e.is_text AND e.input_count >= 0 AND e.shares IS NULL AND e.served_from <> 'caller_cache'
-    AND CASE WHEN e.lines IS NULL THEN e.pricing = 'unpriced' ELSE e.pricing_reason IS NULL END
-)"""
-
-_MODEL: Final = "coalesce(nullif(e.model_executed, ''), e.model)"
 _DAY: Final = "(e.occurred_at AT TIME ZONE 'UTC')::date"
-_NOW: Final = {
-    "pricing": "e.now_pricing",
-    "pricing_reason": "e.rated_reason",
+_STORED: Final = {
+    **{name: f"e.{column}" for name, column in NOW.items()},
     "cost": "trim_scale(e.now_cost)",
-    "currency": "e.rated_currency",
     "lines": "e.now_lines::json",
 }
+_TEXTS: Final = {**_STORED, "lines": "e.now_lines"}
 _VALUED_TEXT: Final = " || E'\\t' || ".join(
-    f"coalesce({_NOW.get(name, f'e.{name}')}::text, E'\\x1e')" for name, _ in VALUED
+    f"coalesce({_TEXTS.get(name, f'e.{name}')}::text, E'\\x1e')" for name, _ in VALUED
 )
 _REVISION: Final = f"""
     INSERT INTO event_revision (event_key, revision, occurred_at, made_at, author, reason,
         {", ".join(name for name, _ in VALUED)}, value_digest)
     SELECT e.event_key, e.revision + 1, e.occurred_at, %(made_at)s, %(author)s, %(why)s,
-        {", ".join(_NOW.get(name, f"e.{name}") for name, _ in VALUED)},
+        {", ".join(_STORED.get(name, f"e.{name}") for name, _ in VALUED)},
         sha256(convert_to(
             e.event_key || E'\\t' || e.revision + 1 || E'\\t' || {_VALUED_TEXT}, 'UTF8'))
-    FROM changed e ORDER BY e.event_key"""
+    FROM changed e WHERE e.is_plain ORDER BY e.event_key"""
+_SHARES: Final = """
+    INSERT INTO event_share (event_key, revision, position, occurred_at, tenant, cost_centre,
+        input_tokens, output_tokens, cost)
+    SELECT e.event_key, e.revision + 1, p.position, e.occurred_at, p.tenant, p.cost_centre,
+        p.input_tokens, p.output_tokens,
+        CASE WHEN e.now_cost IS NOT NULL THEN trim_scale(p.cost) END
+    FROM changed e JOIN divided p USING (event_key) ORDER BY e.event_key, p.position"""
 
 _USAGE_KEY: Final = {
     "bucket_at": "date_bin('15 min', e.occurred_at, timestamptz '2000-01-01 00:00Z')",
-    "model_executed": _MODEL,
+    "model_executed": "e.executed",
     "endpoint_tag": "coalesce(e.endpoint_tag, '')",
     "prompt_version": "coalesce(e.prompt_version, '')",
-    "pricing": "side.pricing",
-    "currency": "side.currency",
 }
-_USAGE_SUM: Final = {
-    "events": "side.sign",
-    "cost": "side.cost",
-    "latency_ms": "side.sign * coalesce(e.latency_ms, 0)",
-}
-_SIDES: Final = """
-    LATERAL (
-        SELECT 0 AS sign, e.pricing, e.currency,
-               coalesce(e.now_cost, 0) - coalesce(e.cost, 0) AS cost
-        WHERE (e.pricing, e.currency) = (e.now_pricing, e.rated_currency)
-        UNION ALL SELECT -1, e.pricing, e.currency, -coalesce(e.cost, 0)
-        WHERE (e.pricing, e.currency) <> (e.now_pricing, e.rated_currency)
-        UNION ALL SELECT 1, e.now_pricing, e.rated_currency, coalesce(e.now_cost, 0)
-        WHERE (e.pricing, e.currency) <> (e.now_pricing, e.rated_currency)
-    ) side"""
-"""An event's usage in the cell that it leaves and in the one that it comes to; once, with the
-difference in cost alone, where it stays in its cell."""
-
-_COUNTED: Final = " UNION ALL ".join(
-    f"SELECT '{name}', e.{name}_count, e.{name}_amount WHERE e.{name}_count > 0" for name in CLASSES
-)
-_CLASSES: Final = f"""
-    LATERAL (
-        SELECT -1 AS sign, e.pricing, e.currency, line ->> 0 AS token_class,
-               (line ->> 1)::numeric AS quantity, (line ->> 3)::numeric AS amount
-        FROM json_array_elements(e.lines) line
-        UNION ALL SELECT -1, 'unpriced', e.currency, used.token_class, used.quantity, 0
-        FROM ({_COUNTED}) used (token_class, quantity, amount) WHERE e.lines IS NULL
-        UNION ALL SELECT 1, e.now_pricing, e.rated_currency, now.token_class, now.quantity,
-               CASE WHEN e.is_priced THEN now.amount ELSE 0 END
-        FROM ({_COUNTED}) now (token_class, quantity, amount)
-    ) side"""
 _CELL_KEY: Final = {
     "day": _DAY,
-    "model": _MODEL,
-    "token_class": "side.token_class",
+    "model": "e.executed",
     "tier": "CASE WHEN e.batch THEN 'batch' ELSE e.service_tier END",
-    "pricing": "side.pricing",
-    "currency": "side.currency",
 }
-_CELL_SUM: Final = {
-    "events": "side.sign",
-    "quantity": "side.sign * side.quantity",
-    "cost": "side.sign * side.amount",
-}
+_SIDES: Final = (
+    (-1, "before", "e.pricing", "e.currency"),
+    (1, "amount", "e.now_pricing", "e.rated_currency"),
+)
+"""Where an event that leaves its cells is taken from and where it is added: the sign, which of the
+classes' amounts, and the pricing and currency of the cells."""
 
 
-def _usage_sql() -> str:
-    keys = ", ".join(f"{_USAGE_KEY.get(name, f'e.{name}')} AS {name}" for name in USAGE.key)
-    sums = ", ".join(
-        f"{_USAGE_SUM.get(name, f'side.sign * coalesce(e.{name}, 0)::bigint')} AS {name}"
-        for name in USAGE.sums
-    )
-    return _appended(
-        USAGE.tail, USAGE.key, USAGE.sums, f"SELECT {keys}, {sums} FROM changed e, {_SIDES}"
-    )
-
-
-def _cell_sql() -> str:
-    keys = ", ".join(f"{_CELL_KEY.get(name, f'e.{name}')} AS {name}" for name in CELL.key)
-    sums = ", ".join(f"{_CELL_SUM[name]} AS {name}" for name in CELL.sums)
-    return _appended(
-        CELL.tail, CELL.key, CELL.sums, f"SELECT {keys}, {sums} FROM changed e, {_CLASSES}"
-    )
-
-
-def _user_sql() -> str:
-    return _appended(
-        USER.tail,
-        USER.key,
-        USER.sums,
-        f"SELECT {_DAY} AS day, e.tenant, e.cost_centre, e.user_pseudonym, e.user_kind,"
-        " 0 AS events, 0 AS tokens, coalesce(e.now_cost, 0) - coalesce(e.cost, 0) AS cost"
-        " FROM changed e WHERE e.user_pseudonym IS NOT NULL",
-    )
-
-
-def _appended(tail: str, key: tuple[str, ...], sums: tuple[str, ...], deltas: str) -> str:
-    by, of = ", ".join(key), ", ".join(sums)
-    added = ", ".join(f"sum({name}) AS {name}" for name in sums)
-    changed = " OR ".join(f"sum({name}) <> 0" for name in sums)
+def _in_place() -> str:
+    """Who bears how much more of each class, of the calls that stay in their cells."""
+    keys = ", ".join(f"e.{name}" for name in (*_KEYED_BY, "executed"))
+    more = ", ".join(f"e.{name}_amount - e.{name}_before AS {name}_more" for name in CLASSES)
+    parts = ", ".join(f"p.{name}_more" for name in CLASSES)
     return (
-        f"INSERT INTO {tail} ({by}, {of})"
+        f"SELECT {keys}, e.tenant, e.cost_centre, {more} FROM changed e"
+        " WHERE e.is_plain AND NOT e.moves AND NOT e.is_shared"
+        f" UNION ALL SELECT {keys}, p.tenant, p.cost_centre, {parts}"
+        " FROM changed e JOIN divided p USING (event_key)"
+    )
+
+
+def _usage_in_place() -> str:
+    more = " + ".join(f"e.{name}_more" for name in CLASSES)
+    keys = ", ".join(f"{_USAGE_KEY.get(name, f'e.{name}')} AS {name}" for name in USAGE.key)
+    return _appended(USAGE, f"SELECT {keys}, {more} AS cost FROM in_place e", ("cost",))
+
+
+def _usage_moved() -> str:
+    deltas = []
+    for sign, when, pricing, currency in _SIDES:
+        named = {**_USAGE_KEY, "pricing": pricing, "currency": currency}
+        sums = {
+            "events": str(sign),
+            "cost": f"{sign} * ({' + '.join(f'e.{name}_{when}' for name in CLASSES)})",
+            "latency_ms": f"{sign} * coalesce(e.latency_ms, 0)",
+        }
+        keys = ", ".join(f"{named.get(name, f'e.{name}')} AS {name}" for name in USAGE.key)
+        added = ", ".join(
+            f"{sums.get(name, f'{sign} * coalesce(e.{name}, 0)::bigint')} AS {name}"
+            for name in USAGE.sums
+        )
+        deltas.append(f"SELECT {keys}, {added} FROM moving e")
+    return _appended(USAGE, " UNION ALL ".join(deltas))
+
+
+_OF_CALL: Final = [name for name in CELL.key if name not in ("token_class", "pricing", "currency")]
+
+
+def _cells_in_place() -> str:
+    """Summed by everything else that cells are keyed by first: those sums are few, and only they
+    are taken apart into a row for each class."""
+    keys = [name for name in CELL.key if name != "token_class"]
+    named = ", ".join(f"{_CELL_KEY.get(name, f'e.{name}')} AS {name}" for name in keys)
+    more = ", ".join(f"sum(e.{name}_more) AS {name}_more" for name in CLASSES)
+    by = ", ".join(str(n + 1) for n in range(len(keys)))
+    classes = ", ".join(f"('{name}', e.{name}_more)" for name in CLASSES)
+    return _appended(
+        CELL,
+        f"SELECT e.*, c.* FROM (SELECT {named}, {more} FROM in_place e GROUP BY {by}) e,"
+        f" LATERAL (VALUES {classes}) c (token_class, cost)",
+        ("cost",),
+    )
+
+
+def _cells_moved() -> str:
+    keys = ", ".join(f"{_CELL_KEY.get(name, f'e.{name}')} AS {name}" for name in _OF_CALL)
+    deltas = [
+        f"SELECT {keys}, '{name}' AS token_class, {pricing} AS pricing, {currency} AS currency,"
+        f" {sign} AS events, {sign} * e.{name}_count AS quantity, {sign} * e.{name}_{when} AS cost"
+        f" FROM moving e WHERE e.{name}_count > 0"
+        for sign, when, pricing, currency in _SIDES
+        for name in CLASSES
+    ]
+    return _appended(CELL, " UNION ALL ".join(deltas))
+
+
+def _users() -> str:
+    return _appended(
+        USER,
+        f"SELECT {_DAY} AS day, e.tenant, e.cost_centre, e.user_pseudonym, e.user_kind,"
+        " coalesce(e.now_cost, 0) - coalesce(e.cost, 0) AS cost"
+        " FROM changed e WHERE e.is_plain AND e.user_pseudonym IS NOT NULL",
+        ("cost",),
+    )
+
+
+def _appended(rollup: Rollup, deltas: str, summed: Sequence[str] = ()) -> str:
+    """The rollup's deltas appended, one a cell; those sums that are not named are 0."""
+    summed = summed or rollup.sums
+    by, of = ", ".join(rollup.key), ", ".join(rollup.sums)
+    added = ", ".join(f"sum({name})" if name in summed else "0" for name in rollup.sums)
+    changed = " OR ".join(f"sum({name}) <> 0" for name in summed)
+    return (
+        f"INSERT INTO {rollup.tail} ({by}, {of})"
         f" SELECT {by}, {added} FROM ({deltas}) deltas GROUP BY {by} HAVING {changed}"
     )
 
 
-_STORED: Final = (
-    f", revised AS ({_REVISION}), usage AS ({_usage_sql()}), cells AS ({_cell_sql()}),"
-    f" users AS ({_user_sql()})"
+_KEYED_BY: Final = (
+    *("occurred_at", "provider", "provider_project", "model", "service_tier", "batch", "source"),
+    *("endpoint_tag", "prompt_version", "environment", "data_mode", "status", "served_from"),
+    *("user_kind", "pricing", "currency"),
 )
-_CARRIED: Final = ", ".join(
-    f"e.{name}"
-    for name in dict.fromkeys(
+_OF_NOW: Final = ("rated_reason", "rated_currency", "now_pricing", "now_cost", "now_lines")
+_CARRIED: Final = tuple(
+    dict.fromkeys(
         (
-            *("event_key", "revision", "occurred_at", "provider", "provider_project", "model"),
-            *("model_executed", "service_tier", "batch", "source", "endpoint_tag"),
-            *("prompt_version", "environment", "data_mode", "status", "served_from"),
-            *(name for name in USAGE.sums if name != "events"),
-            *(name for name, _ in VALUED),
-            *("rated_reason", "rated_currency", "is_priced"),
-            *(f"{name}_count" for name in CLASSES),
+            *("event_key", "revision", *_KEYED_BY, *COUNTS, "latency_ms", *_OF_NOW),
+            *(name for name, _ in VALUED if name != "lines"),
+            *(f"{name}_{of}" for of in ("count", "amount") for name in CLASSES),
         )
     )
-) + "".join(
+)
+_READ: Final = ", ".join(
     (
-        *(f", {NOW[name]} AS now_{name}" for name in ("pricing", "cost", "lines")),
-        *(f", {amount} AS {name}_amount" for name, amount in AMOUNTS.items()),
+        *(f"e.{name}" for name in (*_CARRIED, "verdict", "is_text", "is_dividable")),
+        "coalesce(nullif(e.model_executed, ''), e.model) AS executed",
+        "e.shares IS NOT NULL AS is_shared",
+        "e.pricing <> e.now_pricing OR e.currency <> e.rated_currency AS moves",
+        "string_to_array(e.lines::text, '\"') AS stored",
+        *(
+            " + ".join(f"(e.{used}_count > 0)::int" for used in CLASSES[: number + 1])
+            + f" AS {name}_line"
+            for number, name in enumerate(CLASSES)
+        ),
     )
 )
-_DIFFERENCES: Final = f"""
-    SELECT e.provider, {_MODEL}, e.pricing, e.now_pricing, e.cost_centre, e.tenant,
+"""`moves`: to other cells of the rollups. `stored` are the stored lines, split at quotes: of the
+n-th line the class is piece 8n - 6, the quantity 8n - 4, the amount 8n. A class's line is the n-th
+if it was used."""
+_OF_THE_COUNTS: Final = " AND ".join(
+    (
+        f"cardinality(e.stored) = 8 * e.{CLASSES[-1]}_line + 1",
+        *(
+            f"(e.{name}_count = 0 OR e.stored[8 * e.{name}_line - 6] = '{name}'"
+            f" AND e.stored[8 * e.{name}_line - 4] = e.{name}_count::text)"
+            for name in CLASSES
+        ),
+    )
+)
+_WAS_DIVIDED: Final = " AND ".join(
+    f"length(split_part(coalesce(e.stored[8 * {number}], ''), '.', 2)) <= {SHARE_SCALE}"
+    for number in range(1, len(CLASSES) + 1)
+)
+_IS_PLAIN: Final = f"""coalesce(
+    NOT e.verdict AND e.is_text AND e.input_count >= 0 AND e.served_from <> 'caller_cache'
+    AND CASE WHEN e.stored IS NULL THEN e.pricing = 'unpriced' ELSE {_OF_THE_COUNTS} END
+    AND (NOT e.is_shared
+        OR NOT e.moves AND coalesce(e.is_dividable, true) AND {_WAS_DIVIDED}), false)"""
+_BEFORE: Final = ", ".join(
+    f"CASE WHEN e.{name}_count > 0 AND e.stored IS NOT NULL"
+    f" THEN e.stored[8 * e.{name}_line]::numeric ELSE 0 END AS {name}_before"
+    for name in CLASSES
+)
+_KEPT: Final = ", ".join(
+    f"e.{name}" for name in (*_CARRIED, "executed", "is_shared", "moves", "told")
+)
+
+
+def changed(rated: str, told: str) -> str:
+    """Common table expressions: `changed` are those events of the verdicts (a query of
+    `ratings_in_sql.verdicts`) of which they do not say that they stand, with `told` (SQL over them,
+    as `e`); `is_plain`: the database can store what they are rated at."""
+    return f"""changed AS MATERIALIZED (
+        SELECT {_KEPT}, {_IS_PLAIN} AS is_plain, {_BEFORE} FROM (
+            SELECT {_READ}, {told} AS told FROM ({rated}) e
+            WHERE e.verdict IS NOT TRUE OFFSET 0
+        ) e)"""
+
+
+STORED: Final = f"""{DIVIDED}, in_place AS NOT MATERIALIZED ({_in_place()}),
+    moving AS MATERIALIZED (SELECT * FROM changed e WHERE e.is_plain AND e.moves),
+    revised AS ({_REVISION}), shares AS ({_SHARES}), users AS ({_users()}),
+    usage AS ({_usage_in_place()}), usage_moved AS ({_usage_moved()}),
+    cells AS ({_cells_in_place()}), cells_moved AS ({_cells_moved()})"""
+"""Common table expressions that store what the plain ones of `changed` are rated at. The parameters
+are `made_at`, `author`, `why` and the period's. What counts may not change meanwhile."""
+
+DIFFERENCES: Final = """
+    SELECT e.provider, e.executed, e.pricing, e.now_pricing, e.cost_centre, e.tenant,
         e.rated_currency, e.currency, count(*), sum(coalesce(e.cost, 0)),
         sum(coalesce(e.now_cost, 0))
-    FROM changed e GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
+    FROM changed e WHERE e.is_plain GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
+"""What differs of the plain ones of `changed`, as `differences_in` reads it."""
+NO_DIFFERENCE: Final = ", ".join((*["NULL::text"] * 8, "NULL::bigint", *["NULL::numeric"] * 2))
+"""As many columns of the same kinds."""
 
 
-def revise(
-    period: Period,
-    keys: Collection[str],
-    rates: dict[str, Any],
-    act: Act,
-) -> Differences:
-    """Store what differs of those of these events of the period that count and are plain, in the
-    caller's transaction, in which nothing that counts may change. `rates` are the parameters of
-    `ratings_in_sql.verdicts`."""
-    events, parameters = current(period, keys=keys)
-    rated = verdicts(events, "true")
-    query = (
-        f"WITH changed AS MATERIALIZED (SELECT {_CARRIED} FROM ({rated}) e"
-        f" WHERE NOT e.verdict AND {IS_PLAIN}){'' if act.is_trial else _STORED}{_DIFFERENCES}"
-    )
-    with asking() as cursor:
-        cursor.execute(
-            query,
-            {**parameters, **rates, "author": act.author, "why": act.reason, "made_at": act.at},
-        )
-        found: Differences = {}
-        for provider, model, before, after, centre, tenant, now, then, *sums in cursor:
-            owner = Owner(centre, tenant)
-            moved = Moved(provider, model, before, after, owner, owner, now, then)
-            found[moved] = Sums(*sums)
+def differences_in(rows: Iterable[Sequence[Any]]) -> Differences:
+    found: Differences = {}
+    for provider, model, before, after, centre, tenant, now, then, *sums in rows:
+        owner = Owner(centre, tenant)
+        moved = Moved(provider, model, before, after, owner, owner, now, then)
+        found[moved] = Sums(*sums)
     return found

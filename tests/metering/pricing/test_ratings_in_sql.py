@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,122 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering import bulk
-from metering.domain.layered_prices import LayeredPriceBook
 from metering.domain.money import plain
 from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
-from metering.domain.prices import Conditions, DailyWindow, Price, Tier, UnitPrice
+from metering.domain.prices import Price
 from metering.domain.rating import RatedLine, Rating
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.event_rows import NULL, lines_json
 from metering.pricing.rated_events import rated
 from metering.pricing.ratings_in_sql import NOW, Combination, parameters_of, rates_of, verdicts
 from tests.metering.domain import rated_calls
-
-DAY = Period.of_day(rated_calls.NOON.date())
-START = datetime(2020, 1, 1, tzinfo=UTC)
-UNITS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
-         "output_tokens", "requests", "output_reasoning_tokens")  # fmt: skip
-
-instants = st.datetimes(
-    DAY.start.replace(tzinfo=None),
-    (DAY.end - timedelta(microseconds=1)).replace(tzinfo=None),
-    timezones=st.just(UTC),
-)
-rarely = st.integers(0, 7).map(lambda n: n == 0)
-amounts = st.decimals(0, 10**6, places=9) | st.sampled_from([Decimal(0), Decimal("1E-28")])
-
-
-@st.composite
-def unit_prices(draw: st.DrawFn) -> UnitPrice:
-    tiers = [(draw(st.sampled_from([100, 200_000])), draw(amounts))] if draw(rarely) else []
-    return UnitPrice(
-        3600 if draw(rarely) else draw(st.sampled_from([1, 1000, 10**6])),
-        draw(amounts),
-        tuple(Tier(start, price) for start, price in tiers),
-        marginal=draw(rarely) if tiers else False,
-        minimum=Decimal(10) if draw(rarely) and not tiers else None,
-    )
-
-
-@st.composite
-def books(draw: st.DrawFn) -> PriceBook:
-    """A model with prices of its own, of a tier and of a batch; one of them may change or hold at
-    some hours only."""
-    each = st.dictionaries(st.sampled_from(UNITS[:5]), unit_prices(), max_size=5)
-    most = st.fixed_dictionaries({unit: unit_prices() for unit in UNITS[:5]})
-    some = st.dictionaries(st.sampled_from(UNITS), unit_prices(), max_size=7)
-    change = draw(instants) if draw(rarely) else None
-    window = DailyWindow(time(1), time(13)) if draw(rarely) else None
-    rows = [Price(1, "acme", "m", draw(some if draw(rarely) else most), START, change)]
-    if change is not None:
-        rows.append(Price(2, "acme", "m", draw(most), change))
-    if window is not None:
-        rows.append(Price(3, "acme", "m", draw(most), conditions=Conditions(window=window), rank=1))
-    for number, when in enumerate(({"service_tier": "flex"}, {"processing": "batch"})):
-        if draw(st.booleans()):
-            rows.append(
-                Price(10 + number, "acme", "m", draw(each), conditions=Conditions(when), rank=-1)
-            )
-    listed = ListedProvider("acme", (ListedModel("m", Clause("equals", "m")),))
-    return PriceBook(rows, [PriceList(START, "list", (listed,))], currency="EUR")
-
-
-layered = st.builds(
-    lambda first, second: LayeredPriceBook([("one", first), ("two", second)]), books(), books()
-)
-
-usages = st.sampled_from(
-    [
-        (None, None),
-        ('{"input_tokens": 5}', "anthropic"),
-        (
-            '{"iterations": [{"type": "message", "input_tokens": 5, "output_tokens": 3}]}',
-            "anthropic",
-        ),
-        ('{"iterations": "of nothing"}', "openai"),
-    ]
-)
-
-
-@st.composite
-def counts(draw: st.DrawFn) -> dict[str, Any]:
-    """Mostly of text, and such that the classes do not overlap; else anything a column can hold."""
-    small, large = st.integers(0, 300), st.integers(0, 2**31 - 1)
-    if draw(st.integers(0, 3)):
-        read, write, hourly, more = (draw(st.just(0) | small) for _ in range(4))
-        output = draw(small)
-        return {
-            "input_tokens": read + max(write, hourly) + more + draw(st.sampled_from([0, 200_000])),
-            "cached_input_tokens": read or None,
-            "cache_write_tokens": write,
-            "cache_write_1h_tokens": hourly or None,
-            "output_tokens": output,
-            "reasoning_tokens": draw(st.none() | st.integers(0, output)),
-        }
-    return {name: draw(st.none() | small | large) for name in COUNTS}
-
-
-@st.composite
-def events(draw: st.DrawFn) -> UsageEvent:
-    usage, usage_format = draw(usages)
-    return UsageEvent(
-        source="s",
-        external_request_id="r",
-        provider="nobody" if draw(rarely) else "acme",
-        model="unknown" if draw(rarely) else "m",
-        model_executed=draw(st.none() | st.sampled_from(["m", ""])),
-        occurred_at=draw(instants),
-        **draw(counts()),
-        units={"web_search": Decimal(2)} if draw(rarely) else {},
-        usage=usage,
-        usage_format=usage_format,
-        service_tier=draw(st.sampled_from(["standard", "standard", "flex", "provisioned"])),
-        batch=draw(st.booleans()),
-        region=draw(st.none() | st.just("eu")),
-        served_from="caller_cache" if draw(rarely) else "provider",
-    )
+from tests.metering.pricing.drawn_ratings import DAY, START, books, events, instants, layered
 
 
 @given(

@@ -20,12 +20,12 @@ from metering import dispositions, owners
 from metering.domain.periods import Month
 from metering.domain.usage import Share, UsageEvent
 from metering.ingestion import ingest
-from metering.pricing import portions, rerating, revaluation
+from metering.pricing import portions, rerating
 from metering.pricing.price_imports import import_contract, import_file
+from metering.pricing.rating_scan import Scanned, scan
 from metering.pricing.reattribution import reattribute
 from metering.pricing.rerating import rerate
-from metering.pricing.revaluation import Differences, MonthClosed, Revalued
-from metering.pricing.revisions_in_sql import revise
+from metering.pricing.revaluation import MonthClosed, Revalued
 from metering.rollups import USAGE, fold
 from metering.verification.event_verification import check_month
 from tests.metering.events import NOON, NOW, call
@@ -169,7 +169,7 @@ def _unpriced() -> str:
 
 
 def test_two_at_once_have_the_effect_of_one(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revaluation, "BATCH", 3)
+    monkeypatch.setattr(portions, "SIZE", 3)
     ingest(several(20), now=NOW)
     import_file(ALIAS, "own.csv", effective_at=LATER)
 
@@ -200,24 +200,25 @@ def test_several_processes_find_what_one_does(
 def test_what_is_cut_off_is_finished_by_doing_it_again(
     fresh_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revaluation, "BATCH", 3)
+    monkeypatch.setattr(portions, "SIZE", 3)
     ingest(several(20), now=NOW)
     import_file(ALIAS, "own.csv", effective_at=LATER)
-    batches = count(1)
+    scans = count(1)
 
-    def failing(*batch: Any) -> Differences:
-        differences = revise(*batch)
-        if next(batches) > 4:
-            raise OSError("cut off, after the rows of this batch were written")
-        return differences
+    def failing(*portion: Any, **how: Any) -> Scanned:
+        scanned = scan(*portion, **how)
+        if next(scans) > 9:
+            raise OSError("cut off, after the rows of this portion were written")
+        return scanned
 
-    monkeypatch.setattr(rerating, "revise", failing)
+    monkeypatch.setattr(rerating, "scan", failing)
     with pytest.raises(OSError, match="cut off"):
         done()
-    assert rows("SELECT count(*) FROM event_revision") == [(12,)]
+    [(stored,)] = rows("SELECT count(*) FROM event_revision")
+    assert 0 < stored < 22
     assert list(check_month(OCTOBER)) == []
     monkeypatch.undo()
-    assert done().changed == 10
+    assert done().changed == 22 - stored
     assert list(check_month(OCTOBER)) == []
 
 

@@ -1,0 +1,174 @@
+"""What a re-rating stores that the database does, against what one does that rates each event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from django.db import connection, transaction
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metering.domain.periods import Month
+from metering.domain.price_book import PriceBook
+from metering.domain.prices import Price, UnitPrice
+from metering.domain.usage import Share, UsageEvent
+from metering.ingestion import ingest
+from metering.pricing import catalogue
+from metering.pricing.portions import portions
+from metering.pricing.rating_scan import scan
+from metering.pricing.rerating import rerate
+from metering.pricing.revaluation import Act, Revalued
+from metering.rollups import ROLLUPS
+from tests.metering.domain import rated_calls
+from tests.metering.pricing.drawn_ratings import (
+    DAY,
+    UNITS,
+    books,
+    events,
+    plain_books,
+    plain_events,
+    shared,
+)
+
+any_book = st.one_of(plain_books(), plain_books(), books())
+any_event = st.one_of(plain_events(), plain_events(), events().flatmap(shared))
+MONTH = Month.of(DAY.start)
+NOW = DAY.end + timedelta(days=1)
+SHARES = (
+    Share(tenant_id="acme", input_tokens=1, output_tokens=0),
+    Share(tenant_id="globex", input_tokens=1, output_tokens=1),
+    Share(tenant_id="acme", input_tokens=0, output_tokens=1),
+)
+
+
+@contextmanager
+def priced_by(book: PriceBook) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "load_book", lambda: book)
+        yield
+
+
+def done(book: PriceBook, *, recompute: bool) -> Revalued:
+    with priced_by(book):
+        return rerate(
+            MONTH, author="finance", reason="a\\ b", now=NOW, recompute=recompute, dry_run=False
+        )
+
+
+def stored() -> list[list[tuple[Any, ...]]]:
+    """All that a re-rating leaves: revisions and parts to the letter, rollups by their values."""
+    queries = [
+        "SELECT r.*, cost::text, lines::text FROM event_revision r ORDER BY event_key, revision",
+        "SELECT s.*, cost::text FROM event_share s ORDER BY event_key, revision, position",
+    ]
+    for rollup in ROLLUPS:
+        keys = ", ".join(rollup.key)
+        sums = ", ".join(f"sum({name})" for name in rollup.sums)
+        some = " OR ".join(f"sum({name}) <> 0" for name in rollup.sums)
+        queries.append(
+            f"SELECT {keys}, {sums} FROM {rollup.relation()} r GROUP BY {keys} HAVING {some}"
+            f" ORDER BY {keys}"
+        )
+    found = []
+    with connection.cursor() as cursor:
+        for query in queries:
+            cursor.execute(query.replace("r.*", _WITHOUT_JSON))
+            found.append([tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
+                          for row in cursor.fetchall()])  # fmt: skip
+    return found
+
+
+_WITHOUT_JSON = (
+    "event_key, revision, occurred_at, made_at, author, reason, user_pseudonym, user_kind, tenant,"
+    " cost_centre, owner_route, pricing, pricing_reason, currency, value_digest"
+)
+
+
+def both_ways(book: PriceBook) -> tuple[Revalued, Revalued]:
+    """Once by the database and once event by event, each from what is stored now; what each found,
+    which must have left the same."""
+    results, left = [], []
+    for recompute in (False, True):
+        with transaction.atomic():
+            found = done(book, recompute=recompute)
+            found.run = None
+            results.append(found)
+            left.append(stored())
+            transaction.set_rollback(True)
+    for of_database, one_by_one in zip(*left, strict=True):
+        assert of_database == one_by_one
+    return results[0], results[1]
+
+
+@pytest.mark.django_db
+@settings(max_examples=40)
+@given(any_book, any_book, any_book, st.lists(any_event, min_size=1, max_size=12))
+def test_the_database_stores_what_rating_each_event_stores(
+    first: PriceBook, second: PriceBook, third: PriceBook, drawn: list[UsageEvent]
+) -> None:
+    with transaction.atomic():
+        with priced_by(first):
+            ingest(numbered(drawn), now=NOW)
+        fast, slow = both_ways(second)
+        assert (fast.looked_at, fast.differences) == (slow.looked_at, slow.differences)
+        done(second, recompute=False)
+        assert done(second, recompute=True).changed == 0
+        fast, slow = both_ways(third)
+        assert (fast.looked_at, fast.differences) == (slow.looked_at, slow.differences)
+        transaction.set_rollback(True)
+
+
+def numbered(drawn: list[UsageEvent]) -> list[UsageEvent]:
+    return [
+        msgspec.structs.replace(
+            event,
+            external_request_id=f"r{number}",
+            user_id=f"u{number % 3}" if number % 2 else None,
+            tenant_id="initech" if number % 3 else None,
+            latency_ms=number * 7,
+        )
+        for number, event in enumerate(drawn)
+    ]
+
+
+@pytest.mark.django_db
+def test_the_database_leaves_little_to_rating_one_by_one() -> None:
+    """The property above would hold of a re-rating that left every event to rating."""
+    plain = rated_calls.event("text", input_tokens=1001, cached_input_tokens=10, output_tokens=7)
+    drawn = numbered(
+        [
+            plain,
+            msgspec.structs.replace(plain, shares=SHARES),
+            msgspec.structs.replace(plain, shares=SHARES, batch=True),
+            rated_calls.event("of nobody's", input_tokens=3, output_tokens=2),
+            rated_calls.event("text", input_tokens=300_000, output_tokens=2, shares=SHARES),
+        ]
+    )
+    with priced_by(rated_calls.BOOK):
+        ingest(drawn, now=NOW)
+    other = _of(rated_calls.MODELS["sound"])
+    [portion] = portions(MONTH)
+    found = scan(portion, other, Act("finance", "why", NOW, is_trial=True))
+    assert found.looked_at == 5
+    assert sum(sums.events for sums in found.differences.values()) == 4
+    assert found.others == []
+
+
+@pytest.mark.django_db
+def test_equal_remainders_are_settled_by_position() -> None:
+    alike = tuple(Share(tenant_id=f"t{n}", input_tokens=7, output_tokens=n) for n in range(6))
+    counts = {"cached_input_tokens": 10, "output_tokens": 16, "shares": alike}
+    drawn = [rated_calls.event("text", input_tokens=tokens, **counts) for tokens in (43, 49)]
+    with priced_by(rated_calls.BOOK):
+        ingest(numbered(drawn), now=NOW)
+    both_ways(_of({unit: UnitPrice(1, Decimal("1E-18") * 5) for unit in UNITS[:5]}))
+
+
+def _of(unit_prices: Mapping[str, UnitPrice]) -> PriceBook:
+    return PriceBook([Price(100, "acme", "text", unit_prices)], [rated_calls.BOOK._lists[0]])
