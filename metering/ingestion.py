@@ -24,7 +24,7 @@ from psycopg import errors
 
 from metering import bulk, owners
 from metering.calls.arrivals import settle_arrivals
-from metering.calls.call_routes import Means
+from metering.calls.merged_events import Means
 from metering.domain.attribution import OwnerBook
 from metering.domain.price_book import PriceBook
 from metering.domain.spelling import meant

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC
 
 from metering.calls import late_usage
-from metering.calls.call_routes import Joined, Means, join_routes
+from metering.calls.call_routes import Joined, join_routes
+from metering.calls.merged_events import Means
 from metering.outcomes import Outcome
 from metering.prepared_events import PreparedEvent
 

@@ -1,4 +1,5 @@
-"""By what a call is known to whoever reports it: the provider's request id, and its trace.
+"""By what a call is known to whoever reports it: the provider's request id, its trace, and, of what
+LangSmith's SDK may send twice, the instant at which it began.
 
 One row for each such identity names the events that carry it. An event adds itself to the row in
 the transaction that stores it, so of two routes that report one call at the same moment the second
@@ -11,20 +12,27 @@ no row.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
-from uuid import UUID
 
 from metering import bulk
 from metering.domain.usage import UsageEvent
 from metering.event_rows import instant_text
+from metering.formats.otlp.traces import RUN_AS_SPAN
 
 MOST_MEMBERS: Final = 500
 """An identity with so many events is no identity of a call; a trace of so many calls is paired as
 far as this goes."""
 
-Kind = Literal["request", "trace"]
+Kind = Literal["request", "trace", "start"]
+KINDS: Final[tuple[Kind, ...]] = ("request", "trace", "start")
+"""What tells most of a call, first."""
+_UUID_LENGTH: Final = 36
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+ROUNDING: Final = 5
+"""Microseconds that two ways to write one instant may lie apart."""
 SPAN_EVENT: Final = "span:"
 """How the ids of events begin that were made of spans."""
 
@@ -54,9 +62,25 @@ class Shared(NamedTuple):
 
 
 def route_of(event: UsageEvent) -> str:
-    """By which route an event came: its source, spans and events of one source apart."""
-    is_span = event.event_id is not None and event.event_id.startswith(SPAN_EVENT)
-    return f"{event.source}#spans" if is_span else event.source
+    """By which route an event came: its source; spans and events of one source apart, and of its
+    spans those of OpenTelemetry from LangSmith's own runs."""
+    if event.event_id is None or not event.event_id.startswith(SPAN_EVENT):
+        return event.source
+    return f"{event.source}#{'runs' if _is_run(event) else 'spans'}"
+
+
+def _is_run(event: UsageEvent) -> bool:
+    """Whether a span's event is a run as LangSmith's SDK posts it."""
+    return (
+        event.event_id is not None
+        and len(event.external_request_id) == _UUID_LENGTH
+        and span_of(event.event_id) == event.external_request_id
+    )
+
+
+def span_of(event_id: str) -> str:
+    """The span that an event with such an id was made of, without trace and version."""
+    return event_id.rpartition("/")[2].partition("#")[0]
 
 
 def identities(event: UsageEvent) -> list[tuple[Kind, str]]:
@@ -67,7 +91,26 @@ def identities(event: UsageEvent) -> list[tuple[Kind, str]]:
         found.append(("request", _uuid("request", event.provider, event.provider_request_id)))
     if event.trace_id is not None:
         found.append(("trace", _uuid("trace", event.trace_id.replace("-", "").lower())))
+    if event.provider_request_id is None:
+        found += _starts(event)
     return found
+
+
+def _starts(event: UsageEvent) -> list[tuple[Kind, str]]:
+    """The instant at which a run of LangSmith's began, to the millisecond; and the next one, where
+    the two ways that it is sent by may round it to either.
+
+    With `LANGSMITH_OTEL_ENABLED` the SDK sends each run as it is, and as a span in a trace of its
+    own, with random ids. All that both tell is the call itself.
+    """
+    if event.external_request_id.startswith(RUN_AS_SPAN):
+        at = (event.occurred_at - _EPOCH) // _MICROSECOND
+        near = {(at + error) // 1_000 for error in (-ROUNDING, ROUNDING)}
+    elif _is_run(event):
+        near = {(event.occurred_at - _EPOCH) // (1_000 * _MICROSECOND)}
+    else:
+        return []
+    return [("start", _uuid("start", event.source, event.provider, str(at))) for at in sorted(near)]
 
 
 def note(events: Iterable[tuple[str, UsageEvent]], *, now: datetime) -> list[Shared]:
@@ -149,4 +192,5 @@ def forget(*, now: datetime, after: timedelta, most: int) -> int:
 
 
 def _uuid(*parts: str) -> str:
-    return str(UUID(bytes=sha256("\x1f".join(parts).encode()).digest()[:16]))
+    h = sha256("\x1f".join(parts).encode()).hexdigest()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:32]}"

@@ -19,9 +19,10 @@ from django.db import OperationalError, connection, transaction
 from psycopg import errors
 
 from metering.calls import late_usage, trace_rows
-from metering.calls.call_routes import Means, join_again, release
+from metering.calls.call_routes import join_again, release
 from metering.calls.known_traces import KnownTrace
 from metering.calls.made_events import Maker
+from metering.calls.merged_events import Means
 from metering.calls.report_admission import Admission
 from metering.calls.report_outcomes import of_known, of_whole
 from metering.calls.trace_rows import TraceName

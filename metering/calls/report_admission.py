@@ -20,9 +20,9 @@ _NAMESPACES: Final[Mapping[str, tuple[bytes, UserKind]]] = {
     "ip_hash": (b"ip", "anonymous"),
     "agent_hash": (b"agent", "anonymous"),
 }
-_SPELT: Final = tuple(
-    (spelt, _NAMESPACES[name][0]) for name in NAMES_OF_USER for spelt in (name, SUPPOSED + name)
-)
+_SPELT: Final = {
+    spelt: _NAMESPACES[name][0] for name in NAMES_OF_USER for spelt in (name, SUPPOSED + name)
+}
 
 
 class Admission:
@@ -60,11 +60,10 @@ class Admission:
                     key=report.span_id,
                 )
             fields["tenant_id"] = self._tenant
-        for spelt, namespace in _SPELT:
-            if spelt in fields:
-                sent = fields.pop(spelt)
-                if sent is not None and (named := str(sent)).strip():
-                    fields[spelt] = self._hash(namespace, named)
+        for spelt in _SPELT.keys() & fields.keys():
+            sent = fields.pop(spelt)
+            if sent is not None and (named := str(sent)).strip():
+                fields[spelt] = self._hash(_SPELT[spelt], named)
         return fields
 
     def _foreign(self, fields: Mapping[str, Any]) -> str | None:

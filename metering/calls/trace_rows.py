@@ -14,7 +14,6 @@ from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 import msgspec
 
@@ -45,7 +44,8 @@ class TraceName(NamedTuple):
 
 @lru_cache(maxsize=10_000)
 def _id_of(name: TraceName) -> str:
-    return str(UUID(bytes=sha256("\x1f".join(name).encode()).digest()[:16]))
+    h = sha256("\x1f".join(name).encode()).hexdigest()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:32]}"
 
 
 class SpanRow(NamedTuple):

@@ -116,20 +116,21 @@ def _is_plain(report: CallReport, now: datetime) -> bool:
         and report.said_at <= now + FUTURE
     ):
         return False
+    fields = report.fields
+    looked_at = [name for name in fields if name in _LOOKED_AT or name[:1] == "~"]
     return all(
-        _is_name(value)
-        if name in _NAMING
-        else name != "shares" and (name[:1] != "~" or _is_supposed(name, value))
-        for name, value in report.fields.items()
+        _is_name(fields[name]) if name in _NAMING else _is_supposed(name, fields[name])
+        for name in looked_at
     )
 
 
 _NAMING: Final = frozenset({"tenant_id", *NAMES_OF_USER})
+_LOOKED_AT: Final = _NAMING | {"shares"}
 
 
 def _is_supposed(name: str, value: object) -> bool:
     if not name.startswith(SUPPOSED):
-        return False
+        return False  # shares, too
     return _is_name(value) or (type(value) is int and 0 <= value <= MAX_TOKENS)
 
 

@@ -204,20 +204,23 @@ class ToldOnce(NamedTuple):
 
 def told_once(report: CallReport, told: Mapping[str, Any]) -> ToldOnce:
     """The report's span, with `told` in the place of the report's own fields."""
-    fields: dict[str, Any] = {}
-    supposed: dict[str, Any] = {}
-    for name, value in told.items():
-        if value is None:
-            continue
-        if name.startswith("~"):
-            if name.startswith(SUPPOSED):
-                supposed[name.removeprefix(SUPPOSED)] = value
-        elif name != "tags":
-            fields[name] = value
-        elif tags := {tag: text for tag, text in value.items() if text is not None}:
-            fields[name] = tags
-    only_supposed = frozenset(supposed).difference(fields) if supposed else _NOTHING
-    if supposed:
+    fields = {name: value for name, value in told.items() if value is not None}
+    beside = [name for name in fields if name[:1] == "~"]
+    if "tags" in fields:
+        tags = {tag: text for tag, text in fields["tags"].items() if text is not None}
+        if tags:
+            fields["tags"] = tags
+        else:
+            del fields["tags"]
+    only_supposed = _NOTHING
+    if beside:
+        said = {name: fields.pop(name) for name in beside}
+        supposed = {
+            name.removeprefix(SUPPOSED): value
+            for name, value in said.items()
+            if name.startswith(SUPPOSED)
+        }
+        only_supposed = frozenset(supposed).difference(fields)
         _suppose(fields, supposed, ended=bool(report.ended))
     if report.ended_at is not None:
         latency = _latency_ms(fields.get("occurred_at"), report.ended_at.isoformat())
@@ -225,10 +228,10 @@ def told_once(report: CallReport, told: Mapping[str, Any]) -> ToldOnce:
             fields.setdefault("latency_ms", latency)
     return ToldOnce(
         report.parent_span_id,
-        [a for a in report.ancestors if a != report.span_id],
+        [a for a in report.ancestors if a != report.span_id] if report.ancestors else (),
         report.is_call,
         bool(report.ended),
-        report.said_at.astimezone(UTC),
+        report.said_at if report.said_at.tzinfo is UTC else report.said_at.astimezone(UTC),
         fields,
         only_supposed,
     )

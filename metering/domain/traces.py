@@ -69,6 +69,11 @@ def calls_of(spans: Mapping[str, Known]) -> dict[str, Call | Silent]:
     """Each span of one trace by its id: a call that could count, or why it is none."""
     links = _links(spans)
     tops = _tops(spans, links)
+    if not tops and spans.keys().isdisjoint(links.values()):
+        return {
+            span_id: _call(span, _Said(span.fields(), span.supposed()), ())
+            for span_id, span in spans.items()
+        }
     fields = _Fields(spans)
     return {
         span_id: _call(

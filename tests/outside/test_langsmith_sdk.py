@@ -130,6 +130,24 @@ def test_runs_may_travel_by_opentelemetry(server: Server, key: str) -> None:
     assert [row[2:5] for row in rows()] == [("gpt-4o-mini", 1000, 200)]
 
 
+def test_runs_that_travel_both_ways_count_once(server: Server, key: str) -> None:
+    """With `LANGSMITH_OTEL_ENABLED`: every run goes to LangSmith's address and to `/v1/traces`."""
+    exporter = OTLPSpanExporter(f"{server.url}/v1/traces", headers={"x-api-key": key})
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    client = client_of(server, key, tracing_mode="hybrid", otel_tracer_provider=provider)
+    with tracing_context(client=client, enabled=True, project_name="shop"):
+        agent(["who?", "why?"])
+    client.flush()
+    provider.force_flush()
+    client.cleanup()
+    provider.shutdown()
+    (reported,) = rows("SELECT count(*) FROM usage_event WHERE source = 'shop'")
+    assert reported == (6,), "two calls, each told twice, and an event of each two"
+    assert rows("SELECT sum(events), sum(input_tokens) FROM usage_rollup_tail") == [(2, 2000)]
+    assert months_are_right()
+
+
 def times() -> tuple[datetime, datetime]:
     end = datetime.now(UTC) - timedelta(minutes=1)
     return end - timedelta(seconds=1), end

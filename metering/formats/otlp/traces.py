@@ -40,7 +40,11 @@ KNOWN_PROVIDERS: Final = (
 )
 """What is known where nobody says which providers the price lists have."""
 
+_USER: Final = "user_id"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+RUN_AS_SPAN: Final = "langsmith:"
+"""How the request ids begin of calls that LangSmith's SDK tells as spans: it may tell them a second
+time, as runs."""
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
 _MILLION: Final = 1_000_000
@@ -118,20 +122,29 @@ class _Reader:
     def _attribution(self, span: Span) -> dict[str, Any]:
         """Whom the span is for: as it says itself, else as the program around it says. Most spans
         of an export are for few, so what was worked out once is remembered."""
+        own = span.own
+        if _USER in own:  # of whom there are many
+            own = {name: value for name, value in own.items() if name != _USER}
         try:
-            key = (id(span.resource), *span.own.items())
+            key = (id(span.resource), *own.items())
             known = self._known.get(key)
+            if known is None:
+                known = self._known[key] = self._worked_out(span, own)
         except TypeError:  # a list or a mapping
-            return self._worked_out(span)
-        if known is None:
-            known = self._known[key] = self._worked_out(span)
+            known = self._worked_out(span, own)
         fields = dict(known)
         if "tags" in fields:
             fields["tags"] = dict(fields["tags"])
+        if _USER in span.own:
+            user = plain_text(span.own[_USER])
+            if user:
+                fields[_USER] = user
+            else:
+                fields.pop(_USER, None)
         return fields
 
-    def _worked_out(self, span: Span) -> dict[str, Any]:
-        told = self._with_metadata(span.own)
+    def _worked_out(self, span: Span, own: Facts) -> dict[str, Any]:
+        told = self._with_metadata(own)
         if span.resource:
             told = {**self._with_metadata(span.resource), **told}
         fields = self._attributes.settle(told)
@@ -192,6 +205,8 @@ class _Reader:
             found = provider_request_id(facts["response_id_of_library"])
             if found is not None:
                 fields.setdefault("provider_request_id", found)
+        if "langsmith_kind" in facts:
+            fields["external_request_id"] = f"{RUN_AS_SPAN}{span.trace_id}/{span.span_id}"
         if span.failed or "error" in facts:
             fields |= _failure(facts)
         _add_tier(facts, fields)

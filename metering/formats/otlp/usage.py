@@ -62,11 +62,11 @@ def usage_of(span: Span, provider: str, *, embedding: bool) -> Usage | None:
         if found is not None:
             return found
     doubts: list[str] = []
-    counts = {
-        name: count
-        for name in _COUNTED
-        if name in facts and (count := _count(facts[name], doubts)) is not None
-    }
+    counts: dict[str, int] = {}
+    for name in facts.keys() & _COUNTED:
+        count = _count(facts[name], doubts)
+        if count is not None:
+            counts[name] = count
     if "vercel_metadata" in facts:
         _add_provider_metadata(facts, counts)
     if not counts:
@@ -115,9 +115,12 @@ _AS_TOLD: Final = {
 }
 """Counts that need no interpretation."""
 
-_COUNTED: Final[tuple[str, ...]] = (
-    *("input", "output", "total", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h"),
-    *("reasoning", "audio_input", "audio_output", "image_input", "image_output", "web_search"),
+_COUNTED: Final = frozenset(
+    (
+        *("input", "output", "total", "cache_read", "cache_write", "cache_write_5m"),
+        *("cache_write_1h", "reasoning", "audio_input", "audio_output", "image_input"),
+        *("image_output", "web_search"),
+    )
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from decimal import Decimal
 from threading import Barrier
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from django.db import connections
 
 from metering.calls.call_reports import take
+from metering.domain.call_reports import CallReport
 from metering.domain.periods import Month
 from metering.domain.usage import UsageEvent
 from metering.ingestion import Books, ingest
@@ -20,7 +22,7 @@ from metering.outcomes import Outcome
 from metering.verification.event_verification import check_month
 from tests.metering.calls.call_reports import MODEL, USED, report
 from tests.metering.calls.test_call_reports import COST, counted, kinds, part
-from tests.metering.events import NOW, call
+from tests.metering.events import NOON, NOW, call
 from tests.metering.test_dispositions import rows, totals
 
 OCTOBER = Month.parse("2026-10")
@@ -183,6 +185,58 @@ def test_a_span_and_an_event_of_one_source_are_two_routes() -> None:
     (span,) = take([report()], source="api", now=NOW, key_tenant=None)
     assert kinds([span]) == ["amended: merged"]
     assert counted() == (1, COST)
+
+
+RUNS = "0a1b2c3d-0000-7000-8000-00000000000"
+"""How LangSmith names runs, and by its first run the trace."""
+
+
+def as_run(number: int, *, began: datetime) -> CallReport:
+    run = f"{RUNS}{number}"
+    fields = {**MODEL, **USED, "occurred_at": began.isoformat(), "external_request_id": run}
+    return report(run, trace_id=f"{RUNS}0", fields=fields)
+
+
+def as_span(number: int, *, began: datetime, **different: Any) -> CallReport:
+    trace, span = f"{number:032x}", f"{number:016x}"
+    name = f"langsmith:{trace}/{span}"
+    told = {"occurred_at": began.isoformat(), "external_request_id": name, **different}
+    return report(span, trace_id=trace, fields={**MODEL, **USED, **told})
+
+
+@pytest.mark.usefixtures("books_hold")
+@pytest.mark.parametrize("runs_first", [True, False])
+def test_runs_that_travel_as_spans_too_are_paired_by_their_beginning(
+    runs_first: bool,  # noqa: FBT001 - a case
+) -> None:
+    """LangSmith's SDK gives the spans ids of their own, and may round a microsecond away."""
+    times = [NOON + timedelta(milliseconds=n) for n in (1, 1, 3)]
+    runs = [as_run(n, began=at) for n, at in enumerate(times, start=1)]
+    spans = [
+        as_span(n, began=at - timedelta(microseconds=1)) for n, at in enumerate(times, start=1)
+    ]
+    for reports in (runs, spans) if runs_first else (spans, runs):
+        take(reports, source="shop", now=NOW, key_tenant=None)
+    assert counted() == (3, 3 * COST)
+    take([*runs, *spans], source="shop", now=NOW, key_tenant=None)
+    assert counted() == (3, 3 * COST)
+
+
+@pytest.mark.usefixtures("books_hold")
+@pytest.mark.parametrize(
+    "other",
+    [
+        as_span(2, began=NOON + timedelta(microseconds=20)),
+        as_span(2, began=NOON, output_tokens=1),
+        as_span(2, began=NOON, model="gpt-4o"),
+        as_span(2, began=NOON, external_request_id="any other instrumentation's"),
+        as_run(2, began=NOON),
+    ],
+)
+def test_what_only_began_with_a_run_is_another_call(other: CallReport) -> None:
+    take([as_run(1, began=NOON)], source="shop", now=NOW, key_tenant=None)
+    take([other], source="shop", now=NOW, key_tenant=None)
+    assert counted()[0] == 2
 
 
 @pytest.mark.usefixtures("books_hold")
