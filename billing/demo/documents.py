@@ -11,8 +11,9 @@ import msgspec
 
 from billing.demo.billed_usage import ProviderLog
 from billing.demo.bills import MadeBills, make_bills
-from billing.demo.month import EVENTS, calls
+from billing.demo.month import calls
 from billing.demo.owners import owners_csv, seats_csv, subscriptions_toml
+from billing.demo.size import EVENTS
 
 FILES: Final = Path(__file__).parent / "files"
 _RULE: Final = FILES / "allocation-rule.toml"

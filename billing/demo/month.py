@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 from billing.demo import planted
+from billing.demo.size import EVENTS
 from billing.demo.traffic import (
     ENDPOINT,
     ENDPOINTS,
@@ -25,7 +26,6 @@ from billing.demo.traffic import (
 from metering.domain.attribution import PROJECT_TAG
 
 SEED: Final = 202610
-EVENTS: Final = 60_000
 
 Payload = dict[str, Any]
 

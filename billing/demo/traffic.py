@@ -21,6 +21,8 @@ from itertools import accumulate
 from random import Random
 from typing import Final, NamedTuple
 
+from billing.demo.size import CUSTOMERS
+
 Quantiles = tuple[int, ...]
 
 CONVERSATION_INPUT: Final[Quantiles] = (
@@ -90,15 +92,17 @@ _TENANT_KEYS: Final = (
     "ember-energy", "fjord-travel", "granite-insure", "harbour-legal", "iris-optics",
     "juniper-retail", "kestrel-air", "larch-build", "maple-media", "nimbus-cloud", "onyx-mining",
     "prairie-farms", "quartz-labs", "ridge-sports", "sable-fashion", "tundra-gear", "umber-paints",
-    "jasper-stone", "kelp-health", "lumen-solar",
+    "vale-theatre", "willow-homes", "xenon-lights", "yarrow-pharma", "zephyr-wind", "amber-toys",
+    "birch-paper", "coral-cruises", "dune-solar", "echo-audio", "flint-tools", "grove-dairy",
+    "heron-post", "inlet-yachts", "jasper-stone", "kelp-health", "lumen-solar",
 )  # fmt: skip
 
 TENANTS: Final = tuple(
     Tenant(key, round(1_000_000 / (rank**1.1)), 3 + round(240 / rank**0.9))
-    for rank, key in enumerate(_TENANT_KEYS, start=1)
+    for rank, key in enumerate(_TENANT_KEYS[:CUSTOMERS], start=1)
 )
-"""Customers whose sizes fall off like Zipf's law (exponent 1.1): the first is three tenths of the
-traffic, the last a hundredth."""
+"""Customers whose sizes fall off like Zipf's law (exponent 1.1): the first is more than a
+quarter of the traffic, the last half a hundredth."""
 
 TENANT: Final = Choice([(tenant.key, tenant.weight) for tenant in TENANTS])
 USERS: Final = {tenant.key: tenant.users for tenant in TENANTS}

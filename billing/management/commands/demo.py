@@ -30,10 +30,10 @@ from billing.demo.checks import checks
 from billing.demo.companions import Companion, CompanionEnded
 from billing.demo.documents import MadeMonth, write_month
 from billing.demo.journey import BillFile, Inputs, Journey, WorkFailed, travel
-from billing.demo.month import EVENTS
 from billing.demo.own_database import DatabaseRefused, demo_database, migrating, point_at
 from billing.demo.owners import SOURCE
 from billing.demo.papers import write_invoices, write_papers
+from billing.demo.size import EVENTS
 from billing.demo.summary import print_summary
 from metering.files.usage_files import UnreadableFile
 
