@@ -17,6 +17,7 @@ from metering.api import (
 )
 from metering.api.finance_cost_centres import CostCentresView
 from metering.api.finance_event_costs import EventCostView
+from metering.api.finance_reratings import ReratingDifferencesView, ReratingsView, ReratingView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/usage", usage.receive, name="usage"),
@@ -45,4 +46,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/finance/events/<str:event>/cost", EventCostView.as_view(), name="finance-event-cost"
     ),
     path("api/v1/finance/cost-centres", CostCentresView.as_view(), name="finance-cost-centres"),
+    path("api/v1/finance/reratings", ReratingsView.as_view(), name="finance-reratings"),
+    path(
+        "api/v1/finance/reratings/<int:rerating>", ReratingView.as_view(), name="finance-rerating"
+    ),
+    path(
+        "api/v1/finance/reratings/<int:rerating>/differences",
+        ReratingDifferencesView.as_view(),
+        name="finance-rerating-differences",
+    ),
 ]

@@ -7,13 +7,16 @@ reach what.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from allocation.models import AllocationRun, ProviderBill, Reconciliation
 from billing.models import Invoice
-from metering.models import UsageEvent
+from metering.domain.periods import Month
+from metering.models import Rerating, UsageEvent
+from metering.pricing import rerating_acts
 
 Arguments = Mapping[str, Any]
 
@@ -82,9 +85,20 @@ def _reconciliation(_: str) -> Arguments:
     return {"reconciliation": Reconciliation.objects.get().pk}
 
 
+def _rerating(_: str) -> Arguments:
+    month, now = Month(2026, 10), datetime(2026, 11, 2, tzinfo=UTC)
+    act = Rerating.objects.first() or rerating_acts.begin(
+        month, model=None, author="controller", reason="to read it", now=now
+    )
+    return {"rerating": act.pk}
+
+
 FINANCE: Mapping[str, Callable[[str], Arguments]] = {
     "finance-cost-centres": _nothing,
     "finance-event-cost": _event,
+    "finance-reratings": _nothing,
+    "finance-rerating": _rerating,
+    "finance-rerating-differences": _rerating,
     "finance-bills": _nothing,
     "finance-bill": _bill,
     "finance-bill-lines": _bill,
