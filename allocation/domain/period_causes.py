@@ -207,12 +207,21 @@ def _name_capacity(named: _Pieces, reserved: Sequence[Reserved]) -> None:
     for model, rest in amounts.items():
         group = next((g for g in named.groups if any(_is_of(line, model) for line in g.bill)), None)
         if rest > named.unit:
-            note = f"{plain(rest)} more is reserved for {model}, and not on the bill"
-            named.tell("reserved_capacity", group, note)
+            none = "" if group else ": no line of it is for that"
+            note = f"{plain(rest)} more is reserved for {model}, and not on the bill{none}"
+            named.tell("reserved_capacity", group or _that_ran(named.groups, model), note)
         elif group is not None:
             beyond = total(p.amount for p in named.pieces if _capacity_of(model)(p))
             note = f"beyond what is reserved for {model}"
             named.take(beyond, "price_difference", _capacity_of(model), note)
+
+
+def _that_ran(groups: Sequence[Group], model: str) -> Group | None:
+    """Where to speak of a model that the bill does not: at its calls, else at the first group."""
+    of_model = (
+        g for g in groups if any(same_model(m.cell.model.lower(), model) for m in g.metered)
+    )
+    return next(of_model, next(iter(groups), None))
 
 
 def _capacity_of(model: str, *, names_it: bool | None = None) -> _Chosen:

@@ -165,6 +165,15 @@ class TestReservedCapacity:
         notes = [e.note for e in found.steps[8].evidence]
         assert "400 more is reserved for gpt-4o, and not on the bill" in notes
 
+    @pytest.mark.parametrize("billed", [[], [bill_line(1, amount=7, model="o3")]])
+    def test_a_reservation_without_any_line_is_told(self, billed: list[BillLine]) -> None:
+        """At its model's calls, where there were any; else at whatever the month has."""
+        metered = [reading(tier="provisioned", cost=0)] if not billed else []
+        found = explained(billed, metered, reserved=[reserved()])
+        [told] = found.steps[8].evidence
+        assert told.amount == 0
+        assert told.note.startswith("74400 more is reserved for gpt-4o, and not on the bill: no ")
+
     def test_without_a_reservation_it_is_unmetered(self) -> None:
         assert amounts(explained([hours(9)], [])) == {"unmetered": 9}
         other = explained([hours(9)], [], reserved=[reserved(model="o3")])
