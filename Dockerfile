@@ -7,8 +7,8 @@ FROM python:3.13-slim-bookworm
 RUN useradd --system --create-home --uid 10001 apportion
 ENV PATH=/srv/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     STATIC_ROOT=/srv/static \
-    GRANIAN_INTERFACE=wsgi GRANIAN_HOST=0.0.0.0 GRANIAN_PORT=8000 \
-    GRANIAN_WORKERS=2 GRANIAN_BLOCKING_THREADS=32 GRANIAN_RESPAWN_FAILED_WORKERS=true
+    GRANIAN_INTERFACE=rsgi GRANIAN_HOST=0.0.0.0 GRANIAN_PORT=8000 \
+    GRANIAN_WORKERS=2 GRANIAN_RESPAWN_FAILED_WORKERS=true
 COPY --from=install /srv/venv /srv/venv
 WORKDIR /srv/apportion
 COPY . .
@@ -18,4 +18,4 @@ USER apportion
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
-CMD ["granian", "config.wsgi:application"]
+CMD ["granian", "config.rsgi:application"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from django.db import connection
-
 from allocation.models import PeriodClose
 from allocation.period_locks import share_month
+from metering import bulk
 from metering.domain.periods import Month
 
 
@@ -39,13 +38,14 @@ def why_usage_must_stay(month: Month) -> str | None:
     ends, so a close in progress ends first and none begins meanwhile.
     """
     share_month(month)
-    with connection.cursor() as cursor:
-        # Plain SQL: every batch of usage of an earlier month asks, and `close_of` takes longer to
-        # be made into SQL than to be answered.
+    # By plain SQL: every batch of usage of an earlier month asks, and `close_of` takes longer to be
+    # made into SQL than to be answered.
+    with bulk.cursor() as cursor:
         cursor.execute(
             "SELECT closed_by, closed_at FROM period_close made WHERE month = %s"
             " AND NOT EXISTS (SELECT FROM period_reopening ended WHERE ended.close_id = made.id)",
             [str(month)],
+            prepare=True,
         )
         close = cursor.fetchone()
     if close is None:

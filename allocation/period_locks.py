@@ -11,6 +11,7 @@ from typing import Final
 
 from django.db import connection
 
+from metering import bulk
 from metering.domain.periods import Month
 
 MONTH_LOCK: Final = 0x4D4F4E54
@@ -37,8 +38,9 @@ def share_month(month: Month) -> None:
     """
     if not connection.in_atomic_block:
         raise RuntimeError("a month is shared for a transaction; open one with atomic() first")
-    with connection.cursor() as cursor:
+    with bulk.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock_shared(%s, %s)",
+            "SELECT pg_advisory_xact_lock_shared(%s::int, %s::int)",
             [MONTH_LOCK, month.year * 100 + month.month],
+            prepare=True,
         )

@@ -60,10 +60,10 @@ def programs(port: int) -> tuple[Program, ...]:
     """What production runs, each once."""
     from config.celery import scheduler_command, worker_command  # they need the settings
 
-    granian = (sys.executable, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "32")
+    granian = (sys.executable, "-m", "granian", "--interface", "rsgi")
     place = ("--host", HOST, "--port", str(port))
     return (
-        Program("web", (*granian, *place, "config.wsgi:application")),
+        Program("web", (*granian, *place, "config.rsgi:application")),
         Program("worker", tuple(worker_command())),
         Program("beat", tuple(scheduler_command())),
     )

@@ -7,21 +7,22 @@ own outcomes. Larger requests are batches already and commit for themselves.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
 import pghistory
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, connections
 from msgspec import structs
 
 from metering.api_keys import KeyFacts, KeyRefused, authenticate, refusals
 from metering.domain.usage import Rejection, UsageEvent
-from metering.group_commit import GroupCommit, Overloaded, Unanswered
+from metering.group_commit import GroupCommit, Overloaded, OverShare, Unanswered
 from metering.group_store import GroupStore
 from metering.ingestion import DATABASE_DOWN, Books, ingest
 from metering.outcomes import Outcome
@@ -35,6 +36,9 @@ WAITING: Final = 4_000
 that those that were taken are answered in time."""
 REMEMBERED: Final = 1_000
 LARGE_AT_ONCE: Final = 4
+LARGE_OF_ONE: Final = 24
+"""Large requests of one sender, waiting or at work: each takes a thread, of which the server has
+some more."""
 TURN_SECONDS: Final = 5.0
 
 NOT_TAKEN: Final = (Overloaded, Unanswered)
@@ -55,15 +59,25 @@ _keys: dict[tuple[str, bytes], KeyFacts] = {}
 def recall(secret: str, scope: str) -> KeyFacts:
     """Whose key this is, without asking the database if this process has met it before; whether
     it is still good is asked for the whole group. Raises `KeyRefused`."""
-    digest = sha256(secret.encode("utf-8", "surrogatepass")).digest()
-    place = (str(connection.settings_dict["NAME"]), digest)
-    known = _keys.get(place)
-    if known is None or known.scope != scope:
+    known = remembered(secret, scope)
+    if known is None:
         known = authenticate(secret, scope, datetime.now(UTC))
         if len(_keys) >= REMEMBERED:
             _keys.clear()
-        _keys[place] = known
+        _keys[_place_of(secret)] = known
     return known
+
+
+def remembered(secret: str, scope: str) -> KeyFacts | None:
+    """Whose key this is, if this process has met it before."""
+    known = _keys.get(_place_of(secret))
+    return known if known is not None and known.scope == scope else None
+
+
+def _place_of(secret: str) -> tuple[str, bytes]:
+    digest = sha256(secret.encode("utf-8", "surrogatepass")).digest()
+    # (Not the connection's own settings: in an event loop each task would make a connection.)
+    return str(connections.databases["default"]["NAME"]), digest
 
 
 def take(sent: Sent) -> list[Outcome]:
@@ -80,23 +94,60 @@ def take(sent: Sent) -> list[Outcome]:
     return _committer.do(sent, size=len(sent.items))
 
 
+def hand_in(sent: Sent, tell: Callable[[list[Outcome] | Exception], None]) -> None:
+    """As `take`, without waiting: `tell` is called by the committer's thread, after the commit.
+    Raises `Overloaded`."""
+    _committer.hand_in(sent, tell, size=len(sent.items))
+
+
 @contextmanager
 def admitted(key: KeyFacts, now: datetime) -> Iterator[None]:
     """Let a large request commit for itself: `LARGE_AT_ONCE` at a time, since each holds its events
     in memory and a connection of the database. Its key is asked about here.
 
-    Raises `KeyRefused`, or `Overloaded` if it is not its turn within `TURN_SECONDS`.
+    Raises `KeyRefused`, `Overloaded` if it is not its turn within `TURN_SECONDS`, or `OverShare`
+    if `LARGE_OF_ONE` of its sender are here already.
     """
-    if not _turns.acquire(timeout=TURN_SECONDS):
-        raise Overloaded(f"{LARGE_AT_ONCE} large requests are being stored")
-    try:
+    with _large.of(key.id), _turn():
         refused = refusals([key.id], now).get(key.id)
         if refused is not None:
             raise refused
         with pghistory.context(api_key=key.name):
             yield
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _turns.acquire(timeout=TURN_SECONDS):
+        raise Overloaded(f"{LARGE_AT_ONCE} large requests are being stored")
+    try:
+        yield
     finally:
         _turns.release()
+
+
+class _Present:
+    """How many large requests of each sender are here, at work or waiting for their turn."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: Counter[str] = Counter()
+        self._lock = Lock()
+
+    @contextmanager
+    def of(self, sender: str) -> Iterator[None]:
+        """Count one more. Raises `OverShare`."""
+        with self._lock:
+            if self._counts[sender] >= self._most:
+                raise OverShare(f"{self._most} large requests of one sender are being stored")
+            self._counts[sender] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._counts[sender] -= 1
+                if not self._counts[sender]:
+                    del self._counts[sender]
 
 
 def _commit(group: Sequence[Sent]) -> list[list[Outcome] | Exception]:
@@ -152,7 +203,8 @@ def _of_request(outcome: Outcome, begin: int) -> Outcome:
     return structs.replace(outcome, index=outcome.index - begin) if begin else outcome
 
 
+_large: Final = _Present(LARGE_OF_ONE)
 _store: Final = GroupStore()
 _committer: Final[GroupCommit[Sent, list[Outcome]]] = GroupCommit(
-    _commit, largest=GROUP, most=WAITING, shared=DATABASE_DOWN
+    _commit, largest=GROUP, most=WAITING, shared=DATABASE_DOWN, whose=lambda sent: sent.key.id
 )

@@ -54,15 +54,13 @@ def child_environment(database: str, extra: Mapping[str, str] | None = None) -> 
 
 @contextmanager
 def serving(
-    database: str, *, workers: int = 1, threads: int = 2, extra: Mapping[str, str] | None = None
+    database: str, *, workers: int = 1, extra: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """`config.wsgi` served by granian on that database, from when it answers until the end of
-    the block: by so many processes, each with so many threads. `extra` are further environment
-    variables."""
+    """`config.rsgi` served by granian on that database, from when it answers until the end of
+    the block, by so many processes. `extra` are further environment variables."""
     port = _free_port()
-    arguments = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    arguments += ["--workers", str(workers), "--blocking-threads", str(threads)]
-    arguments += ["config.wsgi:application"]
+    arguments = ["--interface", "rsgi", "--host", "127.0.0.1", "--port", str(port)]
+    arguments += ["--workers", str(workers), "config.rsgi:application"]
     with TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         with log.open("wb") as output:

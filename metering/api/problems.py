@@ -81,6 +81,26 @@ def overloaded() -> HttpResponse:
     return response
 
 
+def too_many() -> HttpResponse:
+    """More of this sender's is waiting than its share; others' is taken."""
+    response = problem(
+        429,
+        "too-many-requests",
+        "Too many requests at once",
+        "more that was sent with this key is waiting to be stored than its share; send it again in"
+        " a moment, in larger batches or over fewer connections",
+    )
+    response["Retry-After"] = "1"
+    return response
+
+
+def fault() -> HttpResponse:
+    """A fault of ours; the log has its cause."""
+    return problem(
+        500, "server-error", "Server error", "a fault of this server, which has been logged"
+    )
+
+
 def handle(
     error: Exception,
     context: Mapping[str, Any],  # noqa: ARG001 - the framework's
@@ -164,7 +184,5 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """A fault of ours, as a problem where programs ask; the log has its cause."""
     if request.path.startswith(_PROGRAMS):
-        return problem(
-            500, "server-error", "Server error", "a fault of this server, which has been logged"
-        )
+        return fault()
     return defaults.server_error(request)

@@ -24,6 +24,7 @@ from metering.api.problems import (
     method_not_allowed,
     overloaded,
     problem,
+    too_many,
     unavailable,
 )
 from metering.api_keys import KeyFacts, KeyRefused
@@ -31,6 +32,7 @@ from metering.domain.tenancy import within_tenant
 from metering.domain.usage import Rejection, UsageEvent
 from metering.formats import native
 from metering.formats.batches import Layout, Placed, UnreadableBatch, take_apart
+from metering.group_commit import OverShare
 from metering.ingestion import DATABASE_DOWN, Books, Intake, ingest
 from metering.outcomes import IngestResult, Outcome
 from metering.small_intake import NOT_TAKEN, SMALL, Sent, admitted, take
@@ -38,7 +40,7 @@ from metering.small_intake import NOT_TAKEN, SMALL, Sent, admitted, take
 MAX_EVENTS: Final = 10_000
 SCOPE: Final = "ingest"
 
-_LAYOUTS: Final[dict[str, Layout | None]] = {
+LAYOUTS: Final[dict[str, Layout | None]] = {
     "": None,
     "application/octet-stream": None,
     "text/plain": None,
@@ -91,6 +93,8 @@ def receiving(parser_for: Callable[[str], Parser]) -> Callable[[HttpRequest], Ht
             every = request.GET.get("outcomes") == "all"
             accepted, outcomes = _take(Sent(key, items), now, every=every)
             return answer_of(accepted, outcomes, placed)
+        except OverShare:
+            return too_many()
         except NOT_TAKEN:
             return overloaded()
         except KeyRefused as refused:
@@ -133,7 +137,7 @@ def layout_of(
 ) -> Layout | None:
     """How the content type says that the body is laid out, by the types known here and `more`.
     Raises `BodyRefused`."""
-    layouts = {**_LAYOUTS, **more}
+    layouts = {**LAYOUTS, **more}
     kind = (request.content_type or "").lower()
     charset = (request.content_params or {}).get("charset", "utf-8").lower()
     if kind not in layouts or charset not in ("utf-8", "utf8", "us-ascii"):
@@ -160,6 +164,12 @@ def parse_all(
 
 def answer_of(accepted: int, outcomes: Sequence[Outcome], placed: Sequence[Placed]) -> HttpResponse:
     """The counts of all outcomes, and those given; `accepted` more are not mentioned."""
+    body = answer_bytes(accepted, outcomes, placed)
+    return HttpResponse(body, content_type="application/json")
+
+
+def answer_bytes(accepted: int, outcomes: Sequence[Outcome], placed: Sequence[Placed]) -> bytes:
+    """The body of `answer_of`."""
     counts = IngestResult(accepted=accepted)
     for outcome in outcomes:
         counts.count(outcome)
@@ -171,7 +181,7 @@ def answer_of(accepted: int, outcomes: Sequence[Outcome], placed: Sequence[Place
         rejected=counts.rejected,
         outcomes=[answered(outcome, placed[outcome.index].place) for outcome in outcomes],
     )
-    return HttpResponse(_encode(answer), content_type="application/json")
+    return _encode(answer)
 
 
 def answered(outcome: Outcome, place: str) -> AnsweredOutcome:

@@ -194,10 +194,7 @@ def single() -> Iterator[Measured]:
 
 
 def _one_by_one(path: Path) -> dict[str, float]:
-    with (
-        own_database() as name,
-        serving(name, workers=2, threads=SINGLE_CONNECTIONS // 2) as server,
-    ):
+    with own_database() as name, serving(name, workers=2) as server:
         _, secret = create("bench", "ingest", source="bench", now=NOW)
         _make_partitions()
         client = [sys.executable, "-m", "tests.benchmarks.single_client", server.url, secret]

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from metering.group_commit import GroupCommit, Overloaded, Unanswered
+from metering.group_commit import GroupCommit, Overloaded, OverShare, Unanswered
 
 
 class Committing:
@@ -38,9 +38,17 @@ def held(
     """A first request at work, and the later ones waiting for it in their order."""
     futures = [pool.submit(group.do, 1)]
     assert committing.begun.wait(10)
+    return [*futures, *held_more(pool, group, 1, *later)]
+
+
+def held_more(
+    pool: ThreadPoolExecutor, group: GroupCommit[int, int], before: int, *later: int
+) -> list[Future[int]]:
+    """Further requests, waiting behind so many (one at work)."""
+    futures: list[Future[int]] = []
     for request in later:
         futures.append(pool.submit(group.do, request))
-        while len(group._queue) < len(futures) - 1:
+        while len(group._queue) < before + len(futures) - 1:
             pass
     return futures
 
@@ -106,6 +114,40 @@ def test_more_than_may_wait_is_refused_at_once() -> None:
         assert [future.result(10) for future in futures] == [10, 20, 30, 40]
         assert group.do(6) == 60, "what was refused is not counted as waiting"
     assert [5] not in committing.groups
+
+
+def test_a_sender_may_wait_with_its_share_of_what_may_wait() -> None:
+    """Requests 20 to 29 are one sender's, 30 to 39 another's, and so on."""
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(
+        committing, largest=100, most=12, whose=lambda request: request // 10
+    )
+    with ThreadPoolExecutor(20) as pool:
+        # one sender: half of the room; two: a third; three: a quarter
+        futures = held(committing, pool, group, *(20, 21, 22, 23, 24, 25), *(30, 31, 32, 33))
+        for refused in (26, 34):
+            with pytest.raises(OverShare):
+                group.do(refused)
+        futures += held_more(pool, group, len(futures), 40, 41)
+        with pytest.raises(Overloaded) as full:
+            group.do(50)
+        assert not isinstance(full.value, OverShare), "nobody's share was too large, but all's"
+        committing.go_on.set()
+        assert [future.result(10) for future in futures[1:]] == [
+            request * 10 for request in (*range(20, 26), *range(30, 34), 40, 41)
+        ]
+        assert group.do(26) == 260, "what is done is no part of a share"
+
+
+def test_a_thread_that_does_not_wait_is_told_after_the_work() -> None:
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(committing, largest=10, most=10)
+    told: Future[object] = Future()
+    group.hand_in(1, told.set_result)
+    assert committing.begun.wait(10)
+    assert not told.done()
+    committing.go_on.set()
+    assert told.result(10) == 10
 
 
 def test_one_request_larger_than_all_that_may_wait_is_done_alone() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
 
-from metering import api_keys
+from metering import api_keys, small_intake
 from tests.metering.api.keys import post, sent
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -33,6 +34,20 @@ def test_a_revocation_holds_for_a_key_that_was_just_used(count: int) -> None:
     assert answer.status_code == 401
     assert answer.json()["type"].endswith(":revoked-key")
     assert stored() == count
+
+
+def test_large_requests_of_one_sender_do_not_take_all_threads() -> None:
+    _, secret = api_keys.create("shop", "ingest", source="test", now=datetime.now(UTC))
+    _, other = api_keys.create("other", "ingest", source="test", now=datetime.now(UTC))
+    key = small_intake.recall(secret, "ingest")
+    with ExitStack() as here:
+        for _ in range(small_intake.LARGE_OF_ONE):
+            here.enter_context(small_intake._large.of(key.id))
+        refused = post(secret, events(0, 60))
+        assert (refused.status_code, refused["Retry-After"]) == (429, "1")
+        assert refused.json()["type"].endswith(":too-many-requests")
+        assert post(other, events(0, 60)).json()["accepted"] == 60
+    assert post(secret, events(60, 60)).json()["accepted"] == 60
 
 
 def test_a_key_that_is_gone_is_unknown() -> None:

@@ -84,9 +84,9 @@ class Company:
     def serve(self) -> None:
         self.server = subprocess.Popen(
             [
-                *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"),
-                *("--port", str(self.port), "--workers", "2", "--blocking-threads", "8"),
-                "config.wsgi:application",
+                *(sys.executable, "-m", "granian", "--interface", "rsgi", "--host", "127.0.0.1"),
+                *("--port", str(self.port), "--workers", "2"),
+                "config.rsgi:application",
             ],
             cwd=ROOT,
             env=self.environment,

@@ -1,0 +1,211 @@
+"""A WSGI application under granian's RSGI interface: each request in one of a few threads.
+
+Of what is sent, what is small is read before a thread has to do with it, so that a slow sender
+holds none; the rest is read by the thread as it comes. More requests than may wait for a thread
+are refused at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+from config.senders_door import Application, Environ
+
+THREADS: Final = 32
+"""Requests at work in a process; each may hold a connection of the database."""
+WAITING: Final = 256
+"""Requests that may wait for a thread."""
+READ_AHEAD: Final = 1 << 16
+"""Bytes of a body that are read before it is a request's turn."""
+
+Headers = list[tuple[str, str]]
+logger = logging.getLogger(__name__)
+
+
+class SentHeaders(Protocol):
+    """A request's headers, by their names in small letters; `get` knows the first of a name."""
+
+    def get(self, key: str, default: Any = None, /) -> Any: ...
+    def items(self) -> Iterable[tuple[str, str]]: ...
+    def keys(self) -> list[str]: ...
+
+
+class Scope(Protocol):
+    """What granian says of a request. `path` is unquoted, `server` and `client` are `host:port`."""
+
+    proto: str
+    http_version: str
+    server: str
+    client: str
+    scheme: str
+    method: str
+    path: str
+    query_string: str
+    authority: str | None
+
+    @property
+    def headers(self) -> SentHeaders: ...
+
+
+class Stream(Protocol):
+    def send_bytes(self, data: bytes, /) -> Awaitable[None]: ...
+
+
+class Exchange(Protocol):
+    """A request's body, and its answer, which may be given by any thread."""
+
+    def __call__(self) -> Awaitable[bytes]: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def response_bytes(self, status: int, headers: Headers, body: bytes, /) -> None: ...
+    def response_stream(self, status: int, headers: Headers, /) -> Stream: ...
+
+
+class InThreads:
+    """Answers requests by `application`; `refusal` is the answer (headers and body, status 503)
+    where too many wait."""
+
+    def __init__(
+        self,
+        application: Application,
+        refusal: Callable[[], tuple[Headers, bytes]],
+        *,
+        threads: int = THREADS,
+        waiting: int = WAITING,
+    ) -> None:
+        self._application = application
+        self._refusal = refusal
+        self._most = threads + waiting
+        self._inside = 0
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
+
+    async def answer(self, scope: Scope, exchange: Exchange, body: bytes | None = None) -> None:
+        """Answer a request, of which `body` has been read if it is given."""
+        if self._inside >= self._most:
+            headers, said = self._refusal()
+            exchange.response_bytes(503, headers, said)
+            return
+        self._inside += 1
+        try:
+            loop = asyncio.get_running_loop()
+            environ = environ_of(scope)
+            environ["wsgi.input"] = await _input(environ, exchange, loop, body)
+            await loop.run_in_executor(self._pool, self._run, environ, exchange, loop)
+        finally:
+            self._inside -= 1
+
+    def close(self) -> None:
+        """Begin no more of what waits."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, environ: Environ, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        said: list[Any] = []
+
+        def start(status: str, headers: Headers, *_: object) -> None:
+            said[:] = (int(status[:3]), headers)
+
+        pieces: Any = self._application(environ, start)
+        try:
+            if getattr(pieces, "streaming", False):
+                stream = exchange.response_stream(*said)
+                for piece in pieces:
+                    asyncio.run_coroutine_threadsafe(_send(stream, piece), loop).result()
+            else:
+                status, headers = said
+                exchange.response_bytes(status, headers, b"".join(pieces))
+        finally:
+            if hasattr(pieces, "close"):
+                pieces.close()
+
+
+async def _send(stream: Stream, piece: bytes) -> None:
+    await stream.send_bytes(piece)
+
+
+def environ_of(scope: Scope) -> Environ:
+    """The request as WSGI (PEP 3333) has it, without its body."""
+    server, _, port = scope.server.rpartition(":")
+    environ: Environ = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "SERVER_NAME": server,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.errors": sys.stderr,
+        "wsgi.input_terminated": True,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope.headers.items():
+        if "_" in name:
+            continue  # it would be taken for the header that is spelt with a dash
+        key = _NAMES.get(name) or f"HTTP_{name.upper().replace('-', '_')}"
+        if key in environ:
+            value = f"{environ[key]}{'; ' if name == 'cookie' else ','}{value}"  # noqa: PLW2901
+        environ[key] = value
+    if scope.authority:
+        environ.setdefault("HTTP_HOST", scope.authority)
+    return environ
+
+
+_NAMES: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+async def _input(
+    environ: Environ, exchange: Exchange, loop: asyncio.AbstractEventLoop, body: bytes | None
+) -> io.IOBase:
+    chunked = "HTTP_TRANSFER_ENCODING" in environ
+    length = environ.get("CONTENT_LENGTH", "0")
+    if body is None and length == "0" and not chunked:
+        body = b""
+    elif body is None and not chunked and length.isdecimal() and int(length) <= READ_AHEAD:
+        body = await exchange()
+    if body is not None:
+        return io.BytesIO(body)
+    return io.BufferedReader(_Incoming(exchange, loop), READ_AHEAD)
+
+
+class _Incoming(io.RawIOBase):
+    """A body as it comes in, read by a thread that is not the loop's."""
+
+    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        self._exchange = exchange
+        self._pieces: AsyncIterator[bytes] | None = None
+        self._loop = loop
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not self._rest:
+            following = asyncio.run_coroutine_threadsafe(self._following(), self._loop)
+            self._rest = memoryview(following.result())
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+    async def _following(self) -> bytes:
+        """The next piece that is not empty; nothing at the end."""
+        if self._pieces is None:
+            self._pieces = aiter(self._exchange)
+        try:
+            while not (piece := await anext(self._pieces)):
+                pass
+        except StopAsyncIteration:
+            return b""
+        except RuntimeError as gone:  # what granian raises where the sender has gone
+            raise OSError("the body has ended too early") from gone
+        return bytes(piece)

@@ -1,0 +1,168 @@
+"""Small posts, which the event loop answers, against the server itself: as by the usual way, and
+refused where one sender's, or all, are more than can wait.
+
+`Content-Encoding: identity` changes nothing of a request but the way that it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from metering import api_keys
+from tests.metering.api.keys import rows, sent
+from tests.serving import Server
+
+pytestmark = pytest.mark.outside
+USUAL = {"Content-Encoding": "identity"}
+JSON = {"Content-Type": "application/json"}
+MANY = 50
+"""Events of a request that still waits with others."""
+
+
+def bearer(name: str = "sender") -> dict[str, str]:
+    secret = api_keys.create(name, "ingest", source="door", now=datetime.now(UTC))[1]
+    return {"Authorization": f"Bearer {secret}"}
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """One connection, which stays open."""
+    limits = httpx.Limits(max_connections=1)
+    with httpx.Client(base_url=server.url, limits=limits, timeout=30) as made:
+        yield made
+
+
+def said(answer: httpx.Response) -> tuple[int, Any, dict[str, str]]:
+    headers = {name: value for name, value in answer.headers.items() if name != "date"}
+    return answer.status_code, answer.content, headers
+
+
+def both(
+    client: httpx.Client, body: bytes, headers: dict[str, str], query: str = ""
+) -> httpx.Response:
+    """The answer, which must be the same by either way."""
+    path = f"/api/v1/usage{query}"
+    short = client.post(path, content=body, headers=headers)
+    usual = client.post(path, content=body, headers={**headers, **USUAL})
+    assert said(short) == said(usual)
+    return short
+
+
+def test_answers_are_those_of_the_usual_way(client: httpx.Client) -> None:
+    key = {**bearer(), **JSON}
+    body = json.dumps(sent("a", attempt=1)).encode()
+    first = client.post("/api/v1/usage", content=body, headers=key)
+    assert (first.status_code, first.json()["accepted"]) == (200, 1)
+    assert both(client, body, key).json()["duplicates"] == 1
+    assert both(client, body, key, "?outcomes=all").json()["outcomes"][0]["outcome"] == "duplicate"
+    changed = json.dumps([sent("a", attempt=1, outputTokens=9), sent(provider="opnai"), {}])
+    assert both(client, changed.encode(), key).json()["conflicts"] == 1
+    lines = b"\n".join([body, body])
+    for kind in ("application/x-ndjson", "application/json; charset=UTF-8", "text/plain"):
+        assert both(client, lines, {**key, "Content-Type": kind}).json()["duplicates"] == 2
+    assert both(client, b"[]", key).json()["accepted"] == 0
+    assert both(client, body, {**key, "X-API-Key": "apk_other"}).status_code == 401
+    assert both(client, b"{", key).status_code == 400
+    assert both(client, b"", key).status_code == 400
+    assert both(client, body, {**key, "Content-Type": "text/csv"}).status_code == 415
+    assert both(client, body, {**key, "Host": "evil.example"}).status_code == 400
+    assert both(client, body, JSON).status_code == 401
+    assert both(client, body, {**JSON, "Authorization": "Bearer apk_no"}).status_code == 401
+    assert rows("SELECT count(*) FROM usage_event") == [(1,)]
+
+
+def test_what_is_packed_chunked_or_large_is_taken_all_the_same(client: httpx.Client) -> None:
+    key = {**bearer(), **JSON}
+    packed = gzip.compress(json.dumps(sent("a")).encode())
+    answer = client.post(
+        "/api/v1/usage", content=packed, headers={**key, "Content-Encoding": "gzip"}
+    )
+    assert answer.json()["accepted"] == 1
+    pieces = iter([json.dumps(sent("b")).encode()[:20], json.dumps(sent("b")).encode()[20:]])
+    assert client.post("/api/v1/usage", content=pieces, headers=key).json()["accepted"] == 1
+    large = json.dumps([sent(f"large-{n}") for n in range(1_000)]).encode()
+    assert client.post("/api/v1/usage", content=large, headers=key).json()["accepted"] == 1_000
+    too_large = client.post("/api/v1/usage", content=b" " * 10_000_001, headers=key)
+    assert too_large.status_code == 413
+    assert client.get("/api/v1/usage").status_code == 405
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert len(client.get("/api/schema/").content) > 10_000
+
+
+def test_a_key_that_is_revoked_sends_nothing_more(client: httpx.Client) -> None:
+    row, secret = api_keys.create("sender", "ingest", source="door", now=datetime.now(UTC))
+    key = {"X-API-Key": secret}
+    assert client.post("/api/v1/usage", json=sent("a"), headers=key).status_code == 200
+    assert client.post("/api/v1/usage", json=sent("b"), headers=key).status_code == 200
+    api_keys.revoke(row.id, now=datetime.now(UTC))
+    refused = client.post("/api/v1/usage", json=sent("c"), headers=key)
+    assert refused.status_code == 401
+    assert refused.json()["type"].endswith(":revoked-key")
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+    assert rows("SELECT count(*) FROM usage_event") == [(2,)]
+
+
+@contextmanager
+def nothing_is_stored(owner: psycopg.Connection) -> Iterator[None]:
+    with owner.transaction():
+        owner.execute("LOCK TABLE event_ledger IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def test_a_sender_that_floods_is_told_so_and_a_full_server_says_so(
+    server: Server, owner_connection: psycopg.Connection
+) -> None:
+    keys = {name: bearer(name) for name in ("first", "second", "third")}
+    with httpx.Client(base_url=server.url) as client:
+        for name, key in keys.items():  # each is known to the process from now on
+            assert client.post("/api/v1/usage", json=sent(name), headers=key).status_code == 200
+    answers = asyncio.run(flood(server.url, keys, owner_connection))
+    by_sender = {name: Counter(each.status_code for each in got) for name, got in answers.items()}
+    assert by_sender["first"][429] > 0
+    assert by_sender["first"][503] == 0
+    assert by_sender["second"][200] > 0, "there is room beside whoever floods"
+    assert by_sender["third"][503] > 0
+    for answer in [each for got in answers.values() for each in got]:
+        if answer.status_code != 200:
+            assert int(answer.headers["Retry-After"]) > 0
+            assert answer.headers["Content-Type"] == "application/problem+json"
+        else:
+            assert answer.json()["accepted"] == MANY
+    stored = sum(count[200] for count in by_sender.values()) * MANY + len(keys)
+    assert rows("SELECT count(*) FROM usage_event") == [(stored,)]
+
+
+async def flood(
+    url: str, keys: dict[str, dict[str, str]], owner: psycopg.Connection
+) -> dict[str, list[httpx.Response]]:
+    """Send much more with each key than may wait while nothing can be stored; what was answered
+    in the end."""
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
+
+        async def send(name: str, number: int) -> httpx.Response:
+            events = [sent(f"{name}-{number}-{n}") for n in range(MANY)]
+            return await client.post("/api/v1/usage", json=events, headers=keys[name])
+
+        sending: dict[str, list[asyncio.Task[httpx.Response]]] = {}
+        with nothing_is_stored(owner):
+            for name, wanted in (("first", 429), ("second", 429), ("third", 503)):
+                sending[name] = []
+                while not any(
+                    task.done() and task.result().status_code == wanted for task in sending[name]
+                ):
+                    number = len(sending[name])
+                    sending[name].append(asyncio.create_task(send(name, number)))
+                    await asyncio.wait(sending[name][-1:], timeout=0.01)
+        return {name: await asyncio.gather(*tasks) for name, tasks in sending.items()}
