@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Final
 
@@ -17,10 +18,11 @@ from tests.databases import TestDatabases
 
 PORTION: Final = 500_000
 
+WRITERS: Final = 2
 _COPIES: Final = """
     WITH made AS (
         INSERT INTO usage_event ({columns})
-        SELECT {values} FROM alike, generate_series(1, %s) ORDER BY 1 LIMIT %s
+        SELECT {values} FROM generate_series(1, %s), alike
         RETURNING event_key, seal_digest, occurred_at
     )
     INSERT INTO event_ledger (event_key, claim_digest, occurred_at, claimed_on)
@@ -28,29 +30,38 @@ _COPIES: Final = """
 """
 
 
-def fill(databases: TestDatabases, database: str, events: int) -> None:
-    """Have so many more events stored, like those that are there: the same rows and days under
-    random keys, as the keys of events are, in the ledger and in their partitions. What is not
-    kept up are digests and rollups, which no batch that comes in reads.
+def fill(databases: TestDatabases, database: str, events: int) -> int:
+    """Have about so many more events stored, like those that are there: the same rows and days
+    under random keys, as the keys of events are, in the ledger and in their partitions; how many.
+    What is not kept up are digests and rollups, which no batch that comes in reads.
     """
+    with closing(databases.connect("migrator", database)) as connection:
+        like = "CREATE UNLOGGED TABLE alike AS TABLE usage_event"
+        there = connection.execute(like).rowcount
+        assert there, "there is nothing to be like"
+        with ThreadPoolExecutor(WRITERS) as pool:
+            shares = [events // WRITERS] * WRITERS
+            made = sum(pool.map(lambda share: _copy(databases, database, there, share), shares))
+        connection.execute("DROP TABLE alike")
+        connection.execute("VACUUM ANALYZE usage_event")
+        connection.execute("VACUUM ANALYZE event_ledger")
+    return made
+
+
+def _copy(databases: TestDatabases, database: str, there: int, events: int) -> int:
     values = sql.SQL(", ").join(
         sql.SQL("gen_random_uuid()") if name == "event_key" else sql.Identifier(name)
         for name in COLUMNS
     )
     columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     copies = sql.SQL(_COPIES).format(columns=columns, values=values)
+    made = 0
     with closing(databases.connect("migrator", database)) as connection:
         connection.execute("SET synchronous_commit = off")
-        connection.execute("SET work_mem = '256MB'")
-        connection.execute("SET temp_buffers = '256MB'")
-        there = connection.execute("CREATE TEMP TABLE alike AS TABLE usage_event").rowcount
-        assert there, "there is nothing to be like"
-        left = events
-        while left > 0:
-            some = min(left, PORTION)
-            left -= connection.execute(copies, [some // there + 1, some]).rowcount
-        connection.execute("VACUUM ANALYZE usage_event")
-        connection.execute("VACUUM ANALYZE event_ledger")
+        while made < events:
+            times = max(1, min(PORTION, events - made) // there)
+            made += connection.execute(copies, [times]).rowcount
+    return made
 
 
 def checkpoint() -> None:

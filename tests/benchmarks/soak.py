@@ -128,7 +128,7 @@ def filled() -> Iterator[Measured]:
             empty = max(send() for _ in range(ROUNDS))
         with _own(databases) as name, sender(databases, name, path) as send:
             send()
-            filling.fill(databases, name, stored)
+            stored = filling.fill(databases, name, stored)
             size = filling.size_of(name)
             filling.checkpoint()
             after_checkpoint = send()
