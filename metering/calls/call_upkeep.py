@@ -112,6 +112,7 @@ def _open(condition: str, parameters: list[Any], most: int) -> list[OpenCall]:
             " coalesce(s.known -> 0 -> 'model' ->> 2, ''), s.changed_at"
             " FROM call_span s JOIN call_trace t USING (trace)"
             " WHERE s.place IN ('waiting', 'refused', 'held')"
+            f" AND NOT ({trace_rows.OF_THE_TRACE})"
             f" AND (%s::text IS NULL OR t.source = %s) AND {condition}"
             " ORDER BY s.changed_at, s.trace, s.span_id LIMIT %s",
             [*parameters, most],

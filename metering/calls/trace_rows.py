@@ -21,6 +21,9 @@ from metering import bulk
 from metering.calls.trace_settlement import SpanState
 from metering.domain.call_reports import CallReport, Span, Told
 
+OF_THE_TRACE: Final = "s.reason = 'waiting_for_kind' AND s.span_id = t.trace_id"
+"""Of spans `s` of traces `t`: those that only say something of their trace, which is no call."""
+
 
 class TraceName(NamedTuple):
     """A trace as its sender names it. Traces of different sources, or of keys that send for
@@ -244,7 +247,8 @@ def forget(*, now: datetime, after: timedelta, open_after: timedelta, most: int)
         cursor.execute(
             "WITH old AS (SELECT trace FROM call_trace t WHERE changed_at < %s"
             "  AND (changed_at < %s OR NOT EXISTS (SELECT FROM call_span s"
-            "   WHERE s.trace = t.trace AND place IN ('waiting', 'refused', 'held')))"
+            "   WHERE s.trace = t.trace AND place IN ('waiting', 'refused', 'held')"
+            f"   AND NOT ({OF_THE_TRACE})))"
             "  ORDER BY changed_at LIMIT %s FOR UPDATE SKIP LOCKED),"
             " spans AS (DELETE FROM call_span WHERE trace IN (SELECT trace FROM old)),"
             " gone AS (DELETE FROM call_trace WHERE trace IN (SELECT trace FROM old) RETURNING 1)"

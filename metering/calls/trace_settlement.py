@@ -108,6 +108,11 @@ def settle(
     return done
 
 
+def place_of(reason: str) -> Place:
+    """Where a span stands that does not count for this reason."""
+    return "waiting" if reason.startswith(WAITS) else "silent"
+
+
 def content_of(call: Call, said_at: datetime) -> bytes:
     """A digest of what the call's event is made of; the span was first told of at `said_at`."""
     made_of: list[object] = [call.fields, call.has_usage]
@@ -146,8 +151,7 @@ def _keep_silent(
         done.standings.append(
             Standing(before.event_key, before.occurred_at, state, _WHY[silent.reason], by)
         )
-    place: Place = "waiting" if silent.reason.startswith(WAITS) else "silent"
-    done.states[span_id] = before._replace(place=place, reason=silent.reason)
+    done.states[span_id] = before._replace(place=place_of(silent.reason), reason=silent.reason)
 
 
 _WHY: Final = {

@@ -1,10 +1,11 @@
 """Traces that one batch tells as a whole, and of which nothing was known: most of them.
 
 What counts follows from the batch alone, so it is decided in memory, before any row is locked.
-Each span is told once; each is a call that counts, or will never count; nothing waits and nothing
-is refused. Such a trace is kept in its own row as it was told (`trace_rows.Told`); only when more
-is told of it are its spans looked at one by one (`known_traces`). Everything else takes that way
-from the start, and to the same end.
+Each span is told once; each is a call that counts, or will never count; nothing waits (but for
+what is said of the trace itself, by a span of its own id) and nothing is refused. Such a trace is
+kept in its own row as it was told (`trace_rows.ToldSpan`); only when more is told of it are its
+spans looked at one by one (`known_traces`). Everything else takes that way from the start, and to
+the same end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from metering.calls import trace_rows
 from metering.calls.made_events import Maker
 from metering.calls.report_admission import Admission
 from metering.calls.trace_rows import SpanRow, ToldSpan, TraceName
-from metering.calls.trace_settlement import SpanState, content_of
+from metering.calls.trace_settlement import SpanState, content_of, place_of
 from metering.domain.call_reports import (
     SUPPOSED,
     CallReport,
@@ -27,7 +28,15 @@ from metering.domain.call_reports import (
     told_once,
 )
 from metering.domain.keys import event_key
-from metering.domain.traces import NAMES_OF_USER, NOT_A_CALL, Call, Silent, calls_of, counting
+from metering.domain.traces import (
+    NAMES_OF_USER,
+    NO_KIND,
+    NOT_A_CALL,
+    Call,
+    Silent,
+    calls_of,
+    counting,
+)
 from metering.domain.usage import MAX_TOKENS, Rejection, UsageEvent
 from metering.formats.native import FUTURE, MAX_TEXT
 from metering.formats.reported_calls import MAX_ID, event_id, occurred_at, problem_of
@@ -69,7 +78,7 @@ def decide(
     events, silent = decided
     for report in reports:
         # What makes an event is checked with the event, and what is above it is not.
-        if silent.get(report.span_id) == NOT_A_CALL and problem_of(
+        if silent.get(report.span_id) in _UNCHECKED and problem_of(
             report, source=trace.source, received_at=now
         ):
             return None
@@ -88,7 +97,9 @@ def _decided(
     silent: dict[str, str] = {}
     for span_id, call in calls_of(spans).items():
         if isinstance(call, Silent):
-            if call.reason != NOT_A_CALL:
+            if call.reason != NOT_A_CALL and not (
+                call.reason == NO_KIND and span_id == trace.trace_id
+            ):
                 return None
             silent[span_id] = call.reason
             continue
@@ -124,6 +135,7 @@ def _is_plain(report: CallReport, now: datetime) -> bool:
     )
 
 
+_UNCHECKED: Final = (NOT_A_CALL, NO_KIND)
 _NAMING: Final = frozenset({"tenant_id", *NAMES_OF_USER})
 _LOOKED_AT: Final = _NAMING | {"shares"}
 
@@ -152,7 +164,7 @@ def spans_of(trace: TraceName, told: bytes) -> dict[str, SpanRow]:
     rows: dict[str, SpanRow] = {}
     for each in kept:
         span = spans[each.span_id]
-        state = SpanState("silent", each.silent)
+        state = SpanState(place_of(each.silent), each.silent)
         if not each.silent:
             said_at = first_said(span)
             call = calls[each.span_id]

@@ -26,6 +26,7 @@ def books_hold(db: None) -> Iterator[None]:
 
 def test_a_call_that_waits_is_seen_with_what_it_waits_for() -> None:
     told(
+        part("t1", is_call=None, fields={"tenant_id": "acme"}),
         part("usage", fields=MODEL),
         part("model", fields=USED),
         part("kind", is_call=None, fields={"provider": "openai"}),
