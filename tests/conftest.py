@@ -58,7 +58,12 @@ def shared_data() -> Path:
 def test_databases(
     django_test_environment: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[TestDatabases]:
-    """This process's databases: clones of one migrated template."""
+    """This process's databases: clones of one migrated template.
+
+    Connections to them do not age: a long run of tests is no reason to be replaced.
+    """
+    for alias in ("default", "migrator"):
+        connections[alias].settings_dict["CONN_MAX_AGE"] = None
     with django_db_blocker.unblock(), closing(TestDatabases(shares_prices=True)) as databases:
         databases.prepare()
         with django_db_blocker.block():
