@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -14,7 +15,7 @@ import redis
 from django.conf import settings
 from django.db import connections
 from hypothesis import settings as hypothesis_settings
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 
 from config.celery import app as celery
 from config.embedded import valkey
@@ -131,6 +132,14 @@ def owner_connection(
 @pytest.fixture(scope="session")
 def redis_number(test_databases: TestDatabases) -> int:
     return test_databases.claim_redis_number(embedded=settings.ENVIRONMENT.embeds_redis)
+
+
+@pytest.fixture
+def lasting_horizon(settings: Settings) -> None:
+    """Events of autumn 2026 are within the ledger's horizon, whenever the test is run: for tests
+    that send such events to what asks the real clock."""
+    since = datetime.now(UTC) - datetime(2026, 11, 1, tzinfo=UTC)
+    settings.LEDGER_HORIZON_DAYS += max(since.days, 0)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from django.test import override_settings
 from config.senders_door import PATHS, Application, senders_door
 from metering import api_keys
 
-pytestmark = pytest.mark.usefixtures("db")
+pytestmark = pytest.mark.usefixtures("db", "lasting_horizon")
 
 CALL = {
     "externalRequestId": "req_1",

@@ -11,7 +11,7 @@ from django.db import connection
 from metering import api_keys, small_intake
 from tests.metering.api.keys import post, sent
 
-pytestmark = pytest.mark.usefixtures("db")
+pytestmark = pytest.mark.usefixtures("db", "lasting_horizon")
 SIZES = [pytest.param(1, id="in a group"), pytest.param(60, id="by itself")]
 
 
