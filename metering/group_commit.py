@@ -3,8 +3,8 @@
 A commit costs the same for one event as for a thousand, and two transactions that claim keys wait
 for each other where they meet. So small requests queue for one committer in each process. While it
 works the next group gathers. Senders that were just answered send again at once, so it gives them
-up to `GATHER_SECONDS` to come back before it goes on with half of them; who sends alone waits for
-nobody. A request waits for at most that, the group at work and its own.
+up to `GATHER_SECONDS` to come back before it goes on with those that are there; who sends alone
+waits for nobody. A request waits for at most that, the group at work and its own.
 
 Nothing here knows what is done: `perform` is given the group's requests in the order in which they
 came, and gives an answer for each. Whoever waits is told only after `perform` has returned, so
@@ -24,8 +24,8 @@ from typing import Final, Generic, TypeVar, cast
 PATIENCE_SECONDS: Final = 20.0
 """After so long without an answer a request is told that it may or may not have been done."""
 
-GATHER_SECONDS: Final = 0.01
-_ENOUGH: Final = 0.75
+GATHER_SECONDS: Final = 0.02
+_ENOUGH: Final = 0.9
 """Which part of the requests that were there last, at work and waiting, makes a group that is not
 waited for."""
 

@@ -12,6 +12,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
+from config import urls
 from metering import people
 from metering.admin.bases import ModelAdmin
 from metering.models import UserIdentity
@@ -33,6 +34,7 @@ def browser(user: User) -> Client:
 
 def registered() -> Iterator[tuple[str, type[Model], ModelAdmin]]:
     """Every model of the admin by the name that its URLs begin with."""
+    assert urls.urlpatterns, "the admin's pages are found when the routes are loaded"
     for model, model_admin in admin.site._registry.items():
         meta = model._meta
         yield f"{meta.app_label}_{meta.model_name}", model, model_admin

@@ -49,8 +49,8 @@ SINGLE_CONNECTIONS: Final = 64
 
 @contextmanager
 def usage_file(events: int, *, within: timedelta | None = None) -> Iterator[Path]:
-    """The demo's month of traffic, as a native JSONL file; `within` a shorter time if it is given,
-    from the month's start on: as busy as what is sent live."""
+    """The demo's month of traffic, as a native JSONL file; `within` the time that has just passed
+    if one is given: as busy as what is sent live."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "usage.jsonl"
         write_usage(path, events)
@@ -58,16 +58,18 @@ def usage_file(events: int, *, within: timedelta | None = None) -> Iterator[Path
 
 
 def _pressed(path: Path, within: timedelta) -> Path:
-    start, month = MONTH.period.start, MONTH.period.end - MONTH.period.start
+    month = MONTH.period.end - MONTH.period.start
+    begun = datetime.now(UTC) - within
     live = path.with_name("live.jsonl")
     with path.open("rb") as lines, live.open("wb") as file:
         for line in lines:
-            file.write(_TIME.sub(lambda told: _told(start, told, within / month), line))
+            file.write(_TIME.sub(lambda told: _told(begun, told, within / month), line))
     return live
 
 
-def _told(start: datetime, told: re.Match[bytes], share: float) -> bytes:
-    instant = start + (datetime.fromisoformat(told[2].decode()) - start) * share
+def _told(begun: datetime, told: re.Match[bytes], share: float) -> bytes:
+    passed = datetime.fromisoformat(told[2].decode()) - MONTH.period.start
+    instant = begun + passed * share
     return told[1] + instant.isoformat(timespec="milliseconds").encode()
 
 
@@ -124,8 +126,8 @@ def _raw(path: Path) -> float:
 def http() -> Iterator[Measured]:
     """HTTP batches of `HTTP_BATCH` through granian, sent by a process of its own over connections
     that stay open, against two writers that claim the same keys and COPY the same rows: once with
-    what is sent live, all within an hour, and once with a month that is sent afterwards. The days'
-    partitions have been made before."""
+    what is sent live, all of the last hour, and once with a month that is sent afterwards. The
+    days' partitions have been made before."""
     for name, within in (("ingest.http", LIVE), ("ingest.http_backfill", None)):
         with usage_file(EVENTS, within=within) as path:
             rates = [_over_http(path) for _ in range(ROUNDS)]
@@ -149,13 +151,16 @@ def _two_writers(path: Path) -> float:
 
 def _prepared(path: Path) -> list[PreparedEvent]:
     """What the file's events come to, each once."""
-    usage = open_usage(path, source="bench", received_at=NOW)
-    prepared = prepare_batch([i.item for i in usage.items], Books.load(), NOW)
+    now = datetime.now(UTC)
+    usage = open_usage(path, source="bench", received_at=now)
+    prepared = prepare_batch([i.item for i in usage.items], Books.load(), now)
     return list({p.key: p for p in prepared if isinstance(p, PreparedEvent)}.values())
 
 
 def _make_partitions() -> None:
-    days = bulk.array([day.isoformat() for day in MONTH.period.days()])
+    now = datetime.now(UTC)
+    found = {*MONTH.period.days(), (now - LIVE).date(), now.date()}
+    days = bulk.array(sorted(day.isoformat() for day in found))
     with bulk.cursor() as cursor:
         cursor.execute("SELECT ensure_event_partitions(%s::date[])", [days])
 
@@ -177,9 +182,9 @@ def _over_http(path: Path) -> float:
 
 
 def single() -> Iterator[Measured]:
-    """One event a request over `SINGLE_CONNECTIONS` connections, each answered after its commit,
-    against the same yardstick."""
-    with usage_file(SINGLES) as path:
+    """One live event a request over `SINGLE_CONNECTIONS` connections, each answered after its
+    commit, beside the rate at which one writer stages and inserts such rows."""
+    with usage_file(SINGLES, within=LIVE) as path:
         found = [_one_by_one(path) for _ in range(ROUNDS)]
         raw = [_raw(path) for _ in range(ROUNDS)]
     best = max(found, key=lambda run: run["sent"] / run["seconds"])
