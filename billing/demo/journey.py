@@ -24,13 +24,12 @@ from allocation.provider_bills import StoredBill
 from allocation.reconciliation import ProviderResult, results_of
 from allocation.rule_book import read_rule_file, store_rule
 from allocation.run_book import current_run
-from billing import invoice_run, monthly_run, push_run
+from billing import invoice_run, monthly_run, push_run, verification_run
 from billing.approvals import approve_run
 from billing.demo.companions import Companion
 from billing.invoice_run import InvoiceRun
 from billing.models import Invoice
 from billing.plans import import_plans
-from billing.verify import verify
 from metering import owners, people
 from metering.background.work import Started
 from metering.background.work_status import RunStatus, status
@@ -137,8 +136,8 @@ def travel(
     rule = read_rule_file(inputs.rule).content.name if inputs.rule else None
     trip = _Trip(journey, rule, now, worker, pushes, said, settled)
     closed = [trip.take(month) for month in sorted({bill.month for bill in journey.bills})]
-    worker.dismiss()
     journey.months += [trip.verified(each) for each in closed]
+    worker.dismiss()
     return journey
 
 
@@ -221,10 +220,13 @@ class _Trip:
 
     def verified(self, closed: ClosedMonth) -> ClosedMonth:
         """The month, with what does not hold of it."""
-        self.said(f"{closed.month}: verifying all of it from the raw events")
+        self.said(f"{closed.month}: the worker verifies all of it from the raw events")
         with self.journey.step("verify"):
-            findings = verify(closed.month).findings
-        return replace(closed, findings=tuple(": ".join(finding) for finding in findings))
+            started = verification_run.start(closed.month, author=PREPARER, now=timezone.now())
+            found = self._rested(started)
+        if found.state not in ("done", "failed"):
+            raise WorkFailed(f"{closed.month}: the verification has not come to its end")
+        return replace(closed, findings=found.errors)
 
     def _work(self, month: Month) -> None:
         """Have the worker do of the month's run what can be done before people act again."""
@@ -249,10 +251,14 @@ class _Trip:
 
     def _done(self, started: Started) -> None:
         """Wait until the run has come to rest. Raises `WorkFailed`."""
-        self.worker.wait_until(lambda: _status(started).state != "at work")
-        now = _status(started)
+        now = self._rested(started)
         if now.state == "failed":
             raise WorkFailed(f"{now.subject}: {'; '.join(now.errors)}")
+
+    def _rested(self, started: Started) -> RunStatus:
+        """How the run stands when it has come to rest."""
+        self.worker.wait_until(lambda: _status(started).state != "at work")
+        return _status(started)
 
 
 def _status(started: Started) -> RunStatus:

@@ -20,6 +20,7 @@ from billing.demo.owners import COST_CENTRES
 from billing.demo.papers import write_papers
 from billing.demo.summary import print_summary
 from billing.management.commands.demo import MONTH_END_WORK, made_inputs
+from billing.verification_run import verification_status
 from billing.verify import verify
 from config.celery import app as celery
 from config.environment import broker_url
@@ -61,6 +62,10 @@ def test_what_was_planted_is_found_and_a_tampered_row_is_named(
     found = list(checks(journey, made))
     assert [check for check in found if not check.holds] == []
     assert len(found) >= 10
+
+    verified = verification_status(OCTOBER)
+    assert verified is not None
+    assert (verified.state, verified.errors) == ("done", ())
 
     closed = journey.months[0]
     seen = {(d.provider, d.cause): d.found for d in differences(closed, made)}
