@@ -29,11 +29,13 @@ logger = logging.getLogger(__name__)
 
 
 class SentHeaders(Protocol):
-    """A request's headers, by their names in small letters; `get` knows the first of a name."""
+    """A request's headers, by their names in small letters; of a name that came more than once
+    `get` knows the first value and `keys` one."""
 
     def get(self, key: str, default: Any = None, /) -> Any: ...
     def items(self) -> Iterable[tuple[str, str]]: ...
     def keys(self) -> list[str]: ...
+    def values(self) -> list[str]: ...
 
 
 class Scope(Protocol):

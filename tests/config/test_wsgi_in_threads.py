@@ -25,7 +25,10 @@ class SentHeaders:
         return self.pairs
 
     def keys(self) -> list[str]:
-        return [name for name, _ in self.pairs]
+        return [*dict(self.pairs)]
+
+    def values(self) -> list[str]:
+        return [value for _, value in self.pairs]
 
 
 @dataclass
