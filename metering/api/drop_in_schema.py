@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-Shape = dict[str, Any]
+from metering.api.drop_in_messages import (
+    AS_ITS_PRODUCT_SAYS,
+    PROTOBUF,
+    SCHEMAS,
+    Shape,
+    ref,
+    text,
+)
+
 Content = Mapping[str, Shape]
 
 KEYLESS: Final = frozenset({"langfuse_health", "langsmith_info"})
@@ -24,113 +32,6 @@ _BASIC: Final = {
     "scheme": "basic",
     "description": "The same key as the password; the user's name is not looked at. Langfuse's"
     " secret key is an API key, its public key anything.",
-}
-
-
-def _ref(name: str) -> Shape:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(about: str, **properties: Shape) -> Shape:
-    return {"type": "object", "description": about, "properties": properties}
-
-
-def _text(about: str) -> Shape:
-    return {"type": "string", "description": about}
-
-
-def _whole(about: str) -> Shape:
-    return {"type": "integer", "description": about}
-
-
-def _list(about: str, items: Shape) -> Shape:
-    return {"type": "array", "description": about, "items": items}
-
-
-_BINARY: Final = {"type": "string", "format": "binary", "description": "protobuf"}
-_ANY: Final = {"type": "object", "additionalProperties": True, "description": "as its product says"}
-
-SCHEMAS: Final[Mapping[str, Shape]] = {
-    "OtlpExport": _object("An export as OTLP's JSON mapping writes it: ids in hexadecimal."),
-    "OtlpAnswer": _object(
-        "What became of an export: empty where all of it was taken.",
-        partialSuccess=_object(
-            "what was not taken, which is not to be sent again",
-            rejectedSpans=_text("how many spans, or `rejectedDataPoints`"),
-            errorMessage=_text("the first of them, and why; or a warning"),
-        ),
-    ),
-    "RpcStatus": _object(
-        "`google.rpc.Status`, in the request's encoding: nothing was stored.",
-        code=_whole("the HTTP status"),
-        message=_text("what is wrong and how to mend it"),
-    ),
-    "LitellmRecord": _object("A `StandardLoggingPayload` of LiteLLM's `generic_api` callback."),
-    "LangfuseBatch": _object(
-        "Events of Langfuse's ingestion API.",
-        batch=_list("what is told", _object("One event: `id`, `type`, `timestamp`, `body`.")),
-    ),
-    "LangfuseAnswer": _object(
-        "What became of each event, under its own id.",
-        successes=_list("what was taken", _object("`id` and `status`")),
-        errors=_list("what was not", _object("`id`, `status`, `message` and `error`")),
-    ),
-    "LangfuseError": _object(
-        "Why nothing was taken.",
-        message=_text("what is wrong"),
-        error=_text("Langfuse's name of the error"),
-        errors=_list("each of them, after 400", {"type": "string"}),
-    ),
-    "LangsmithRun": _object("A run of LangSmith: `id`, `trace_id`, `run_type`, `extra`, …"),
-    "LangsmithBatch": _object(
-        "Runs of one batch.",
-        post=_list("those that are new", _ref("LangsmithRun")),
-        patch=_list("what there is to add to others", _ref("LangsmithRun")),
-    ),
-    "LangsmithAnswer": _object("All was taken.", message=_text("that it was")),
-    "LangsmithError": _object(
-        "Why it was not taken. After 422 it is a list of the runs that were not; the others were.",
-        detail={"description": "what is wrong: a text, or a list of `loc`, `msg` and `type`"},
-        error=_text("a stable code"),
-    ),
-    "CloudEvent": _object(
-        "A CloudEvent 1.0. In binary mode its context stands in headers (`ce-id`, `ce-source`,"
-        " `ce-type`, …) and the body is its data.",
-        specversion=_text("1.0"),
-        id=_text("its id, unique within its source"),
-        source=_text("who tells it"),
-        type=_text("what it is"),
-        subject=_text("the customer"),
-        time=_text("when; the time of receipt if left out"),
-        data={"type": "object", "description": "what was used"},
-    ),
-    "OpenmeterProblem": _object(
-        "A problem (RFC 7807) as OpenMeter words it: nothing of the batch was stored.",
-        type=_text("about:blank"),
-        title=_text("the status in words"),
-        status=_whole("the HTTP status"),
-        detail=_text("which event, what is wrong, how to mend it"),
-        instance=_text("this request"),
-        extensions={"type": "object", "description": "the events at fault, by index"},
-    ),
-    "LagoEvent": _object(
-        "An event of Lago.",
-        transaction_id=_text("its id, unique within its subscription"),
-        external_subscription_id=_text("the customer's subscription"),
-        code=_text("the billable metric"),
-        timestamp={"type": ["integer", "string"], "description": "seconds since 1970"},
-        properties={"type": "object", "description": "what was used: model, tokens, …"},
-    ),
-    "LagoEnvelope": _object("One event.", event=_ref("LagoEvent")),
-    "LagoBatch": _object("Up to a hundred events.", events=_list("all or none", _ref("LagoEvent"))),
-    "LagoError": _object(
-        "An error as Lago words it: nothing of the request was stored.",
-        status=_whole("the HTTP status"),
-        error=_text("the status in words"),
-        code=_text("Lago's code"),
-        error_details={"type": "object", "description": "codes by member; in a batch by index"},
-        message=_text("in words, where the code is ours"),
-    ),
 }
 
 
@@ -150,13 +51,13 @@ _KIND: Final = {"415": "a content type or encoding that is not spoken here"}
 
 
 def _json(name: str) -> Content:
-    return {"application/json": _ref(name)}
+    return {"application/json": ref(name)}
 
 
-_STATUS: Final = {"application/x-protobuf": _BINARY, **_json("RpcStatus")}
+_STATUS: Final = {"application/x-protobuf": PROTOBUF, **_json("RpcStatus")}
 _OTLP: Final = _Dialect(_STATUS, {"400": "it cannot be decoded", **_ALL, **_LARGE, **_KIND})
 _LANGFUSE_TELEMETRY: Final = _Dialect(
-    {"text/plain": _text("what is wrong")},
+    {"text/plain": text("what is wrong")},
     {"400": "it cannot be decoded, has a span without an id, or another type", **_ALL, **_LARGE},
 )
 _LANGFUSE: Final = _Dialect(
@@ -167,7 +68,7 @@ _LANGSMITH: Final = _Dialect(
     {**_ALL, **_LARGE, **_KIND, "422": "some of the runs were not taken, and which"},
 )
 _OPENMETER: Final = _Dialect(
-    {"application/problem+json": _ref("OpenmeterProblem")},
+    {"application/problem+json": ref("OpenmeterProblem")},
     {"400": "one event cannot be used, so none was stored; or another type", **_ALL, **_LARGE},
 )
 _LAGO: Final = _Dialect(
@@ -175,7 +76,7 @@ _LAGO: Final = _Dialect(
     {"400": "it is no event", **_ALL, **_LARGE, "422": "errors by event, so none was stored"},
 )
 _NATIVE: Final = _Dialect(
-    {"application/problem+json": _ref("Problem")},
+    {"application/problem+json": ref("Problem")},
     {"400": "the body is no JSON", **_ALL, **_LARGE, **_KIND},
 )
 
@@ -221,14 +122,14 @@ def _content(content: Content) -> Shape:
 
 
 def _several(name: str) -> Shape:
-    return {"type": "array", "items": _ref(name)}
+    return {"type": "array", "items": ref(name)}
 
 
-_EXPORTED: Final = {"application/x-protobuf": _BINARY, **_json("OtlpExport")}
+_EXPORTED: Final = {"application/x-protobuf": PROTOBUF, **_json("OtlpExport")}
 _TAKEN: Final = (
     "200",
     "taken, but for what is named",
-    {"application/x-protobuf": _BINARY, **_json("OtlpAnswer")},
+    {"application/x-protobuf": PROTOBUF, **_json("OtlpAnswer")},
 )
 _IN_BINARY: Final = (
     " An event in HTTP's binary mode (headers `ce-…`) is taken with the content type of its data."
@@ -285,7 +186,7 @@ PATHS: Final[Mapping[str, Mapping[str, Shape]]] = {
             "What a key belongs to",
             "What Langfuse's SDKs ask to check a key: its source, as a project.",
             _LANGFUSE,
-            ("200", "the project", {"application/json": _ANY}),
+            ("200", "the project", {"application/json": AS_ITS_PRODUCT_SAYS}),
         )
     },
     "/langfuse/api/public/health": {
@@ -294,7 +195,7 @@ PATHS: Final[Mapping[str, Mapping[str, Shape]]] = {
             "Whether the API is there",
             "Says nothing of whether it can store; `/readyz` does.",
             _LANGFUSE,
-            ("200", "it is", {"application/json": _ANY}),
+            ("200", "it is", {"application/json": AS_ITS_PRODUCT_SAYS}),
         )
     },
     "/langsmith/info": {
@@ -303,7 +204,7 @@ PATHS: Final[Mapping[str, Mapping[str, Shape]]] = {
             "What the API takes",
             "By which LangSmith's SDKs choose how to send runs.",
             _LANGSMITH,
-            ("200", "sizes and packings", {"application/json": _ANY}),
+            ("200", "sizes and packings", {"application/json": AS_ITS_PRODUCT_SAYS}),
         )
     },
     "/langsmith/runs": {
@@ -352,7 +253,7 @@ PATHS: Final[Mapping[str, Mapping[str, Shape]]] = {
             "Runs with their large members apart, as the SDKs send them; also packed by zstd.",
             _LANGSMITH,
             _RUN_TAKEN,
-            {"multipart/form-data": _ANY},
+            {"multipart/form-data": AS_ITS_PRODUCT_SAYS},
         )
     },
     "/integrations/litellm": {
@@ -363,8 +264,8 @@ PATHS: Final[Mapping[str, Mapping[str, Shape]]] = {
             _NATIVE,
             ("200", "what became of each call", _json("UsageOutcomes")),
             {
-                "application/json": {"oneOf": [_several("LitellmRecord"), _ref("LitellmRecord")]},
-                "application/x-ndjson": _ref("LitellmRecord"),
+                "application/json": {"oneOf": [_several("LitellmRecord"), ref("LitellmRecord")]},
+                "application/x-ndjson": ref("LitellmRecord"),
             },
         )
     },
@@ -377,9 +278,9 @@ PATHS: Final[Mapping[str, Mapping[str, Shape]]] = {
             _OPENMETER,
             ("204", "all of it is stored, or was before", {}),
             {
-                "application/cloudevents+json": _ref("CloudEvent"),
+                "application/cloudevents+json": ref("CloudEvent"),
                 "application/cloudevents-batch+json": _several("CloudEvent"),
-                "application/json": {"oneOf": [_ref("CloudEvent"), _several("CloudEvent")]},
+                "application/json": {"oneOf": [ref("CloudEvent"), _several("CloudEvent")]},
             },
         )
     },
