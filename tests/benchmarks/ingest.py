@@ -126,20 +126,18 @@ def _raw(path: Path) -> float:
 def http() -> Iterator[Measured]:
     """HTTP batches of `HTTP_BATCH` through granian, sent by a process of its own over connections
     that stay open, against two writers that claim the same keys and COPY the same rows: once with
-    what is sent live, all of the last hour, and once with a month that is sent afterwards. The
-    days' partitions have been made before."""
+    what is sent live, all of the last hour, and once with a month that is sent afterwards. Both
+    stand beside the yardstick of files too. The days' partitions have been made before."""
     for name, within in (("ingest.http", LIVE), ("ingest.http_backfill", None)):
         with usage_file(EVENTS, within=within) as path:
             rates = [_over_http(path) for _ in range(ROUNDS)]
             raw = [_two_writers(path) for _ in range(ROUNDS)]
-        yield Measured(
-            name,
-            max(rates),
-            "events/s",
-            EVENTS,
-            f"two writers that claim the keys and COPY the rows, {HTTP_BATCH:,} a commit",
-            max(raw),
-        )
+            staged = [_raw(path) for _ in range(ROUNDS)]
+        for yardstick, found in (
+            (f"two writers that claim the keys and COPY the rows, {HTTP_BATCH:,} a commit", raw),
+            ("stage-COPY and insert-once of the same rows", staged),
+        ):
+            yield Measured(name, max(rates), "events/s", EVENTS, yardstick, max(found))
 
 
 def _two_writers(path: Path) -> float:
