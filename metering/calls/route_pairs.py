@@ -2,7 +2,8 @@
 
 Two reports that carry the provider's request id are; of one trace, those of the same span, or of
 the same model with the same tokens, each paired once; so are those that began at one instant, of
-what LangSmith's SDK may send twice. Never across tenants or providers.
+what LangSmith's SDK may send twice, unless they tell different usage. Never across tenants or
+providers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import timedelta
 from metering.calls import call_identities
 from metering.calls.call_identities import Kind, Shared, route_of
 from metering.calls.route_reports import Found
-from metering.domain.merged_calls import are_one
+from metering.domain.merged_calls import are_one, begun_as_one
 from metering.domain.usage import UsageEvent, counts_of
 
 
@@ -35,7 +36,7 @@ def _fit(kind: Kind, key: str, other: str, found: Found) -> bool:
         return False
     if kind == "trace" and not (_same_span(event, known) or are_one(event, known)):
         return False
-    if kind == "start" and not (_same_start(event, known) and are_one(event, known)):
+    if kind == "start" and not (_same_start(event, known) and begun_as_one(event, known)):
         return False
     return all(
         _can_be_one(found.events[a].event, found.events[b].event, by_request=kind == "request")

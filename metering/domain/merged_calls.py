@@ -36,6 +36,8 @@ _BELIEVED: Final[Mapping[UsageQuality, int]] = {
 }
 SAME_CALL: Final = timedelta(hours=24)
 """Reports of one trace that lie further apart are of two calls, however alike they are."""
+ROUNDING_MS: Final = 1
+"""Milliseconds by which two ways to write one duration may differ."""
 
 
 class Route(NamedTuple):
@@ -104,6 +106,22 @@ def are_one(one: UsageEvent, other: UsageEvent) -> bool:
         and bool(_models(one) & _models(other))
         and abs(one.occurred_at - other.occurred_at) <= SAME_CALL
     )
+
+
+def begun_as_one(one: UsageEvent, other: UsageEvent) -> bool:
+    """Whether two reports of calls that began at one instant are of the same call: as `are_one`, or
+    of the same model and duration, where not both tell its usage. What is estimated, each from the
+    texts that its route has, or not told at all, contradicts nothing."""
+    if one.provider != other.provider or not _models(one) & _models(other):
+        return False
+    if _tells(one) and _tells(other):
+        return are_one(one, other)
+    latencies = (one.latency_ms, other.latency_ms)
+    return None in latencies or abs((latencies[0] or 0) - (latencies[1] or 0)) <= ROUNDING_MS
+
+
+def _tells(event: UsageEvent) -> bool:
+    return event.usage_quality not in ("estimated", "missing")
 
 
 def _models(event: UsageEvent) -> set[str]:

@@ -205,6 +205,10 @@ CONTAINERS: Final = (
 """Before these, what a program says of itself under names of its own: `metadata.tenant_id` is
 `tenant_id`."""
 
+_OURS: Final = "apportion."
+"""How names begin that mean the same wherever they stand: programs cannot set attributes of spans
+that a library makes, but can hand it metadata."""
+
 OBJECTS_OF_METADATA: Final = (
     *("metadata", "langfuse.trace.metadata", "langfuse.observation.metadata", "langfuse.metadata"),
     "traceloop.association.properties",
@@ -238,7 +242,8 @@ def vocabulary(own: AttributeMap) -> Mapping[str, tuple[Meaning, ...]]:
     found: dict[str, list[Meaning]] = defaultdict(list)
     for fact, names in _every_fact():
         for rank, name in enumerate(names):
-            found[name].append(Meaning(fact, rank, is_own=False))
+            for container in ("", *CONTAINERS) if name.startswith(_OURS) else ("",):
+                found[container + name].append(Meaning(fact, rank, is_own=False))
     for name, meanings in own.meanings.items():
         for container in ("", *CONTAINERS):
             found[container + name] += [Meaning(*meaning, is_own=True) for meaning in meanings]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -146,6 +147,58 @@ def test_runs_that_travel_both_ways_count_once(server: Server, key: str) -> None
     assert reported == (6,), "two calls, each told twice, and an event of each two"
     assert rows("SELECT sum(events), sum(input_tokens) FROM usage_rollup_tail") == [(2, 2000)]
     assert months_are_right()
+
+
+OTHERS = {"ls_provider": "azure", "ls_model_name": "gpt-4o-mini"}
+IN_PARAMS = {"invocation_params": {"model": "gpt-4o-mini"}}
+OPENAI: dict[str, Any] = {
+    "id": "chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG",
+    "model": "gpt-4o-mini-2024-07-18",
+    "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
+}
+
+
+EACH_KIND: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "nobody tells its usage": (METADATA, {}),
+    "a framework's id": (METADATA, {"id": "run--1"}),
+    "the provider's id and no usage": (METADATA, {"id": OPENAI["id"]}),
+    "the provider's answer": (METADATA, {**OPENAI, "id": OPENAI["id"][::-1]}),
+    "another provider": (OTHERS, {"usage_metadata": USED}),
+    "another provider without usage": (OTHERS, {}),
+    "a provider that is set": ({**METADATA, "apportion.provider": "groq"}, {}),
+    "the model among the parameters": (IN_PARAMS, {}),
+    "the model that answered": (METADATA, {"model": "gpt-4o-mini-2024-07-18"}),
+    "it failed": (METADATA, None),
+}
+
+
+def test_each_kind_of_call_that_travels_both_ways_counts_once(server: Server, key: str) -> None:
+    exporter = OTLPSpanExporter(f"{server.url}/v1/traces", headers={"x-api-key": key})
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    client = client_of(server, key, tracing_mode="hybrid", otel_tracer_provider=provider)
+    for kind, (metadata, answer) in EACH_KIND.items():
+        traced = traceable(run_type="llm", metadata={**metadata, "tenant": kind})(answering)
+        with tracing_context(client=client, enabled=True):
+            for question in ("who?", "why is that so?"):
+                with suppress(TimeoutError):
+                    traced([{"role": "user", "content": question}], answer)
+    client.flush()
+    provider.force_flush()
+    client.cleanup()
+    provider.shutdown()
+    counted = dict(rows("SELECT tenant, sum(events) FROM usage_rollup_tail GROUP BY tenant"))
+    assert counted == dict.fromkeys(EACH_KIND, 2)
+    reported = dict(rows("SELECT tenant, count(*) FROM usage_event GROUP BY tenant"))
+    assert min(reported.values()) >= 4, "each was told by both ways"
+    assert months_are_right()
+
+
+def answering(messages: list[dict[str, str]], answer: dict[str, Any] | None) -> dict[str, Any]:
+    if answer is None:
+        raise TimeoutError
+    text = f"an answer to {messages[-1]['content']}"
+    return {"choices": [{"message": {"role": "assistant", "content": text}}], **answer}
 
 
 def times() -> tuple[datetime, datetime]:

@@ -11,9 +11,10 @@ from metering.formats.model_providers import provider_named, provider_of_model
 from metering.formats.otlp.spans import Facts
 
 _NAMED: Final = (
-    *("provider_name", "provider_system", "provider_llm", "provider_llm_system"),
-    *("provider_vercel", "provider_langsmith"),
+    *("provider_langsmith", "provider_name", "provider_system", "provider_llm"),
+    *("provider_llm_system", "provider_vercel"),
 )
+"""LangSmith's word first: what its SDK writes beside it is guessed from the model's name."""
 _HOSTS: Final = (
     *((".openai.azure.com", "azure"), (".cognitiveservices.azure.com", "azure")),
     *((".services.ai.azure.com", "azure"), ("bedrock-runtime.", "aws")),

@@ -207,6 +207,8 @@ class _Reader:
                 fields.setdefault("provider_request_id", found)
         if "langsmith_kind" in facts:
             fields["external_request_id"] = f"{RUN_AS_SPAN}{span.trace_id}/{span.span_id}"
+            if provider_request_id(fields.get("provider_request_id")) is None:
+                fields.pop("provider_request_id", None)  # a framework's: the run tells none either
         if span.failed or "error" in facts:
             fields |= _failure(facts)
         _add_tier(facts, fields)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from msgspec import structs
 
 from metering.calls.call_reports import take
 from metering.domain.call_reports import CallReport
@@ -220,6 +221,27 @@ def test_runs_that_travel_as_spans_too_are_paired_by_their_beginning(
     assert counted() == (3, 3 * COST)
     take([*runs, *spans], source="shop", now=NOW, key_tenant=None)
     assert counted() == (3, 3 * COST)
+
+
+@pytest.mark.usefixtures("books_hold")
+@pytest.mark.parametrize("runs_first", [True, False])
+def test_runs_without_usage_are_paired_however_each_way_estimates_them(
+    runs_first: bool,  # noqa: FBT001 - a case
+) -> None:
+    def estimated(told: CallReport, tokens: int) -> CallReport:
+        fields = {name: value for name, value in told.fields.items() if name not in USED}
+        ends = NOON + timedelta(seconds=1)
+        return structs.replace(
+            told, ended_at=ends, fields={**fields, "~~input_tokens": tokens, "~~output_tokens": 3}
+        )
+
+    times = [NOON + timedelta(milliseconds=n) for n in (1, 2)]
+    runs = [estimated(as_run(n, began=at), 10 + n) for n, at in enumerate(times, start=1)]
+    spans = [estimated(as_span(n, began=at), 20 + n) for n, at in enumerate(times, start=1)]
+    for reports in (runs, spans) if runs_first else (spans, runs):
+        take(reports, source="shop", now=NOW, key_tenant=None)
+    assert counted()[0] == 2
+    assert {row[0] for row in rows("SELECT usage_quality FROM usage_event")} == {"estimated"}
 
 
 @pytest.mark.usefixtures("books_hold")

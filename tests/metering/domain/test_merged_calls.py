@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.domain.merged_calls import Merged, Role, Route, are_one, merged_call
+from metering.domain.merged_calls import Merged, Role, Route, are_one, begun_as_one, merged_call
 from metering.domain.usage import Share, UsageEvent
 from tests.metering.events import NOON, call
 
@@ -150,3 +150,30 @@ def test_reports_of_one_trace_are_one_call_by_model_and_tokens(
 def test_without_tokens_nothing_is_known_to_be_one() -> None:
     silent = call(input_tokens=None, output_tokens=None, cached_input_tokens=None)
     assert not are_one(silent, silent)
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"),
+    [
+        ({"input_tokens": 7, "output_tokens": 9}, True),
+        ({"input_tokens": None, "output_tokens": None, "usage_quality": "missing"}, True),
+        ({"usage_quality": "reported"}, True),
+        ({"latency_ms": 801}, True),
+        ({"latency_ms": None}, True),
+        ({"latency_ms": 802}, False),
+        ({"model": "gpt-4o", "model_executed": None}, False),
+        ({"provider": "azure"}, False),
+    ],
+)
+def test_what_is_estimated_tells_no_two_calls_of_one_beginning_apart(
+    other: dict[str, Any], *, alike: bool
+) -> None:
+    one = call("a", usage_quality="estimated")
+    twin = call("b", **{"usage_quality": "estimated", **other})
+    assert begun_as_one(one, twin) is alike
+    assert begun_as_one(twin, one) is alike
+
+
+def test_two_that_tell_their_usage_are_told_apart_by_it() -> None:
+    assert begun_as_one(call("a"), call("b"))
+    assert not begun_as_one(call("a"), call("b", output_tokens=1))

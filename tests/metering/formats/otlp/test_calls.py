@@ -97,6 +97,15 @@ def test_a_span_by_todays_conventions() -> None:
         ({"gen_ai.system": "openai", "server.address": "api.groq.com"}, "groq"),
         ({"gen_ai.system": "openai", "gen_ai.openai.api_base": "https://api.x.ai/v1"}, "x-ai"),
         ({"apportion.provider": "own-cluster", "gen_ai.system": "openai"}, "own-cluster"),
+        (
+            {"langsmith.metadata.apportion.provider": "own-cluster", "gen_ai.system": "openai"},
+            "own-cluster",
+        ),
+        (
+            {"langfuse.observation.metadata.apportion.provider": "groq", "gen_ai.system": "openai"},
+            "groq",
+        ),
+        ({"langsmith.metadata.ls_provider": "azure", "gen_ai.system": "openai"}, "azure"),
         ({"gen_ai.provider.name": "own-cluster"}, "own-cluster"),
     ],
 )
