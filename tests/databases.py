@@ -42,6 +42,7 @@ def migrations_digest() -> str:
     paths += [
         metering / "pricing" / "catalogue.py",
         metering / "pricing" / "price_imports.py",
+        metering / "pricing" / "public_lists.py",
         metering / "management" / "commands" / "migrate.py",
     ]
     paths += sorted((metering / "pricelists").glob("*.py"))

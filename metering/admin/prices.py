@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from calendar import day_abbr
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from metering.admin.bases import ReadOnlyAdmin, shown
 from metering.admin.figures import NOTHING, digest, exact, figure, instant, link, listing, number
 from metering.admin.tables import Section, figures, text
+from metering.domain.price_words import (
+    conditions_in_words,
+    period_in_words,
+    thresholds_in_words,
+)
 from metering.domain.prices import Conditions, UnitPrice
 from metering.models import CommitmentRow, PriceListImport, PriceRow
 
 REFUSED_SHOWN: Final = 500
-
-
-def conditions_in_words(content: Mapping[str, Any]) -> str:
-    """When the price bears: `standard`, or what must hold of the call."""
-    on = Conditions.from_json(content)
-    said = [f"{key.replace('_', ' ')} = {value}" for key, value in on.when.items()]
-    if on.window is not None:
-        days = ", ".join(day_abbr[day - 1] for day in on.window.weekdays)
-        hours = f"{on.window.start:%H:%M} to {on.window.end:%H:%M} {on.window.zone}"
-        said.append(f"{hours} on {days}" if days else hours)
-    return ", ".join(said) or "standard"
-
-
-def _by_period(price: UnitPrice) -> str:
-    """What of the price hangs on the day or the month: no event's cost does."""
-    if price.allowance is not None:
-        free = price.allowance
-        shared = f", shared by {free.group}" if free.group else ""
-        return f"the first {free.quantity:,f} of a {free.every} are free{shared}"
-    volumes = [f"{each.price:f} beyond {each.start:,f} a month" for each in price.volumes]
-    return "; ".join(volumes) or NOTHING
 
 
 @admin.register(CommitmentRow)
@@ -92,26 +75,18 @@ class PriceRowAdmin(ReadOnlyAdmin):
         return [
             Section(
                 "Prices",
-                [*text("unit"), *figures("price", "per"), *text("above a threshold", "by period")],
+                [
+                    *text("unit"),
+                    *figures("price", "per"),
+                    *text("above a threshold, and at least", "by period"),
+                ],
                 [
                     (
                         name.replace("_", " "),
                         exact(price.base, row.currency, extra=12),
                         figure(price.per),
-                        format_html_join(
-                            "; ",
-                            "{} {} {} input tokens",
-                            (
-                                (
-                                    number(tier.price),
-                                    "from" if tier.inclusive else "above",
-                                    number(tier.start),
-                                )
-                                for tier in price.tiers
-                            ),
-                        )
-                        or NOTHING,
-                        _by_period(price),
+                        thresholds_in_words(price) or NOTHING,
+                        period_in_words(price) or NOTHING,
                     )
                     for name, price in prices.items()
                 ],
@@ -121,7 +96,7 @@ class PriceRowAdmin(ReadOnlyAdmin):
 
     @shown("bears on", order="rank")
     def when(self, row: PriceRow) -> str:
-        return conditions_in_words(row.conditions)
+        return conditions_in_words(Conditions.from_json(row.conditions))
 
     @shown("input, per million")
     def input_figure(self, row: PriceRow) -> SafeString:

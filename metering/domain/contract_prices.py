@@ -211,14 +211,17 @@ def _rows(
     term: Term, target: _Target, start: datetime, end: datetime | None
 ) -> Iterator[ContractPrice]:
     if term.own is not None:
+        always = next(prices for on, prices in term.own if on == ALWAYS)
         for on, prices in term.own:
+            # What holds at some hours, of all calls, holds alone then: it says everything.
+            stated = prices if on.when else {**always, **prices}
             for since, until, besides in _besides(term, target, start, end, on):
                 yield ContractPrice(
                     Price(
                         id=0,
                         provider=target.provider,
                         model_id=target.model_id,
-                        unit_prices={**besides, **prices},
+                        unit_prices={**besides, **stated},
                         valid_from=since,
                         valid_to=until,
                         currency=term.currency,
@@ -266,7 +269,7 @@ def _besides(
     public = [
         row
         for row in target.rows
-        if row.conditions == ALWAYS and row.currency == term.currency and on == ALWAYS
+        if row.conditions == ALWAYS and row.currency == term.currency and not on.when
     ]
     edges = {edge for row in public for edge in (row.valid_from, row.valid_to) if edge is not None}
     starts = [start, *sorted(e for e in edges if e > start and (end is None or e < end))]

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from metering.domain.price_book import Considered
 from metering.domain.price_matching import PriceList
+from metering.domain.price_words import window_in_words
 from metering.domain.prices import Price
 
 NEAREST: Final = 3
@@ -50,7 +51,7 @@ def _why(
             return f"it is for {key.replace('_', ' ')} {value}; {is_said}"
     window = row.conditions.window
     if window is not None and not window.holds_at(at):
-        return f"it holds from {window.start:%H:%M} to {window.end:%H:%M} ({window.zone}) only"
+        return f"it holds from {window_in_words(window)} only"
     return "it holds, and what it prices was not used, or has a price in a row that goes before it"
 
 

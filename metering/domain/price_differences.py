@@ -7,12 +7,13 @@ thousand what it counted per million. It is named, and waits for somebody to say
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from metering.domain.money import EXACT, plain
 from metering.domain.price_changes import PriceChanges
+from metering.domain.price_words import conditions_in_words, unit_price_in_words
 from metering.domain.prices import Price, UnitPrice
 
 LEAP: Final = 100
@@ -77,6 +78,29 @@ def _order(change: Change) -> tuple[object, ...]:
     return (row.provider, row.model_id, str(row.conditions.as_json()), str(change.at))
 
 
+def successions(held: Iterable[Price], changes: PriceChanges) -> list[tuple[Price, Price]]:
+    """Each row that would be added, with the one of the same identity that holds last before it
+    begins, whether it is held, ended long ago or added as well."""
+    by_identity: dict[tuple[object, ...], list[Price]] = {}
+    for row in (*held, *changes.added):
+        by_identity.setdefault(row.identity, []).append(row)
+    found = []
+    for row in changes.added:
+        start = row.valid_from
+        before = [
+            other
+            for other in by_identity[row.identity]
+            if start is not None and (other.valid_from is None or other.valid_from < start)
+        ]
+        if before:
+            found.append((max(before, key=_began), row))
+    return found
+
+
+def _began(row: Price) -> datetime:
+    return row.valid_from or datetime.min.replace(tzinfo=UTC)
+
+
 def leaps(pairs: Iterable[tuple[Price, Price]]) -> Iterator[Leap]:
     """The units whose price differs by more than `LEAP` times between a price and its successor,
     at any of their thresholds."""
@@ -109,16 +133,12 @@ def _levels(price: UnitPrice) -> Sequence[Decimal]:
 
 
 def in_words(change: Change) -> str:
-    """`openai/gpt-4o (standard): input 2.5 → 2 per 1000000 from 2026-11-01`."""
+    """`openai/gpt-4o (standard): input 2.5 USD per 1,000,000 → 2 USD per 1,000,000 from …`."""
     row = change.after or change.before
     assert row is not None
-    on = ", ".join(f"{key}={value}" for key, value in row.conditions.when.items())
-    window = row.conditions.window
-    if window is not None:
-        on = ", ".join(filter(None, (on, f"{window.start:%H:%M} to {window.end:%H:%M}")))
-    said = "; ".join(_unit_changes(change)) or "other conditions"
+    said = ", ".join(_unit_changes(change)) or "it ranks otherwise among prices that bear on a call"
     at = f" from {change.at:%Y-%m-%d %H:%M} UTC" if change.at else ""
-    return f"{row.provider}/{row.model_id} ({on or 'standard'}): {said}{at}"
+    return f"{row.provider}/{row.model_id} ({conditions_in_words(row.conditions)}): {said}{at}"
 
 
 def _unit_changes(change: Change) -> Iterator[str]:
@@ -126,26 +146,18 @@ def _unit_changes(change: Change) -> Iterator[str]:
     after = _by_unit(change.after)
     for unit in sorted(before.keys() | after.keys()):
         old, new = before.get(unit), after.get(unit)
+        name = unit.removesuffix("_tokens")
         if old == new:
             continue
-        per = (new or old or "").rpartition(" per ")[2]
-        name = unit.removesuffix("_tokens")
-        match old, new:
-            case None, str():
-                yield f"{name} {new}"
-            case str(), None:
-                yield f"{name} {old} ends"
-            case _:
-                assert old is not None
-                yield f"{name} {old.removesuffix(f' per {per}')} → {new}"
+        if old is None:
+            yield f"{name} {new}"
+        else:
+            yield f"{name} {old} ends" if new is None else f"{name} {old} → {new}"
 
 
 def _by_unit(price: Price | None) -> Mapping[str, str]:
     if price is None:
         return {}
-    return {unit: _said(said, price.currency) for unit, said in price.unit_prices.items()}
-
-
-def _said(price: UnitPrice, currency: str) -> str:
-    above = "".join(f", {plain(tier.price)} above {tier.start}" for tier in price.tiers)
-    return f"{plain(price.base)}{above} {currency} per {price.per}"
+    return {
+        unit: unit_price_in_words(said, price.currency) for unit, said in price.unit_prices.items()
+    }

@@ -10,8 +10,13 @@
 | `price_of_provider` | that model's provider, where it is another one |
 | `unit`, `price`, `per`, `currency` | a price of its own: `input,2.50,1000000,USD` |
 | `above_input_tokens` | that price holds for requests of more input tokens than this |
+| `from_input_tokens` | likewise, for requests of so many input tokens or more |
+| `above_units` | that price holds for what a request uses of the unit beyond so many |
+| `least_units` | beside a price: a request that uses any of the unit pays for so many at least |
 | `when` | for these calls only: `service_tier=priority`, `processing=batch`, `region=eu`, |
 | | `endpoint=regional` (any region but `global`), `speed=fast`; several apart by `;` |
+| `hours`, `weekdays` | at these hours only: `22:00-06:00`, `mon-fri;sun` |
+| `zone` | whose clock that is: `Asia/Shanghai`; UTC if it is empty |
 | `free_units`, `free_every` | beside a price: so many of every `day` or `month` (UTC) are free |
 | `free_group` | prices of one group share one allowance |
 | `above_month_units` | that price holds for what a UTC month uses beyond so many units |
@@ -31,36 +36,31 @@ capacity are applied where a month's bill is reconciled. Rows with `reserved_uni
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from io import StringIO
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from metering.domain.capacity import UNIT as CAPACITY
 from metering.domain.commitments import Commitment, InvalidCommitment
 from metering.domain.contract_terms import InvalidTerm, Term
-from metering.domain.money import UnknownCurrency, minor_digits
-from metering.domain.prices import Conditions, InvalidPrice, Tier, UnitPrice
-from metering.domain.unit_prices import Allowance, Volume
-from metering.domain.units import UNITS, unit_named
+from metering.domain.prices import InvalidPrice
+from metering.pricelists.contract_fields import Line, currency, instant, number, whole
+from metering.pricelists.contract_own_prices import THRESHOLDS, own_prices
 from metering.pricelists.parsed import UnreadablePriceList
 
+_REQUIRED: Final = ("provider", "model", "valid_from")
+_OF_OWN_PRICES: Final = (
+    *("when", "hours", "weekdays", "zone", *THRESHOLDS, "least_units"),
+    *("free_units", "free_every", "free_group"),
+)
 COLUMNS: Final = (
     *("provider", "model", "valid_from", "valid_to", "discount_percent", "price_of"),
-    *("price_of_provider", "unit", "price", "per", "currency", "above_input_tokens", "when"),
-    *("free_units", "free_every", "free_group", "above_month_units"),
+    *("price_of_provider", "unit", "price", "per", "currency", *_OF_OWN_PRICES),
     *("reserved_units", "monthly_minimum"),
 )
 MAX_ROWS: Final = 100_000
-WHEN: Final = ("service_tier", "processing", "region", "endpoint", "speed")
-_REQUIRED: Final = ("provider", "model", "valid_from")
-_DAY: Final = len("2026-10-01")
-
-
-class _Line(NamedTuple):
-    place: str
-    row: Mapping[str, str]
+_PERCENT_DIGITS: Final = 6
 
 
 class Contract(NamedTuple):
@@ -75,25 +75,13 @@ def parse_contract(text: str) -> Contract:
     is taken whole or not at all."""
     reader = csv.DictReader(StringIO(text, newline=""), strict=True)
     try:
-        lines = [
-            _Line(f"line {reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k})
-            for row in reader
-        ]
+        _check_columns(reader.fieldnames or ())
+        lines = [_line(f"line {reader.line_num}", row) for row in reader]
     except csv.Error as error:
         raise UnreadablePriceList(f"line {reader.line_num}: no CSV: {error}") from error
-    known = set(reader.fieldnames or ())
-    if missing := [name for name in _REQUIRED if name not in known]:
-        raise UnreadablePriceList(
-            f"the file has no column {', '.join(missing)}; its columns are among "
-            + ", ".join(COLUMNS)
-        )
-    if unknown := known - set(COLUMNS):
-        raise UnreadablePriceList(
-            f"column {min(map(str, unknown))!r} is not known; known are {', '.join(COLUMNS)}"
-        )
     if not lines or len(lines) > MAX_ROWS:
         raise UnreadablePriceList(f"the file has {len(lines)} rows; it may have 1 to {MAX_ROWS}")
-    groups: dict[tuple[str, ...], list[_Line]] = {}
+    groups: dict[tuple[str, ...], list[Line]] = {}
     commitments = []
     for line in lines:
         if line.row.get("reserved_units") or line.row.get("monthly_minimum"):
@@ -104,7 +92,32 @@ def parse_contract(text: str) -> Contract:
     return Contract(tuple(_term(group) for group in groups.values()), tuple(commitments))
 
 
-def _commitment(line: _Line) -> Commitment:
+def _check_columns(names: Sequence[str]) -> None:
+    if missing := [name for name in _REQUIRED if name not in names]:
+        raise UnreadablePriceList(
+            f"the file has no column {', '.join(missing)}; its columns are among "
+            + ", ".join(COLUMNS)
+        )
+    if unknown := set(names) - set(COLUMNS):
+        raise UnreadablePriceList(
+            f"column {min(unknown)!r} is not known; known are {', '.join(COLUMNS)}"
+        )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UnreadablePriceList(f"column {twice[0]!r} is there twice")
+
+
+def _line(place: str, row: Mapping[str | None, Any]) -> Line:
+    if None in row:
+        raise UnreadablePriceList(
+            f"{place}: it has more fields than the file has columns; quote a field with a comma"
+        )
+    said = {str(name): (value or "").strip() for name, value in row.items()}
+    if odd := next((name for name, value in said.items() if not value.isprintable()), None):
+        raise UnreadablePriceList(f"{place}: {odd} holds a control character")
+    return Line(place, said)
+
+
+def _commitment(line: Line) -> Commitment:
     place, row = line
     for name in ("provider", "valid_from", "currency"):
         if not row.get(name):
@@ -112,8 +125,8 @@ def _commitment(line: _Line) -> Commitment:
     minimum, reserved = row.get("monthly_minimum", ""), row.get("reserved_units", "")
     if minimum and reserved:
         raise UnreadablePriceList(f"{place}: a minimum and reserved capacity: give each a row")
-    others = ("discount_percent", "price_of", "above_input_tokens", "when", "free_units")
-    if given := [name for name in (*others, "above_month_units") if row.get(name)]:
+    others = ("discount_percent", "price_of", *_OF_OWN_PRICES)
+    if given := [name for name in others if row.get(name)]:
         raise UnreadablePriceList(
             f"{place}: {given[0]} is of what calls cost; what is owed for time has a row of its own"
         )
@@ -127,19 +140,19 @@ def _commitment(line: _Line) -> Commitment:
             kind="monthly_minimum" if minimum else "reserved_capacity",
             provider=row["provider"],
             model="" if row.get("model", "") == "*" else row.get("model", ""),
-            units=_whole(reserved, "reserved_units", place) if reserved else 1,
-            price=_number(minimum, "monthly_minimum", place)
+            units=whole(reserved, "reserved_units", place) if reserved else 1,
+            price=number(minimum, "monthly_minimum", place)
             if minimum
-            else _number(row.get("price", ""), "price", place),
-            currency=_currency([line]),
-            valid_from=_instant(row["valid_from"], place),
-            valid_to=_instant(ends, place) if ends else None,
+            else number(row.get("price", ""), "price", place),
+            currency=currency([line]),
+            valid_from=instant(row["valid_from"], place),
+            valid_to=instant(ends, place) if ends else None,
         )
     except InvalidCommitment as error:
         raise UnreadablePriceList(f"{place}: {error}") from error
 
 
-def _term(lines: list[_Line]) -> Term:
+def _term(lines: list[Line]) -> Term:
     place, row = lines[0]
     for name in _REQUIRED:
         if not row.get(name):
@@ -154,6 +167,8 @@ def _term(lines: list[_Line]) -> Term:
         raise UnreadablePriceList(
             f"{place}: {row['provider']}/{row['model']} has prices of its own and a discount"
         )
+    for line in lines:
+        _check_kind(line, is_own=bool(own))
     if not own and len(lines) > 1:
         raise UnreadablePriceList(f"{lines[1].place}: the same model and date as in {place}")
     ends = row.get("valid_to", "")
@@ -161,21 +176,39 @@ def _term(lines: list[_Line]) -> Term:
         return Term(
             provider=row["provider"],
             model=row["model"],
-            valid_from=_instant(row["valid_from"], place),
-            valid_to=_instant(ends, place) if ends else None,
+            valid_from=instant(row["valid_from"], place),
+            valid_to=instant(ends, place) if ends else None,
             discount_percent=None if own else _discount(row, place),
             price_of=None if own else _price_of(row),
-            currency=_currency(own) if own else "",
-            own=_own(own) if own else None,
+            currency=currency(own) if own else "",
+            own=own_prices(own) if own else None,
         )
     except (InvalidTerm, InvalidPrice) as error:
         raise UnreadablePriceList(f"{place}: {error}") from error
 
 
+def _check_kind(line: Line, *, is_own: bool) -> None:
+    """A price of its own and a discount are two ways to say what a model costs."""
+    others = ("discount_percent", "price_of") if is_own else _OF_OWN_PRICES
+    for name in others:
+        if line.said(name):
+            raise UnreadablePriceList(
+                f"{line.place}: a price of its own and {name}: give one of them"
+                if is_own
+                else f"{line.place}: {name} is of prices of its own; a discount is on all that "
+                "the public price says"
+            )
+
+
 def _discount(row: Mapping[str, str], place: str) -> Decimal:
     said = row.get("discount_percent", "")
     if said:
-        return _number(said, "discount_percent", place)
+        percent = number(said, "discount_percent", place)
+        if percent != round(percent, _PERCENT_DIGITS):
+            raise UnreadablePriceList(
+                f"{place}: discount_percent {said}: it has at most {_PERCENT_DIGITS} decimals"
+            )
+        return percent
     if not row.get("price_of"):
         raise UnreadablePriceList(
             f"{place}: nothing is said of {row['provider']}/{row['model']}: give a "
@@ -187,135 +220,3 @@ def _discount(row: Mapping[str, str], place: str) -> Decimal:
 def _price_of(row: Mapping[str, str]) -> tuple[str, str] | None:
     model = row.get("price_of", "")
     return (row.get("price_of_provider") or row["provider"], model) if model else None
-
-
-def _currency(lines: Iterable[_Line]) -> str:
-    found = {line.row.get("currency", ""): line.place for line in lines}
-    [currency, *others] = found
-    if others:
-        raise UnreadablePriceList(f"{found[others[0]]}: one model is priced in one currency")
-    try:
-        minor_digits(currency)
-    except UnknownCurrency as error:
-        raise UnreadablePriceList(f"{found[currency]}: {error}") from error
-    return currency
-
-
-_Own = tuple[tuple[Conditions, dict[str, UnitPrice]], ...]
-_On = tuple[tuple[str, str], ...]
-
-
-class _ByPeriod(NamedTuple):
-    """What hangs on the period in one unit's price, while it is being read."""
-
-    allowances: list[Allowance]
-    volumes: list[tuple[Decimal, Decimal]]
-
-
-def _own(lines: Iterable[_Line]) -> _Own:
-    amounts: dict[_On, dict[str, dict[int, Decimal]]] = {}
-    by_period: dict[tuple[_On, str], _ByPeriod] = {}
-    for place, row in lines:
-        unit = unit_named(row.get("unit", ""))
-        if unit is None:
-            raise UnreadablePriceList(
-                f"{place}: unit {row.get('unit', '')!r} is not known; known are " + ", ".join(UNITS)
-            )
-        per = row.get("per", "")
-        if not (per.isascii() and per.isdigit()) or int(per) < 1:
-            raise UnreadablePriceList(
-                f"{place}: per {per!r}: say how many {unit.name} the price buys, like 1000000"
-            )
-        price = _number(row.get("price", ""), "price", place) * unit.per / int(per)
-        on = tuple(_when(row, place).when.items())
-        of_period = by_period.setdefault((on, unit.name), _ByPeriod([], []))
-        if row.get("above_month_units"):
-            of_period.volumes.append(
-                (_number(row["above_month_units"], "above_month_units", place), price)
-            )
-            continue
-        of_period.allowances.extend(_allowances(row, place))
-        above = row.get("above_input_tokens", "") or "-1"
-        if above != "-1" and not (above.isascii() and above.isdigit()):
-            raise UnreadablePriceList(f"{place}: above_input_tokens {above!r} is no number")
-        of_unit = amounts.setdefault(on, {}).setdefault(unit.name, {})
-        if of_unit.setdefault(int(above), price) != price:
-            raise UnreadablePriceList(f"{place}: a second price for {unit.name}")
-    for on, unit_name in by_period:
-        amounts.setdefault(on, {}).setdefault(unit_name, {})
-    return tuple(
-        (
-            Conditions(dict(on)),
-            {unit: _unit_price(unit, found, by_period[on, unit]) for unit, found in units.items()},
-        )
-        for on, units in amounts.items()
-    )
-
-
-def _unit_price(unit: str, found: Mapping[int, Decimal], of_period: _ByPeriod) -> UnitPrice:
-    if -1 not in found:
-        raise InvalidPrice(f"{unit} has a price above a threshold and none below it")
-    if len(of_period.allowances) > 1:
-        raise InvalidPrice(f"{unit} has two allowances; state one, beside its base price")
-    return UnitPrice(
-        UNITS[unit].per,
-        found[-1],
-        tuple(Tier(start, price) for start, price in sorted(found.items()) if start >= 0),
-        allowance=next(iter(of_period.allowances), None),
-        volumes=tuple(Volume(start, price) for start, price in sorted(of_period.volumes)),
-    )
-
-
-def _allowances(row: Mapping[str, str], place: str) -> list[Allowance]:
-    """What of the row's units is free in a period: one allowance, or none."""
-    if not row.get("free_units"):
-        if row.get("free_every") or row.get("free_group"):
-            raise UnreadablePriceList(f"{place}: how much is free? Give free_units")
-        return []
-    quantity = _number(row["free_units"], "free_units", place)
-    every = row.get("free_every", "").lower()
-    if every not in ("day", "month"):
-        raise UnreadablePriceList(f"{place}: free_every {every!r}: it is day or month")
-    return [Allowance(quantity, "day" if every == "day" else "month", row.get("free_group", ""))]
-
-
-def _when(row: Mapping[str, str], place: str) -> Conditions:
-    said = [part.strip() for part in row.get("when", "").split(";") if part.strip()]
-    on = dict(part.lower().partition("=")[::2] for part in said)
-    for key, value in on.items():
-        if key not in WHEN or not value:
-            raise UnreadablePriceList(
-                f"{place}: when {key!r}: write one of {', '.join(WHEN)}, like service_tier=flex"
-            )
-    return Conditions(on)
-
-
-def _number(text: str, column: str, place: str) -> Decimal:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0 or abs(amount.adjusted()) > 40:  # noqa: PLR2004
-        raise UnreadablePriceList(f"{place}: {column} {text!r} is no number of at least 0")
-    return amount
-
-
-def _whole(text: str, column: str, place: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:  # noqa: PLR2004
-        raise UnreadablePriceList(f"{place}: {column} {text!r} is no whole number")
-    return int(text)
-
-
-def _instant(text: str, place: str) -> datetime:
-    try:
-        if len(text) == _DAY:
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UnreadablePriceList(
-            f"{place}: {text!r} is no date; write 2026-10-01 or 2026-10-01T00:00:00Z"
-        ) from error
-    if instant.tzinfo is None:
-        raise UnreadablePriceList(f"{place}: {text!r} has no offset; add Z for UTC")
-    return instant

@@ -7,12 +7,15 @@ the usual readers the last one would win in silence.
 from __future__ import annotations
 
 import json
-from decimal import Decimal
-from typing import Any, NoReturn
+from decimal import Context, Decimal
+from typing import Any, Final, NoReturn
 
 from metering.pricelists.parsed import UnreadablePriceList
 
 MAX_DIGITS = 40
+_CERTAIN: Final = Context(prec=15, traps=[])
+"""As many digits as a binary float holds for certain. Lists are written by programs that reckon in
+them: what they write with more digits is a float's next neighbour (`1.0000000000000001e-07`)."""
 
 
 def read_json(text: str, *, name: str) -> Any:
@@ -35,7 +38,8 @@ def read_json(text: str, *, name: str) -> Any:
 
 
 def number(value: object) -> Decimal | str:
-    """A price as an exact decimal, or why it is none."""
+    """A price as the decimal that is written, or why it is none; of a binary float's digits those
+    that are certain."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return f"{value!r:.60} is no number"
     amount = Decimal(value)
@@ -43,7 +47,7 @@ def number(value: object) -> Decimal | str:
         return f"{amount} is below 0"
     if amount.adjusted() > MAX_DIGITS or amount.as_tuple().exponent < -MAX_DIGITS:  # type: ignore[operator]
         return f"{value!r:.60} is out of all range"
-    return amount
+    return _CERTAIN.plus(amount)
 
 
 def _not_a_number(constant: str) -> NoReturn:

@@ -25,7 +25,8 @@ from metering.domain.price_matching import (
 )
 from metering.domain.prices import InvalidPrice, Price
 from metering.pricelists.json_lists import read_json
-from metering.pricelists.litellm_models import Row, Unknown, rows_of
+from metering.pricelists.litellm_models import rows_of
+from metering.pricelists.litellm_rows import Row, Unknown
 from metering.pricelists.parsed import ParsedList, Refused, UnreadablePriceList
 
 CURRENCY: Final = "USD"
@@ -68,7 +69,7 @@ def parse_litellm(text: str, *, source: str, effective_at: datetime) -> ParsedLi
         if not provider:
             refused.append(Refused("", key, "model", "it names no litellm_provider", whole=True))
             continue
-        rows, unknown = _rows(entry, provider)
+        rows, unknown = _rows(key, entry, provider)
         refused += [Refused(provider, key, *each) for each in unknown]
         if not any(each.whole for each in unknown):
             models.append(_Model(key, provider, _names(key, entry), rows))
@@ -114,9 +115,11 @@ def _provider(entry: Mapping[str, Any]) -> str:
     return PROVIDER_ALIASES.get(name, name)
 
 
-def _rows(entry: Mapping[str, Any], provider: str) -> tuple[tuple[Row, ...], list[Unknown]]:
+def _rows(
+    key: str, entry: Mapping[str, Any], provider: str
+) -> tuple[tuple[Row, ...], list[Unknown]]:
     try:
-        return rows_of(entry, provider)
+        return rows_of(key, entry, provider)
     except InvalidPrice as error:
         return (), [Unknown("model", str(error), whole=True)]
 
@@ -131,32 +134,29 @@ def _names(key: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _without_shared_names(models: Iterable[_Model]) -> tuple[list[_Model], list[Refused]]:
-    """The models, none of which can be meant by a name of another: where two of one provider
-    share a name, the one that is called so in full has it, else neither."""
+    """The models, none of which can be meant by a name of another: where several of one provider
+    share a name, the one that is called so in full has it; else the first, if all of them cost
+    the same, and if not, none."""
     models = list(models)
     in_full = Counter((model.provider, model.key.lower()) for model in models)
-    short = Counter((model.provider, name) for model in models for name in model.names[1:])
+    sharing: dict[tuple[str, str], list[_Model]] = {}
+    for model in models:
+        for name in model.names:
+            sharing.setdefault((model.provider, name), []).append(model)
     kept, doubtful = [], []
     for model in models:
         if in_full[model.provider, model.key.lower()] > 1:
-            doubtful.append(
-                Refused(
-                    model.provider,
-                    model.key,
-                    "model",
-                    "the list has it twice, in other capitals",
-                    whole=True,
-                )
-            )
+            why = "the list has it twice, in other capitals"
+            doubtful.append(Refused(model.provider, model.key, "model", why, whole=True))
             continue
         names = [model.names[0]]
         for name in model.names[1:]:
-            if not in_full[model.provider, name] and short[model.provider, name] == 1:
+            others = sharing[model.provider, name]
+            if any(other.rows != model.rows for other in others):
+                why = "another model of this provider has it too, at another price"
+                doubtful.append(Refused(model.provider, model.key, f"the name {name}", why))
+            elif others[0] is model and not in_full[model.provider, name]:
                 names.append(name)
-            else:
-                what = f"the name {name}"
-                reason = "another model of this provider has it too"
-                doubtful.append(Refused(model.provider, model.key, what, reason))
         kept.append(model._replace(names=tuple(names)))
     return kept, doubtful
 

@@ -74,6 +74,7 @@ UNITS_BY_MODE: Final[Mapping[tuple[str, str], tuple[str, int]]] = MappingProxyTy
         },
         ("rerank", "input_cost_per_query"): ("rerank_searches", 1),
         ("search", "input_cost_per_query"): ("web_searches", 1),
+        ("vector_store", "input_cost_per_query"): ("storage_searches", 1),
     }
 )
 """Keys that mean another unit with every mode of a model. With a mode that is not here nobody can
@@ -82,11 +83,8 @@ say seconds (or queries) of what."""
 MEANS_ANOTHER_UNIT: Final = frozenset(
     {("image_generation", "input_cost_per_image"), ("image_edit", "input_cost_per_image")}
 )
-"""Keys that say input and may be, with these modes, the price of what comes out."""
-
-OF_WHAT_COMES_OUT: Final = ("image_generation", "input_cost_per_image")
-"""This one is, where the list has no other price for the model: LiteLLM itself multiplies it by
-the pictures that were made."""
+"""Keys that say input and may be, with these modes, the price of what comes out
+(`litellm_pictures` tells)."""
 
 TIERS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
@@ -98,6 +96,9 @@ TIERS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 """How a key ends → the calls that its price is for."""
+
+UNKNOWN_TIERS: Final = ("_decisions",)
+"""Ends of keys for calls that no event can be told to be: the price for all others is as it is."""
 
 OTHERWISE_READ: Final = frozenset(
     {

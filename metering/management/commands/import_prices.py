@@ -15,6 +15,7 @@ from django.utils import timezone
 from config.roles import IMPORT_PRICES
 from metering import people
 from metering.domain.contract_terms import InvalidTerm
+from metering.domain.money import plain
 from metering.domain.price_differences import in_words
 from metering.domain.price_matching import InvalidClause
 from metering.domain.prices import InvalidPrice, Price
@@ -24,7 +25,7 @@ from metering.people import NotAllowed
 from metering.pricelists import contract
 from metering.pricelists.parsed import UnreadablePriceList
 from metering.pricing import catalogue, price_imports
-from metering.pricing.price_imports import ImportResult
+from metering.pricing.import_results import ImportResult, leaps_in_words
 
 _FORM: Final = "write it like 2026-11-01T00:00:00Z"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -92,6 +93,8 @@ class Command(AnsweringCommand):
             self.stdout.write(f"{change.kind:8}{in_words(change)}")
         if options["dry_run"] and len(result.changes) > _SHOWN:
             self.stdout.write(f"… and {len(result.changes) - _SHOWN} more (all with --json)")
+        if result.leaps:
+            self.stdout.write(f"needs --confirm: {leaps_in_words(result.leaps)}")
         for words in result.commitments:
             self.stdout.write(words)
         for each in result.refused[:_SHOWN]:
@@ -144,6 +147,15 @@ def _as_json(result: ImportResult, *, dry_run: bool) -> dict[str, Any]:
         ],
         "refused": [each._asdict() for each in result.refused],
         "commitments": list(result.commitments),
+        "needsConfirmation": [
+            {
+                "price": each.place.removeprefix("price of "),
+                "unit": each.unit,
+                "beforePerMillion": plain(each.before),
+                "afterPerMillion": plain(each.after),
+            }
+            for each in result.leaps
+        ],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.domain.price_changes import price_changes
-from metering.domain.prices import Conditions, Price, UnitPrice
+from metering.domain.price_differences import Change, in_words
+from metering.domain.price_words import unit_price_in_words
+from metering.domain.prices import Conditions, DailyWindow, Price, Tier, UnitPrice
+from metering.domain.unit_prices import Allowance, Volume
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 BATCH = Conditions({"processing": "batch"})
@@ -104,3 +107,22 @@ def test_an_announced_change_only_ends_the_row_that_says_the_same_until_then() -
     changes = price_changes([row], listed, DAY)
     assert changes.ended == {7: soon}
     assert [added.valid_from for added in changes.added] == [soon]
+
+
+def test_a_change_is_told_with_everything_that_a_price_says() -> None:
+    now = UnitPrice(1, Decimal(2), (Tier(10, Decimal(1), inclusive=True),), marginal=True)
+    least = UnitPrice(1, Decimal(2), minimum=Decimal(5))
+    night = DailyWindow(time(22), time(6), "Asia/Shanghai", (1, 5))
+    before, after = (
+        Price(1, "acme", "m", {"requests": price}, conditions=Conditions({"speed": "fast"}, night))
+        for price in (least, now)
+    )
+    assert in_words(Change(before, after, DAY)) == (
+        "acme/m (speed = fast, 22:00 to 06:00 Asia/Shanghai on Mon, Fri): "
+        "requests 2 USD per 1; at least 5 are paid for → 2 USD per 1; 1 from 10 of the unit "
+        "itself, for what lies beyond from 2026-01-01 00:00 UTC"
+    )
+    free = UnitPrice(1, Decimal(2), allowance=Allowance(Decimal(1500), "day", "g"))
+    assert "the first 1,500 of a day are free, shared by g" in unit_price_in_words(free, "USD")
+    volume = UnitPrice(1, Decimal(2), volumes=(Volume(Decimal(1000), Decimal(1)),))
+    assert "1 beyond 1,000 a month" in unit_price_in_words(volume, "USD")

@@ -85,20 +85,54 @@ def test_each_shape_of_price(entry: dict[str, Any], call_: dict[str, Any], expec
     assert cost(entry, **call_) == Decimal(expected)
 
 
-def test_off_peak_hours_by_weekday() -> None:
-    entry = {
-        "off_peak_pricing": {
-            "input_cost_per_token": 5e-07,
-            "windows": [
-                {"hours_utc": ["22:00-02:00"], "weekdays": [5]},
-                {"hours_utc": "00:00-00:00", "weekdays": [7]},
-            ],
-        }
-    }
+def off_peak(**said: Any) -> dict[str, Any]:
+    return {"off_peak_pricing": {"input_cost_per_token": 5e-07, **said}}
+
+
+@pytest.mark.parametrize(
+    ("said", "cheap_at"),
+    [
+        ({"windows": [{"hours_utc": "22:00-02:00", "weekdays": [5]}]}, {0, 1, 22, 23}),
+        ({"windows": [{"hours_utc": "22:00-00:00", "weekdays": ["Fri"]}]}, {22, 23}),
+        ({"windows": [{"hours_utc": ["00:00-00:00"], "weekdays": ["saturday"]}]}, {*range(24, 48)}),
+        ({"windows": [{"hours_utc": "23:00-01:00"}]}, {0, 23, 24, 47}),
+        ({"hours_utc": ["03:00-04:00"]}, {3, 27}),
+        (
+            {
+                "weekday_timezone": "Asia/Shanghai",  # eight hours ahead
+                "windows": [{"hours_utc": "10:00-00:00", "weekdays": [5]}],
+            },
+            {*range(10, 16)},
+        ),
+        (
+            {
+                "weekday_timezone": "Asia/Shanghai",
+                "windows": [{"hours_utc": "00:00-00:00", "weekdays": [6]}],
+            },
+            {*range(16, 40)},
+        ),
+        (
+            {
+                "weekday_timezone": "Asia/Shanghai",
+                "windows": [{"hours_utc": "15:00-17:00", "weekdays": [5, 6]}],
+            },
+            {15, 16, 39},
+        ),
+    ],
+)
+def test_off_peak_hours_are_in_utc_and_weekdays_those_of_a_calendar(
+    said: dict[str, Any], cheap_at: set[int]
+) -> None:
+    """The weekday is that of the instant itself, whichever day the hours began on."""
     friday = datetime(2026, 11, 20, tzinfo=UTC)
-    cheap, dear = Decimal("0.0009"), Decimal("0.0014")
-    for hours, expected in ((21, dear), (22, cheap), (25, cheap), (26, dear), (48, cheap)):
-        assert cost(entry, occurred_at=friday + timedelta(hours=hours)) == expected
+    found = parsed(m={**PLAIN, **off_peak(**said)})
+    assert found.refused == ()
+    cheap = {
+        hour
+        for hour in range(48)
+        if rated(found, occurred_at=friday + timedelta(hours=hour)).cost == Decimal("0.0009")
+    }
+    assert cheap == cheap_at
 
 
 @pytest.mark.parametrize(
@@ -110,19 +144,44 @@ def test_off_peak_hours_by_weekday() -> None:
         ({"input_cost_per_second": 1e-6}, "unit is not known"),
         ({"output_cost_per_token_above_200k_tokens_weekly": 1e-6}, "unit is not known"),
         ({"cache_read_input_token_cost_above_200k_tokens": 1e-7}, "none below it"),
-        ({"tiered_pricing": [{"range": [0, 10], "input_cost_per_token": 1}]}, "beside plain"),
+        ({"tiered_pricing": [{"range": [0, 10], "input_cost_per_token": 1}]}, "beside other"),
         ({"provider_specific_entry": {"mars": 1.1}}, "mars is not known"),
         ({"search_context_cost_per_query": {"a": 0.1, "b": 0.2}}, "sizes ['a', 'b'] are not known"),
         (
             {"regional_endpoint_uplift_multiplier": 1.1, "provider_specific_entry": {"us": 1.1}},
             "for a region and for any",
         ),
-        ({"mode": "image_generation", "input_cost_per_image": 0.1}, "unit is not known"),
+        ({"mode": "image_generation", "input_cost_per_image": 0.1}, "goes in or comes out"),
+        ({"mode": "image_generation", "input_cost_per_image": "0.1"}, "unit is not known"),
+        (
+            {"output_cost_per_image": 0.09, "output_cost_per_image_token": 1.6e-06},
+            "whether pictures or their tokens are paid",
+        ),
+        (
+            {"provider_specific_entry": {"minimax_free_input_images": 5}},
+            "5 pictures of what price",
+        ),
         ({"output_cost_per_second_720p": 0.1}, "unit is not known"),
         ({"off_peak_pricing": {"input_cost_per_token": 1e-7}}, "without windows"),
         (
             {"off_peak_pricing": {"input_cost_per_token": 1e-7, "windows": [{"hours_utc": "9-5"}]}},
             "22:00-06:00",
+        ),
+        (off_peak(windows=[{"hours_utc": "01:00-02:00", "weekdays": [8]}]), "1 (Monday) to 7"),
+        (off_peak(windows=[{"hours_utc": "01:00-02:00", "weekdays": []}]), "a list like"),
+        (
+            off_peak(
+                weekday_timezone="Europe/Berlin",
+                windows=[{"hours_utc": "01:00-02:00", "weekdays": [1]}],
+            ),
+            "in summer than in winter",
+        ),
+        (
+            off_peak(
+                weekday_timezone="Nowhere/Atoll",
+                windows=[{"hours_utc": "01:00-02:00", "weekdays": [1]}],
+            ),
+            "is no time zone",
         ),
     ],
 )
@@ -150,6 +209,80 @@ def test_pictures_by_the_piece_by_their_size_and_by_their_pixels() -> None:
     assert made("image_generation", sizes, output_4k_images=1).cost == Decimal("0.08")
     pixels = {"input_cost_per_pixel": 2e-08, "output_cost_per_pixel": 0.0}
     assert made("image_generation", pixels, output_pixels=512 * 512).cost == Decimal("0.00524288")
+
+
+def test_a_picture_is_paid_in_one_way_whichever_ways_the_list_says_it_in() -> None:
+    tokens = {
+        "input_cost_per_token": 2e-06,
+        "input_cost_per_image": 0.0011,
+        "output_cost_per_token": 1.2e-05,
+        "output_cost_per_image": 0.134,
+        "output_cost_per_image_token": 0.00012,
+    }
+    found = parsed(m={"litellm_provider": "acme", "mode": "image_generation", **tokens})
+    assert {(each.what, each.whole) for each in found.refused} == {
+        ("input_cost_per_image", False),
+        ("output_cost_per_image", False),
+    }
+    used = {"input_tokens": 600, "image_input_tokens": 560, "output_tokens": 1120}
+    made_one = rated(found, **used, image_output_tokens=1120)
+    assert (made_one.cost, made_one.reason) == (Decimal("0.1356"), None)
+    told_twice = rated(found, **used, image_output_tokens=1120, units={"output_images": Decimal(1)})
+    assert (told_twice.cost, told_twice.reason) == (Decimal("0.1356"), "not_priced:output_images")
+
+    both = {"input_cost_per_image": 0.05, "output_cost_per_image": 0.05}
+    assert made("image_generation", both, images=2).cost == Decimal("0.10")
+
+
+def test_a_price_by_the_pixel_is_that_of_a_picture_of_the_size_in_the_name() -> None:
+    def of(pixel: float) -> ParsedList:
+        prices = {
+            "input_cost_per_image": 0.25,
+            "input_cost_per_pixel": pixel,
+            "output_cost_per_pixel": 0.0,
+        }
+        entry = {"litellm_provider": "acme", "mode": "image_generation", **prices}
+        return parsed(**{"high/1024-x-1536/m": entry})
+
+    found = of(1.58945719e-07)
+    assert found.refused == ()
+    assert rated(
+        found,
+        model="high/1024-x-1536/m",
+        input_tokens=None,
+        output_tokens=None,
+        cached_input_tokens=None,
+        units={"images": Decimal(3)},
+    ).cost == Decimal("0.75")
+    [refused] = of(1.7e-07).refused
+    assert refused.whole
+    assert "goes in or comes out" in refused.reason
+
+
+def test_pictures_that_go_in_beyond_those_that_are_free() -> None:
+    entry = {
+        "output_cost_per_second": 0.08,
+        "input_cost_per_image": 0.04,
+        "provider_specific_entry": {"minimax_free_input_images": 5},
+    }
+    for pictures, expected in ((5, "0.8"), (6, "0.84"), (8, "0.92")):
+        rating = made("video_generation", entry, input_images=pictures, output_video_seconds=10)
+        assert (rating.cost, rating.reason) == (Decimal(expected), None)
+
+
+def test_searches_of_a_store_of_documents() -> None:
+    rating = made("vector_store", {"input_cost_per_query": 0.0015}, file_search=2)
+    assert rating.cost == Decimal("0.0030")
+
+
+def test_ranges_beside_the_same_plain_prices_say_one_thing() -> None:
+    ranges = [
+        {"range": [0, 100], "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06},
+        {"range": [100, 200], "input_cost_per_token": 2e-06, "output_cost_per_token": 4e-06},
+    ]
+    used = {"output_tokens": 10}
+    assert cost({"tiered_pricing": ranges}, input_tokens=100, **used) == Decimal("0.00012")
+    assert cost({"tiered_pricing": ranges}, input_tokens=101, **used) == Decimal("0.000242")
 
 
 def test_seconds_of_video_by_their_size() -> None:
@@ -207,14 +340,30 @@ def test_a_tier_without_thresholds_has_one_price_for_every_length() -> None:
         )
 
 
-def test_names_that_two_models_share_are_nobodys() -> None:
+def test_names_that_models_of_different_prices_share_are_nobodys() -> None:
     found = parsed(**{"acme/m": PLAIN, "acme-eu/m": {**PLAIN, "litellm_provider": "acme"}})
     assert rated(found, model="acme/m").pricing == "priced"
     azure = {**PLAIN, "litellm_provider": "azure"}
-    both = parsed(**{"azure/m": azure, "azure_ai/m": {**azure, "litellm_provider": "azure_ai"}})
+    other = {**azure, "litellm_provider": "azure_ai", "input_cost_per_token": 3e-06}
+    both = parsed(**{"azure/m": azure, "azure_ai/m": other})
     assert rated(both, provider="azure", model="azure/m").pricing == "priced"
     assert rated(both, provider="azure").reason == "unknown_model"
     assert len(both.refused) == 2
+
+
+def test_a_name_that_means_one_price_whoever_it_is_may_be_used() -> None:
+    azure = {**PLAIN, "litellm_provider": "azure"}
+    both = parsed(
+        **{"azure_ai/m": {**azure, "litellm_provider": "azure_ai"}, "azure/m": azure, "m": azure}
+    )
+    assert both.refused == ()
+    for name in ("m", "azure/m", "azure_ai/m"):
+        assert rated(both, provider="azure", model=name).cost == Decimal("0.0014")
+
+
+def test_a_float_that_was_written_is_not_taken_for_its_neighbour() -> None:
+    assert cost({"input_cost_per_token": 1.0000000000000001e-06}) == Decimal("0.0014")
+    assert cost({"input_cost_per_token": 1.23456789012345e-06}) == Decimal("0.00163456789012345")
 
 
 def test_gemini_and_vertex_ai_keep_their_own_prices() -> None:
@@ -249,7 +398,8 @@ def test_the_real_file_loses_no_price_without_saying_so(shared_data: Path) -> No
     refused = {each.model_id for each in found.refused if each.whole}
     assert not models & refused
     assert models | refused | {"sample_spec"} == set(json.loads(text))
-    assert len(models) > 4000
+    assert len(models) > 4300
+    assert len(refused) < 190
     of = {"occurred_at": AT, "input_tokens": 10_000, "output_tokens": 500}
     for different, expected in (
         ({"provider": "openai", "model": "gpt-4o", "cached_input_tokens": 6_000}, "0.0225"),

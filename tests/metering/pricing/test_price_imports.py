@@ -105,6 +105,35 @@ class TestAFileOfPrices:
         import_file(scaled, "prices.json", effective_at=NOVEMBER, confirmed=True)
         assert PriceRow.objects.filter(book=LITELLM).count() == 2
 
+    def test_a_leap_is_told_beside_what_would_change(self, tmp_path: Path) -> None:
+        import_file(litellm(), "prices.json", effective_at=OCTOBER)
+        (tmp_path / "p.json").write_text(litellm(input_cost_per_token=1e-03))
+        out = StringIO()
+        call_command("import_prices", str(tmp_path / "p.json"), "--dry-run", stdout=out)
+        assert (
+            "changed acme/acme/one (standard): input 1 USD per 1,000,000 → 1000" in out.getvalue()
+        )
+        assert "needs --confirm: 1 price would change by more than 100 times" in out.getvalue()
+        with pytest.raises(CommandError, match="import with --confirm"):
+            call_command("import_prices", str(tmp_path / "p.json"))
+
+    def test_a_list_that_counts_by_another_unit_from_the_start_is_asked_about(self) -> None:
+        of_genai = {"litellm_provider": "openai", "input_cost_per_token": 0.15}
+        scaled = json.dumps({"gpt-4o-mini": {**of_genai, "mode": "chat"}})
+        with pytest.raises(UnconfirmedLeaps, match="openai/gpt-4o-mini: input_tokens from"):
+            import_file(scaled, "prices.json", effective_at=NOVEMBER)
+        right = scaled.replace("0.15", "1.5e-07")
+        import_file(right, "prices.json", effective_at=NOVEMBER)
+
+    def test_a_model_that_comes_back_is_held_against_the_price_it_had(self) -> None:
+        both = json.loads(litellm()) | {"acme/two": json.loads(litellm())["acme/one"]}
+        import_file(json.dumps(both), "prices.json", effective_at=OCTOBER)
+        del both["acme/two"]
+        import_file(json.dumps(both), "prices.json", effective_at=NOVEMBER)
+        both["acme/two"] = json.loads(litellm(input_cost_per_token=1e-03))["acme/one"]
+        with pytest.raises(UnconfirmedLeaps, match="acme/two"):
+            import_file(json.dumps(both), "prices.json", effective_at=NOVEMBER + timedelta(days=1))
+
     def test_no_price_file_at_all(self, tmp_path: Path) -> None:
         for text, what in (
             (litellm()[:-9], "no whole JSON"),
