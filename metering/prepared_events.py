@@ -106,7 +106,12 @@ class CallKinds:
 
     def rated(self, event: UsageEvent, kind: CallKind) -> Rating:
         """What the event should have cost (`rated_events.rated`)."""
-        if kind.card is None or event.usage is not None or event.served_from == "caller_cache":
+        if (
+            kind.card is None
+            or event.units
+            or event.usage is not None
+            or event.served_from == "caller_cache"
+        ):
             return rated(event, self._prices)
         return rate_with(event, kind.card)
 

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 
 from metering.admin.figures import NOTHING, digest, exact, figure, instant, label, link, number
 from metering.admin.tables import Column, Section, Text, figures, text
+from metering.domain.money import plain
 from metering.domain.usage import COUNTS
 from metering.event_story import USAGE_IN_WORDS, EventStory
 from metering.pricing.explanation import explain
@@ -93,7 +94,11 @@ def _considered(story: EventStory) -> Section:
     near = ", ".join(f"{each.provider}/{each.model_id}" for each in found.candidates)
     notes = [f"Nearest models with a price: {near}."] if near else []
     if not found.is_current:
-        now = "unpriced" if found.now.cost is None else f"{found.now.cost} {found.now.currency}"
+        now = (
+            "unpriced"
+            if found.now.cost is None
+            else f"{plain(found.now.cost)} {found.now.currency}"
+        )
         notes.append(f"By the prices as they stand now: {now}; re-rating takes them over.")
     return Section("Why these prices", text("book", "price", "why"), rows, note=" ".join(notes))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,13 +16,21 @@ _TELLING: Final = ("currencies_differ", "no_price_at_that_time", "unknown_model"
 
 class LayeredPriceBook(PriceBook):
     """Books, of which the first that has a price for a call is asked: one that prices the call as
-    it was made (its tier included) goes before one that has the standard price only."""
+    it was made (its tier included) goes before one that has the standard price only. `lists` are
+    the names of those that are public lists: of them, one may stand in for another."""
 
-    __slots__ = ("layers",)
+    __slots__ = ("layers", "lists")
 
-    def __init__(self, layers: Sequence[tuple[str, PriceBook]], *, currency: str = "USD") -> None:
+    def __init__(
+        self,
+        layers: Sequence[tuple[str, PriceBook]],
+        *,
+        lists: Collection[str] = (),
+        currency: str = "USD",
+    ) -> None:
         super().__init__((), (), currency=currency)
         self.layers: Final = tuple(layers)
+        self.lists: Final = frozenset(lists)
 
     def __len__(self) -> int:
         return sum(len(book) for _, book in self.layers)
@@ -64,6 +72,28 @@ class LayeredPriceBook(PriceBook):
             if isinstance(card, RateCard) and card.reason is None:
                 break
         return _first_of(found)
+
+    def stand_ins(
+        self,
+        provider: str,
+        model: str,
+        at: datetime,
+        service_tier: str = "standard",
+        *,
+        batch: bool = False,
+        region: str | None = None,
+    ) -> Iterator[RateCard]:
+        found = [
+            (name, book.look_up(provider, model, at, service_tier, batch=batch, region=region))
+            for name, book in self.layers
+        ]
+        chosen = _first_of(card for _, card in found)
+        first = next((i for i, (_, card) in enumerate(found) if card is chosen), len(found))
+        if isinstance(chosen, str) or found[first][0] not in self.lists:
+            return
+        for name, card in found[first + 1 :]:
+            if name in self.lists and isinstance(card, RateCard) and card.reason == chosen.reason:
+                yield card
 
     def known_providers(self) -> frozenset[str]:
         return frozenset[str]().union(*(book.known_providers() for _, book in self.layers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -146,6 +146,20 @@ class PriceBook:
             return schedule.only
         span = schedule.spans[bisect_right(schedule.edges, at)]
         return span.card_at(at) if span.windows else span.cards[()]
+
+    def stand_ins(
+        self,
+        provider: str,  # noqa: ARG002 - one list has nobody to stand in for it
+        model: str,  # noqa: ARG002
+        at: datetime,  # noqa: ARG002
+        service_tier: str = "standard",  # noqa: ARG002
+        *,
+        batch: bool = False,  # noqa: ARG002
+        region: str | None = None,  # noqa: ARG002
+    ) -> Iterator[RateCard]:
+        """Cards of other public lists, as good for the call's tier as the one that `look_up`
+        finds in a public list, for a call that used what that list has no price for."""
+        return iter(())
 
     def throughout(
         self,

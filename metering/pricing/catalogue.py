@@ -2,7 +2,8 @@
 
 A *book* is one list of prices: a public one, our own (`manual`), or a contract
 (`contract:NAME`). For a call the first of them that has a price is asked: contracts, then our own,
-then the public lists in the order of `PUBLIC`. How books are filled is in `price_imports`.
+then the public lists in the order of `PUBLIC`, of which the next that prices all that the call
+used stands in for one that does not (`rated_events`). How books are filled is in `price_imports`.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _layers() -> PriceBook:
     layers = [(book, load_book(book)) for book in books()]
     if not layers:
         return PriceBook((), ())
-    return layers[0][1] if len(layers) == 1 else LayeredPriceBook(layers)
+    return layers[0][1] if len(layers) == 1 else LayeredPriceBook(layers, lists=PUBLIC)
 
 
 def _alone(book: str) -> PriceBook:

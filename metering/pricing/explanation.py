@@ -17,13 +17,14 @@ from metering.domain.layered_prices import LayeredPriceBook
 from metering.domain.money import EXACT, plain
 from metering.domain.price_book import Considered, PriceBook
 from metering.domain.price_choice import Candidate, Verdict, nearest, verdicts
-from metering.domain.rating import Rating
+from metering.domain.rating import Rating, rate
 from metering.domain.usage import UsageEvent
 from metering.event_search import UnknownEvent
 from metering.event_story import EventStory, RatedLine, event_story
 from metering.models import PriceRow
 from metering.pricing import catalogue
-from metering.pricing.rated_events import RATED_EVENT_FIELDS, rated
+from metering.pricing.catalogue import PUBLIC
+from metering.pricing.rated_events import RATED_EVENT_FIELDS, leaves_out, rated
 
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
@@ -94,7 +95,11 @@ def explain(event_key: UUID) -> Explanation:
     rows = PriceRow.objects.select_related("opened_by").in_bulk(
         {line.price_row for line in story.lines}
     )
-    asked = tuple(_asked(name, each, event, model, story) for name, each in _books(book))
+    used_books = {row.book for row in rows.values()}
+    asked = tuple(
+        _asked(name, each, event, model, story, stood_in=bool(used_books & {*PUBLIC} - {name}))
+        for name, each in _books(book)
+    )
     is_unpriced = story.valued["pricing"] == "unpriced"
     lists = [considered.edition for considered in _editions(book, event, model)]
     return Explanation(
@@ -140,7 +145,13 @@ def _editions(book: PriceBook, event: UsageEvent, model: str) -> list[Considered
 
 
 def _asked(
-    name: str, book: PriceBook, event: UsageEvent, model: str, story: EventStory
+    name: str,
+    book: PriceBook,
+    event: UsageEvent,
+    model: str,
+    story: EventStory,
+    *,
+    stood_in: bool,
 ) -> AskedBook | None:
     considered = _considered(book, event, model)
     if considered is None:
@@ -160,6 +171,9 @@ def _asked(
     why = f"{event.provider}/{model} is its {matched.provider}/{matched.model_id}"
     if matched.resold:
         why += ", sold on by the provider of the call, so nothing is known of tiers"
+    missing = leaves_out(rate(event, book, model=model))
+    if missing and stood_in and name in PUBLIC:
+        why += f"; it has no price for {', '.join(missing)}, so a list that has one stands in"
     return AskedBook(name, source, why, tuple(verdicts(considered, event.occurred_at, used)))
 
 

@@ -15,13 +15,15 @@ _NOTHING: Final[Mapping[str, object]] = {}
 _WORDS: Final = frozenset(
     {
         *("type", "model", "modality", "ttl", "speed", "service_tier", "serviceTier"),
-        *("inference_geo", "trafficType", "traffic_type"),
+        *("inference_geo", "trafficType", "traffic_type", "search_context_size"),
     }
 )
 """What usage objects say in words, each of at most `_MAX_WORD` characters."""
 _MAX_WORD: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _FIGURE: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_MOST_DIGITS: Final = 30
+"""Before and behind the point, of a figure that says anything of a call."""
 
 
 class UnreadableUsage(ValueError):
@@ -86,6 +88,8 @@ def _figures(name: str, value: object) -> object:
 
 
 def _says(name: str, value: object) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite() and abs(value.adjusted()) <= _MOST_DIGITS
     return (
         not isinstance(value, str)
         or (name in _WORDS and len(value) <= _MAX_WORD)
@@ -103,6 +107,16 @@ def count(holder: Mapping[str, object], key: str) -> int | None:
     if not 0 <= value <= MAX_TOKENS:
         raise ImpossibleCount(f"usage: {key} is {value}; a count lies between 0 and {MAX_TOKENS}")
     return value
+
+
+def whole(value: Decimal) -> int | None:
+    """The whole number that it is, `None` if it is none; of one beyond all counts only that it is.
+    `1e99999999` has more digits than there is memory for."""
+    if not value.is_finite():
+        return None
+    if value.adjusted() > _MOST_DIGITS:
+        return -1 if value.is_signed() else MAX_TOKENS + 1
+    return int(value) if value == value.to_integral_value() else None
 
 
 def first(holder: Mapping[str, object], *keys: str) -> int | None:

@@ -19,6 +19,7 @@ from metering.providers import (
     langsmith,
     litellm,
     openai,
+    perplexity,
 )
 from metering.providers.counts import BilledPart, Counts, UnreadableUsage
 
@@ -36,7 +37,11 @@ READERS: Final[Mapping[str, Reader]] = {
     "langfuse": langfuse.usage_counts,
     "langsmith": langsmith.usage_counts,
     "litellm": litellm.usage_counts,
+    "perplexity": perplexity.usage_counts,
 }
+
+_WITH_MORE: Final = ("groq", "perplexity", "perplexity_ai")
+"""Providers whose objects are OpenAI's with something beside."""
 
 _PART_READERS: Final[Mapping[str, Callable[[Mapping[str, object]], tuple[BilledPart, ...]]]] = {
     "anthropic": anthropic.billed_parts,
@@ -53,7 +58,7 @@ SPELLINGS: Final[Mapping[str, str]] = {
             *("openai_chat", "openai_responses", "openai_embeddings", "openai_images"),
             *("openai_audio", "openai_realtime", "azure", "azure_openai", "azure.ai.openai"),
             *("deepseek", "mistral", "openrouter", "vllm", "xai", "x-ai", "x_ai", "together"),
-            *("fireworks", "cerebras", "moonshotai", "perplexity"),
+            *("fireworks", "cerebras", "moonshotai"),
         ),
         "openai",
     ),
@@ -63,6 +68,7 @@ SPELLINGS: Final[Mapping[str, str]] = {
     ),
     **dict.fromkeys(("cohere_chat", "cohere_v2"), "cohere"),
     **dict.fromkeys(("aws", "aws.bedrock", "bedrock_converse"), "bedrock"),
+    "perplexity_ai": "perplexity",
 }
 """Names that a sender may give in `usageFormat`, or as the provider, and the dialect each means."""
 
@@ -80,6 +86,7 @@ _OWN_KEYS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("bedrock", frozenset({"inputTokens", "outputTokens"})),
     ("groq", frozenset({"x_groq", "usage_breakdown"})),
     ("cohere", frozenset({"billed_units"})),
+    ("perplexity", perplexity.OWN_KEYS),
     ("openai", frozenset({"prompt_tokens", "completion_tokens"})),
     (
         "anthropic",
@@ -118,8 +125,8 @@ def read_usage(
             )
     else:
         dialect = _shown_by(usage) or SPELLINGS.get(provider.lower(), "openai")
-    if dialect == "openai" and provider.lower() == "groq":
-        dialect = "groq"
+    if dialect == "openai" and provider.lower() in _WITH_MORE:
+        dialect = SPELLINGS[provider.lower()]
     return ReadUsage(dialect, READERS[dialect](usage))
 
 

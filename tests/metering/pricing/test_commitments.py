@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -17,6 +17,7 @@ from metering.domain.period_costs import PeriodCosts
 from metering.domain.periods import Month
 from metering.domain.prices import InvalidPrice
 from metering.domain.rating import rate
+from metering.ingestion import ingest
 from metering.models import PriceRow
 from metering.models.commitments import CommitmentRow
 from metering.pricelists.parsed import UnreadablePriceList
@@ -257,3 +258,51 @@ def test_a_price_by_the_period_that_cannot_be_right_cannot_be_stored(price: str)
         right = '{"per": 1, "base": "1", "volumes": [["5", "1"], ["6", "0.5"]]}'
         cursor.execute("SELECT prices_can_be_right(jsonb_build_object('x', %s::jsonb))", [right])
         assert cursor.fetchone() == (True,)
+
+
+BY_REGION = """\
+provider,model,valid_from,unit,price,per,currency,free_units,free_every,when,hours,zone
+acme,m,2026-10-01,input,1,1000000,USD,,,,,
+acme,m,2026-10-01,output,2,1000000,USD,,,,,
+acme,m,2026-10-01,web_search,10,1000,USD,,,,,
+acme,m,2026-10-01,web_search,10,1000,USD,100,month,region=eu,,
+acme,n,2026-10-01,input,1,1000000,USD,,,,,
+acme,n,2026-10-01,output,2,1000000,USD,,,,,
+acme,n,2026-10-01,web_search,10,1000,USD,,,,,
+acme,n,2026-10-01,web_search,5,1000,USD,30,day,,00:00-06:00,Asia/Shanghai
+"""
+
+
+def test_free_units_of_a_region_or_at_some_hours_are_found_in_the_events() -> None:
+    """A cell of the month knows neither, and grants nothing to who was elsewhere."""
+    import_contract(BY_REGION, "c.csv", book="contract:acme", now=NOVEMBER, confirmed=True)
+    at = datetime(2026, 10, 5, 17, tzinfo=UTC)  # one in the morning in Shanghai
+    searched: list[tuple[str, str | None, int, datetime]] = [
+        ("m", "EU", 70, at),
+        ("m", "eu", 50, at + timedelta(days=9)),
+        ("m", "us", 1000, at),
+        ("m", None, 1000, at),
+        ("n", None, 40, at),
+        ("n", None, 500, at - timedelta(hours=2)),
+    ]
+    events = [
+        call(
+            external_request_id=str(number),
+            provider="acme",
+            model=model,
+            region=region,
+            occurred_at=when,
+            cached_input_tokens=None,
+            units={"web_search": Decimal(count)},
+        )
+        for number, (model, region, count, when) in enumerate(searched)
+    ]
+    assert {each.outcome for each in ingest(events, now=NOVEMBER)} == {"accepted"}
+    granted = [
+        (each.cells[0].model, each.start, each.quantity, each.amount)
+        for each in period_costs(OCTOBER).adjustments
+    ]
+    assert granted == [
+        ("m", date(2026, 10, 1), Decimal(100), Decimal(-1)),
+        ("n", date(2026, 10, 5), Decimal(30), Decimal("-0.15")),
+    ]

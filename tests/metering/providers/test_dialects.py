@@ -14,7 +14,7 @@ import pytest
 from metering.domain.usage import COUNTS
 from metering.formats.problems import contradiction
 from metering.providers import bedrock, cohere, gemini, groq, openai
-from metering.providers.counts import Counts, UnreadableUsage
+from metering.providers.counts import Counts, UnreadableUsage, figures
 from metering.providers.dialects import READERS, SPELLINGS, read_usage
 
 VECTOR_COUNTS = {
@@ -302,6 +302,41 @@ def test_bedrock_adds_the_cache_to_the_input() -> None:
         "cache_ttl_split_does_not_sum",
         "total_does_not_sum",
     )
+
+
+def test_perplexity_counts_searches_by_the_size_of_their_context() -> None:
+    said = {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500}
+    for more, units in (
+        ({}, {}),
+        ({"search_context_size": "low"}, {"web_searches_low": 1}),
+        ({"search_context_size": "HIGH", "num_search_queries": 3}, {"web_searches_high": 3}),
+        ({"search_context_size": "vast"}, {}),
+        ({"num_search_queries": 18}, {"web_search": 18}),
+        ({"tool_calls_details": {"search_web": {"invocation": 2}}}, {"web_search": 2}),
+    ):
+        dialect, counts = read_usage({**said, **more}, provider="perplexity")
+        assert (dialect, counts.doubts) == ("perplexity", ())
+        assert counts.units == units
+        assert (counts.input_tokens, counts.output_tokens) == (1000, 500)
+    assert read_usage({**said, "search_context_size": "low"}).dialect == "perplexity"
+    assert figures({"search_context_size": "low", "note": "a prompt"}) == {
+        "search_context_size": "low"
+    }
+
+
+def test_perplexitys_reasoning_and_citations_are_beside_the_completion() -> None:
+    deep = {
+        "prompt_tokens": 33,
+        "completion_tokens": 7163,
+        "total_tokens": 7196,
+        "citation_tokens": 20016,
+        "num_search_queries": 18,
+        "reasoning_tokens": 73997,
+    }
+    _, counts = read_usage(deep, provider="perplexity_ai")
+    assert (counts.output_tokens, counts.reasoning_tokens) == (7163 + 20016 + 73997, 73997)
+    assert counts.units == {"web_search": 18, "output_citation_tokens": 20016}
+    assert contradiction(counts) is None
 
 
 def test_keys_say_more_than_the_providers_name() -> None:
