@@ -50,7 +50,7 @@ def not_billed(month: Month, tenants: Collection[str] | None = None) -> tuple[No
         for key in sorted(using)
         for first, end, zone in _gaps(month, subscriptions.get(key, []))
     ]
-    usage = _usage(gaps)
+    usage = charged_usages([(gap.tenant, gap.period) for gap in gaps])
     return tuple(
         replace(gap, tokens=_sum(lines, TOKEN_CLASSES), requests=_sum(lines, (REQUESTS,)))
         for gap in gaps
@@ -69,17 +69,6 @@ def _tenants_using(month: Month) -> set[str]:
         for owner, _ in readings.driver_reading(period, driver)
     ]
     return {owner.tenant for owner in owners if owner.tenant}
-
-
-def _usage(gaps: Iterable[NotBilled]) -> dict[tuple[str, Period], list[UsageLine]]:
-    tenants: dict[Period, set[str]] = {}
-    for gap in gaps:
-        tenants.setdefault(gap.period, set()).add(gap.tenant)
-    return {
-        (tenant, period): lines
-        for period, of_period in tenants.items()
-        for tenant, lines in charged_usages(sorted(of_period), period).items()
-    }
 
 
 def _sum(lines: Iterable[UsageLine], classes: Collection[str]) -> int:

@@ -16,7 +16,7 @@ from billing.domain.cycles import Cycle
 from billing.domain.invoicing import Settled, line_content, settle_lines
 from billing.evidence import Case, LineEvidence, gather
 from billing.models import Invoice, InvoiceLine, InvoiceLinePart, PlanVersion, Subscription
-from metering.charged_usage import UsageLine, charged_usages
+from metering.charged_usage import charged_usages
 from metering.domain.digests import digest_of
 from metering.domain.periods import Period
 
@@ -74,20 +74,25 @@ class Due(NamedTuple):
     cycle: Cycle
     plan_version: PlanVersion
 
+    @property
+    def whose(self) -> tuple[str, Period]:
+        """Whose usage of which period it is charged for."""
+        return self.tenant, self.cycle.period
+
 
 def draft(cycles: Sequence[Due]) -> list[Draft | NegativeUsage]:
-    """Charge the tenants' usage of their cycles, with one reading of usage and of evidence for
-    all cycles of the same period; a cycle whose usage is below zero gives that error instead.
+    """Charge the tenants' usage of their cycles, with one reading of usage and one of evidence;
+    a cycle whose usage is below zero gives that error instead.
 
     Call it in one snapshot of the database, so that usage and evidence are of the same instant.
     """
-    usage = _usage(cycles)
+    usage = charged_usages([due.whose for due in cycles])
     cases: list[Case] = []
     failed: dict[int, NegativeUsage] = {}
-    for i, (tenant, cycle, version) in enumerate(cycles):
-        plan, lines = version.terms, usage[tenant, cycle.period]
+    for i, due in enumerate(cycles):
+        plan, lines = due.plan_version.terms, usage[due.whose]
         try:
-            cases.append(Case(tenant, cycle.period, plan, lines, charge(lines, plan, cycle)))
+            cases.append(Case(*due.whose, plan, lines, charge(lines, plan, due.cycle)))
         except NegativeUsage as error:
             failed[i] = error
     gathered = iter(zip(cases, gather(cases), strict=True))
@@ -99,22 +104,8 @@ def draft(cycles: Sequence[Due]) -> list[Draft | NegativeUsage]:
 def uncharged(cycles: Sequence[Due]) -> list[tuple[Uncharged, ...]]:
     """What the tenants' plans leave uncharged of their cycles, as `draft` says it too. Raises
     `NegativeUsage`."""
-    usage = _usage(cycles)
-    return [
-        charge(usage[tenant, cycle.period], version.terms, cycle).uncharged
-        for tenant, cycle, version in cycles
-    ]
-
-
-def _usage(cycles: Sequence[Due]) -> dict[tuple[str, Period], list[UsageLine]]:
-    tenants: dict[Period, set[str]] = {}
-    for due in cycles:
-        tenants.setdefault(due.cycle.period, set()).add(due.tenant)
-    return {
-        (tenant, period): lines
-        for period, of_period in tenants.items()
-        for tenant, lines in charged_usages(sorted(of_period), period).items()
-    }
+    usage = charged_usages([due.whose for due in cycles])
+    return [charge(usage[due.whose], due.plan_version.terms, due.cycle).uncharged for due in cycles]
 
 
 def _draft(due: Due, case: Case, evidence: dict[str, LineEvidence]) -> Draft:

@@ -52,38 +52,56 @@ _LINE_KEY: Final = "model, endpoint_tag, environment, data_mode, status, served_
 
 
 def charged_usage(tenant: str, period: Period) -> list[UsageLine]:
-    """One tenant's `charged_usages`."""
-    return charged_usages([tenant], period)[tenant]
+    """One tenant's `charged_usages` of one period."""
+    return charged_usages([(tenant, period)])[tenant, period]
 
 
-def charged_usages(tenants: Collection[str], period: Period) -> dict[str, list[UsageLine]]:
-    """Each tenant's usage in the period by requested model, sorted; its share of shared calls
-    included. `requests` is a class of its own. Edges must lie on 15-minute buckets
-    (`NotOnABucket`); tools and other units are read from the raw events, for all tenants in one
-    pass."""
-    start, end = on_buckets(period)
+Cycle = tuple[str, Period]
+"""A tenant, and a period that it is charged for."""
+
+
+def charged_usages(cycles: Collection[Cycle]) -> dict[Cycle, list[UsageLine]]:
+    """The tenant's usage in each of the cycles by requested model, sorted; its share of shared
+    calls included. `requests` is a class of its own. Edges must lie on 15-minute buckets
+    (`NotOnABucket`); tools and other units are read from the raw events. One reading of all: which
+    cycles they are of hardly counts."""
+    lines: dict[Cycle, list[UsageLine]] = {cycle: [] for cycle in cycles}
+    if not lines:
+        return lines
+    edges = [on_buckets(period) for _, period in lines]
     leaves = ", ".join(sql for _, sql in LEAVES)
-    lines: dict[str, list[UsageLine]] = {tenant: [] for tenant in tenants}
+    whose = list(lines)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT tenant, {_LINE_KEY}, sum(events), {leaves} FROM {USAGE.relation()} cells"
-            " WHERE tenant = ANY(%s) AND bucket_at >= %s AND bucket_at < %s"
-            f" GROUP BY tenant, {_LINE_KEY}",
-            [list(lines), start, end],
+            f"SELECT number, {_LINE_KEY}, sum(events), {leaves} FROM {USAGE.relation()} cells"
+            " JOIN unnest(%(numbers)s::int[], %(tenants)s::text[], %(starts)s::timestamptz[],"
+            "  %(ends)s::timestamptz[]) AS cycle (number, tenant, start_at, end_at)"
+            " USING (tenant) WHERE bucket_at >= start_at AND bucket_at < end_at"
+            " AND bucket_at >= %(first)s AND bucket_at < %(last)s"
+            f" GROUP BY number, {_LINE_KEY}",
+            {
+                "numbers": list(range(len(whose))),
+                "tenants": [tenant for tenant, _ in whose],
+                "starts": [start for start, _ in edges],
+                "ends": [end for _, end in edges],
+                "first": min(start for start, _ in edges),
+                "last": max(end for _, end in edges),
+            },
         )
-        for tenant, *row in cursor:
+        for number, *row in cursor:
             key: tuple[str, str, str, str, str, str] = tuple(row[:6])
             events, quantities = row[6], row[7:]
+            of_cycle = lines[whose[number]]
             if events:
-                lines[tenant].append(UsageLine(*key, "requests", Decimal(events), int(events)))
-            lines[tenant] += [
+                of_cycle.append(UsageLine(*key, "requests", Decimal(events), int(events)))
+            of_cycle += [
                 UsageLine(*key, name, Decimal(quantity), int(events))
                 for (name, _), quantity in zip(LEAVES, quantities, strict=True)
                 if quantity
             ]
-    for tenant, line in _charged_units(list(lines), period):
-        lines[tenant].append(line)
-    return {tenant: sorted(found) for tenant, found in lines.items()}
+    for cycle, line in _charged_units(whose):
+        lines[cycle].append(line)
+    return {cycle: sorted(found) for cycle, found in lines.items()}
 
 
 class _SharedCall(msgspec.Struct, frozen=True):
@@ -105,35 +123,41 @@ _shared_call: Final = msgspec.json.Decoder(_SharedCall).decode
 _UnitKey = tuple[str, str, str, str, str, str, str]
 
 
-def _charged_units(tenants: list[str], period: Period) -> Iterator[tuple[str, UsageLine]]:
-    """The tenants' units, their parts of shared calls included; such a call counts as one of its
+def _charged_units(cycles: Collection[Cycle]) -> Iterator[tuple[Cycle, UsageLine]]:
+    """The cycles' units, their parts of shared calls included; such a call counts as one of its
     own tenant's."""
-    events, parameters = current(period)
-    sums: dict[tuple[str, _UnitKey], tuple[Decimal, int]] = {}
-    wanted = set(tenants)
+    edges = sorted({edge for _, period in cycles for edge in (period.start, period.end)})
+    periods: dict[str, list[Period]] = {}
+    for tenant, period in cycles:
+        periods.setdefault(tenant, []).append(period)
+    events, parameters = current(Period(edges[0], edges[-1]))
+    sums: dict[tuple[Cycle, _UnitKey], tuple[Decimal, int]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {_SHARED_CALL}, tenant, model, coalesce(endpoint_tag, ''), environment,"
-            " data_mode, status, served_from, unit.key, sum(unit.value::numeric), count(*)"
+            f"SELECT width_bucket(occurred_at, %(edges)s::timestamptz[]), {_SHARED_CALL}, tenant,"
+            " model, coalesce(endpoint_tag, ''), environment, data_mode, status, served_from,"
+            " unit.key, sum(unit.value::numeric), count(*)"
             f" FROM {events} e, json_each_text(e.units) AS unit(key, value)"
             " WHERE e.units IS NOT NULL AND (e.tenant = ANY(%(tenants)s)"
             "  OR e.shares IS NOT NULL AND e.event_key IN"
             "  (SELECT event_key FROM event_share s WHERE s.tenant = ANY(%(tenants)s)"
             "  AND s.occurred_at >= %(period_start)s AND s.occurred_at < %(period_end)s))"
-            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9",
-            {**parameters, "tenants": tenants},
+            " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
+            {**parameters, "tenants": list(periods), "edges": edges},
         )
-        for call, owner, *key, quantity, events_of in cursor:
+        for segment, call, owner, *key, quantity, events_of in cursor:
             parts = [(owner, quantity, events_of)]
             if call is not None:
                 parts = _divided(_shared_call(call), owner, key[-1], quantity)
             for tenant, part, calls in parts:
-                name: tuple[str, _UnitKey] = tenant, tuple(key)
-                known = sums.get(name, (Decimal(0), 0))
-                sums[name] = EXACT.add(known[0], part), known[1] + calls
-    for (tenant, of_unit), (quantity, calls) in sums.items():
-        if quantity and tenant in wanted:
-            yield tenant, UsageLine(*of_unit, quantity, calls)
+                for period in periods.get(tenant, ()):
+                    if edges[segment - 1] in period:
+                        name: tuple[Cycle, _UnitKey] = (tenant, period), tuple(key)
+                        known = sums.get(name, (Decimal(0), 0))
+                        sums[name] = EXACT.add(known[0], part), known[1] + calls
+    for (cycle, of_unit), (quantity, calls) in sums.items():
+        if quantity:
+            yield cycle, UsageLine(*of_unit, quantity, calls)
 
 
 def _divided(

@@ -8,10 +8,11 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
+from django.db import connection
 
 from metering.bulk import stream
 from metering.domain.periods import Period
@@ -52,47 +53,72 @@ class Evidence:
 
 
 class _Gathering:
-    """Evidence while it is being gathered; what is to be hashed waits until it is worth a call."""
+    """Evidence while it is being gathered; what came of a part of the keys waits for all of it."""
 
     __slots__ = ("_digest", "_waiting", "count", "tokens")
 
     def __init__(self) -> None:
         self.count = self.tokens = 0
         self._digest = sha256()
-        self._waiting = bytearray()
+        self._waiting: list[bytes] = []
 
-    def add(self, proof: bytes, tokens: int) -> None:
-        self.count += 1
+    def add(self, proofs: bytes, count: int, tokens: int) -> None:
+        """Add calls of which key and digest stand one after the other, in any order."""
+        self.count += count
         self.tokens += tokens
-        self._waiting += proof
-        if len(self._waiting) > _WORTH_HASHING:
-            self._hash()
+        self._waiting.append(proofs)
 
-    def evidence(self) -> Evidence:
-        self._hash()
-        return Evidence(self.count, self._digest.hexdigest(), self.tokens)
-
-    def _hash(self) -> None:
-        self._digest.update(self._waiting)
+    def hash(self) -> None:
+        """Hash what waits, sorted by key. All that is added later has greater keys."""
+        waiting = b"".join(self._waiting)
+        each = [waiting[i : i + _PROOF] for i in range(0, len(waiting), _PROOF)]
+        each.sort()
+        self._digest.update(b"".join(each))
         self._waiting.clear()
 
+    def evidence(self) -> Evidence:
+        self.hash()
+        return Evidence(self.count, self._digest.hexdigest(), self.tokens)
 
-_WORTH_HASHING: Final = 4_096
+
+_PROOF: Final = 48
+"""The bytes of a key and its seal digest."""
+_AT_ONCE: Final = 100_000
+"""So many events' keys and digests are in memory at once, about."""
+_MOST_PARTS: Final = 10_000
 _MARK: Final = "\x1f"
-_TRAITS: Final = (
-    "provider, model, coalesce(model_executed, model), coalesce(endpoint_tag, ''), data_mode,"
-    " environment, status, served_from"
+_LOOKED_AT: Final = {
+    "tenant": ("tenant", "tenant"),
+    "cost_centre": ("cost_centre", "cost_centre"),
+    "provider": ("provider", "provider"),
+    "model": ("model", "models"),
+    "model_executed": ("coalesce(model_executed, model)", "model_executed"),
+    "endpoint_tag": ("coalesce(endpoint_tag, '')", "endpoint_tags"),
+    "data_mode": ("data_mode", "data_modes"),
+    "environment": ("environment", "environments"),
+    "status": ("status", "statuses"),
+    "served_from": ("served_from", "served_from"),
+}
+"""Each trait's column, and the condition of a selection that looks at it."""
+_KEY_AND_DIGEST: Final = "uuid_send(event_key) || seal_digest"
+_PART: Final = (
+    "(get_byte(uuid_send(event_key), 0) * 256 + get_byte(uuid_send(event_key), 1))"
+    " * %(parts)s / 65536"
 )
+"""Which of so many parts of all keys a key is in: those of an earlier one are smaller."""
+_TOKENS: Final = "coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0)"
+_SHARERS: Final = (
+    "CASE WHEN shares IS NOT NULL THEN"
+    " (SELECT array_agg(DISTINCT concat_ws(E'\x1f', s.tenant, s.cost_centre))"
+    " FROM event_share s WHERE s.event_key = e.event_key) END"
+)
+_SEGMENT: Final = "width_bucket(occurred_at, %(edges)s::timestamptz[])"
+_CALL: Final = ", ".join(column for column, _ in [*_LOOKED_AT.values()][2:])
 # Few columns a row: what is looked at once a kind of call travels as one text, and key and digest
 # as the bytes that are hashed.
 _SELECTED: Final = (
-    "uuid_send(event_key) || seal_digest,"
-    " coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0),"
-    " concat_ws(E'\\x1f', tenant, cost_centre),"
-    " CASE WHEN shares IS NOT NULL THEN"
-    " (SELECT array_agg(DISTINCT concat_ws(E'\\x1f', s.tenant, s.cost_centre))"
-    f" FROM event_share s WHERE s.event_key = e.event_key) END,"
-    f" concat_ws(E'\\x1f', width_bucket(occurred_at, %(edges)s::timestamptz[]), {_TRAITS})"
+    f"{_KEY_AND_DIGEST}, {_TOKENS}, concat_ws(E'\x1f', tenant, cost_centre), {_SHARERS},"
+    f" concat_ws(E'\x1f', {_SEGMENT}, {_CALL})"
 )
 
 
@@ -194,25 +220,36 @@ Line = tuple[_Gathering, Sequence[Selection]]
 
 
 def _gather(lines: list[Line]) -> None:
-    """One pass. Which lines a call belongs to through one of its owners is decided once for all
-    calls of the same traits, and against the lines of that owner's tenant only."""
+    """One pass, in which the database puts together the calls that all selections see alike. To
+    which lines these belong through one of their owners is decided against the lines of that
+    owner's tenant only."""
     by_tenant: dict[str | None, list[Line]] = {}
     for line in lines:
         tenants = {s.tenant for s in line[1]}
         by_tenant.setdefault(tenants.pop() if len(tenants) == 1 else None, []).append(line)
     selections = [s for _, of_line in lines for s in of_line]
     edges = _edges(selections)
-    decided: dict[tuple[str, str], list[_Gathering]] = {}
-    for proof, tokens, owner, sharers, call in _candidates(selections, edges):
+    part = 0
+    for alike in _alike(selections, edges):
+        if alike.part != part:
+            part = alike.part
+            for gathering, _ in lines:
+                gathering.hash()
+        at, traits = edges[alike.segment - 1], alike.traits
+        owners = {(traits.tenant, traits.cost_centre)}
+        owners |= {_owner(sharer) for sharer in alike.sharers or ()}
         chosen: list[_Gathering] = []
-        for one in (owner,) if sharers is None else _owners(owner, sharers):
-            through = decided.get((one, call))
-            if through is None:
-                through = _through(*_traits(one, call, edges), by_tenant)
-                decided[one, call] = through
-            chosen = [*chosen, *(x for x in through if x not in chosen)] if chosen else through
+        for tenant, centre in owners:
+            of_owner = traits._replace(tenant=tenant, cost_centre=centre)
+            through = _through(at, of_owner, by_tenant)
+            chosen += [gathering for gathering in through if gathering not in chosen]
         for gathering in chosen:
-            gathering.add(proof, tokens)
+            gathering.add(alike.proofs, alike.calls, alike.tokens)
+
+
+def _owner(text: str) -> tuple[str, str]:
+    tenant, _, centre = text.partition(_MARK)
+    return tenant, centre
 
 
 def _through(
@@ -253,12 +290,68 @@ def _candidates(
 ) -> Iterator[_Selected]:
     """The events between the first and the last edge that the selections' owners own or share in,
     by key, from the one that follows `after` on."""
+    source, parameters = _owned(selections, edges)
+    if after is not None:
+        source += " AND event_key > %(after)s"
+        parameters["after"] = after
+    yield from stream(f"SELECT {_SELECTED} FROM {source} ORDER BY event_key", parameters)
+
+
+class _Alike(NamedTuple):
+    """Calls of a part of the keys that all selections see alike: their owner and sharers (of shared
+    calls), after which edge they were, what they were, and in no order their keys and digests."""
+
+    part: int
+    sharers: list[str] | None
+    calls: int
+    tokens: int
+    proofs: bytes
+    segment: int
+    traits: _Traits
+
+
+def _alike(selections: Sequence[Selection], edges: Sequence[datetime]) -> Iterator[_Alike]:
+    """As `_candidates`, but put together, the parts of the keys in order. A trait at which no
+    selection looks is empty."""
+    looked_at = [
+        trait
+        for trait, (_, condition) in _LOOKED_AT.items()
+        if any(getattr(s, condition) not in (None, ()) for s in selections)
+    ]
+    source, parameters = _owned(selections, edges)
+    parts = _parts(Period(edges[0], edges[-1]))
+    parameters["parts"] = parts
+    columns = "".join(f", {_LOOKED_AT[trait][0]} AS {trait}" for trait in looked_at)
+    by = ", ".join(("part", "sharers", "segment", *looked_at))
+    shown = ", ".join(trait if trait in looked_at else "''" for trait in _Traits._fields)
+    for part, sharers, calls, tokens, proofs, segment, traits in stream(
+        f"SELECT part, sharers, count(*), sum(tokens)::bigint, string_agg(proof, ''::bytea),"
+        f" segment, ARRAY[{shown}] FROM (SELECT {_PART if parts > 1 else 0} AS part,"
+        f" {_SHARERS} AS sharers, {_TOKENS} AS tokens, {_KEY_AND_DIGEST} AS proof,"
+        f" {_SEGMENT} AS segment{columns} FROM {source}) calls GROUP BY {by} ORDER BY part",
+        parameters,
+    ):
+        yield _Alike(part, sharers, calls, tokens, proofs, segment, _Traits(*traits))
+
+
+def _parts(period: Period) -> int:
+    """In how many parts of the keys the period's events are hashed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM usage_event WHERE occurred_at >= %s AND occurred_at < %s",
+            [period.start, period.end],
+        )
+        return min(int(cursor.fetchone()[0]) // _AT_ONCE + 1, _MOST_PARTS)
+
+
+def _owned(
+    selections: Sequence[Selection], edges: Sequence[datetime]
+) -> tuple[str, dict[str, Any]]:
+    """For a FROM clause, and its parameters: the events between the first and the last edge that
+    the selections' owners own or share in."""
     events, parameters = current(Period(edges[0], edges[-1]), selections[0].received_by)
     parameters["edges"] = list(edges)
     conditions = ["true"]
-    if after is not None:
-        conditions.append("event_key > %(after)s")
-        parameters["after"] = after
     for column, wanted in (
         ("tenant", {s.tenant for s in selections}),
         ("cost_centre", {s.cost_centre for s in selections}),
@@ -270,5 +363,4 @@ def _candidates(
                 " AND s.occurred_at >= %(period_start)s AND s.occurred_at < %(period_end)s))"
             )
             parameters[column] = list(wanted)
-    sql = f"SELECT {_SELECTED} FROM {events} e WHERE {' AND '.join(conditions)} ORDER BY event_key"
-    yield from stream(sql, parameters)
+    return f"{events} e WHERE {' AND '.join(conditions)}", parameters

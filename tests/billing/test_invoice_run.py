@@ -302,7 +302,7 @@ def test_usage_below_zero_fails_its_own_cycle_only() -> None:
     wrong = UsageLine(
         *("gpt-4o", "chat", "prod", "real", "success", "provider", "input"), Decimal(-1), 1
     )
-    usage = {"acme": [wrong], "globex": []}
+    usage = {("acme", OCTOBER.period): [wrong], ("globex", OCTOBER.period): []}
     with mock.patch("billing.drafts.charged_usages", return_value=usage):
         result = run(OCTOBER, author="schedule", now=NOW, dry_run=True)
     assert [(x.tenant, x.status) for x in result.outcomes] == [

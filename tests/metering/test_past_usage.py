@@ -39,7 +39,7 @@ def everything() -> list[Any]:
         driver_reading(OCTOBER, "tokens", by="owner_model"),
         driver_reading(OCTOBER, "active_users"),
         [line for line in features(OCTOBER) if line.requests],
-        charged_usages(TENANTS, OCTOBER),
+        charged_usages([(tenant, OCTOBER) for tenant in TENANTS]),
         evidence(Selection(period=OCTOBER)),
     ]
 

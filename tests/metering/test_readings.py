@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,6 +31,7 @@ from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.parse("2026-10").period
 ACME, GLOBEX = Owner("unallocated", "acme"), Owner("unallocated", "globex")
+GLOBEX_OCTOBER = ("globex", OCTOBER)
 
 READINGS = (metered_cells, day_costs, owner_days, usage_digest, features)
 
@@ -177,10 +179,10 @@ def test_charged_usage_is_by_the_model_asked_for() -> None:
 def test_units_of_calls_are_charged_once_and_wholly(
     spec: list[tuple[int, list[tuple[int, int]], Decimal]],
 ) -> None:
-    everybody = [f"t{i}" for i in range(4)]
+    everybody = [(f"t{i}", OCTOBER) for i in range(4)]
 
     def charged() -> Decimal:
-        lines = [x for of in charged_usages(everybody, OCTOBER).values() for x in of]
+        lines = [x for of in charged_usages(everybody).values() for x in of]
         return sum((x.quantity for x in lines if x.token_class == "seconds"), Decimal(0))
 
     before, salt = charged(), evidence(Selection(period=OCTOBER)).count
@@ -213,11 +215,11 @@ def test_units_of_a_shared_call_are_charged_to_those_who_share_it() -> None:
     )
     found = {
         tenant: [(x.quantity, x.events) for x in lines if x.token_class == "web_search"]
-        for tenant, lines in charged_usages(["acme", "globex"], OCTOBER).items()
+        for (tenant, _), lines in charged_usages([("acme", OCTOBER), GLOBEX_OCTOBER]).items()
     }
     # 7 of 12 parts of five: 2 and eleven twelfths
     assert found == {"acme": [(Decimal(3), 2)], "globex": [(Decimal(3), 0)]}
-    assert charged_usages(["globex"], OCTOBER)["globex"] == charged_usage("globex", OCTOBER)
+    assert charged_usages([GLOBEX_OCTOBER]) == {GLOBEX_OCTOBER: charged_usage(*GLOBEX_OCTOBER)}
     metered = {
         cell.owner.tenant: cell.quantity
         for cell in metered_cells(OCTOBER)
@@ -244,6 +246,32 @@ def test_a_cycle_is_cut_at_quarters_of_an_hour() -> None:
     assert evidence(Selection(period=kolkata, tenant="acme")).count == 2
     with pytest.raises(NotOnABucket, match="quarter"):
         charged_usage("acme", Period(kolkata.start + timedelta(minutes=1), kolkata.end))
+
+
+def test_cycles_that_are_read_together_are_what_each_is_alone() -> None:
+    edges = [NOON + timedelta(hours=6 * i) for i in range(5)]
+    shares = (Share(tenant_id="globex", input_tokens=600, output_tokens=100),)
+    ingest(
+        [call(f"{i}-{j}", occurred_at=edge + timedelta(seconds=j), tenant_id=tenant, shares=of,
+              units={"web_search": Decimal(2)})
+         for i, edge in enumerate(edges[:-1])
+         for j, tenant, of in ((-1, "acme", ()), (0, "acme", shares), (1, "globex", ()))],
+        now=NOW,
+    )  # fmt: skip
+    cycles = [
+        (tenant, Period(start, end))
+        for start, end in combinations(edges, 2)
+        for tenant in ("acme", "globex", "nobody")
+    ]
+    together = charged_usages(cycles)
+    assert together == {cycle: charged_usage(*cycle) for cycle in cycles}
+    assert charged_usages([]) == {}
+    searches = {
+        tenant: [x.quantity for x in together[tenant, Period(edges[0], edges[1])]
+                 if x.token_class == "web_search"]
+        for tenant in ("acme", "globex", "nobody")
+    }  # fmt: skip
+    assert searches == {"acme": [3], "globex": [3], "nobody": []}
 
 
 def test_folding_changes_no_reading() -> None:
@@ -285,6 +313,30 @@ def test_evidence_is_a_set_of_events_with_a_digest() -> None:
     assert (found[1].count, found[1].digest) == list_digest(event_keys(every))
     late = Selection(period=OCTOBER, received_by=NOON)
     assert evidence(late).count == 0
+
+
+def test_evidence_of_many_events_is_hashed_in_parts_and_is_the_same() -> None:
+    shares = (Share(tenant_id="globex", input_tokens=600, output_tokens=100),)
+    ingest(
+        [
+            call(f"r{i}", model=("gpt-4o", "gpt-4o-mini")[i % 2], shares=shares if i % 3 else ())
+            for i in range(60)
+        ],
+        now=NOW,
+    )
+    lines = [
+        Selection(period=OCTOBER),
+        Selection(period=OCTOBER, tenant="acme", models=("gpt-4o",)),
+        Selection(period=OCTOBER, tenant="globex"),
+        Selection(period=OCTOBER, cost_centre="unallocated"),
+        Selection(period=OCTOBER, tenant="nobody"),
+    ]
+    whole = evidence_for(lines)
+    assert [found.count for found in whole] == [60, 30, 40, 60, 0]
+    with mock.patch("metering.evidence._AT_ONCE", 7):
+        assert evidence_for(lines) == whole
+    for line, found in zip(lines, whole, strict=True):
+        assert (found.count, found.digest) == list_digest(event_keys(line))
 
 
 def test_lines_of_overlapping_periods_share_a_pass_and_no_event() -> None:
