@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from metering.providers.counts import UnreadableUsage
+from metering.domain.usage import MAX_TOKENS
+from metering.providers.counts import UnreadableUsage, whole
 from metering.providers.dialects import read_usage
 
 DIALECT: Final = "langfuse"
@@ -66,17 +67,23 @@ def _figures(usage: Mapping[str, object]) -> dict[str, object]:
             figures[name] = _figures(value)
         elif not isinstance(value, Decimal):
             figures[name] = value
-        elif value == value.to_integral_value():
-            figures[name] = int(value)
+        elif (count := whole(value)) is not None and count <= MAX_TOKENS:
+            figures[name] = count
     return figures
 
 
 def _in_units(unit: str, counts: Mapping[str, object]) -> dict[str, Any]:
     name, per = _UNITS[unit]
-    total = counts.get("total")
+    total = _quantity(counts.get("total"))
     if total is None:
-        parts = [counts.get(part) for part in ("input", "output")]
-        total = sum(each for each in parts if isinstance(each, int | Decimal))
-    if isinstance(total, bool) or not isinstance(total, int | Decimal) or not 0 <= total < 10**12:
-        raise UnreadableUsage(f"usage: total is {total!s:.40}; a quantity is a number from 0 up")
-    return {"units": {name: str(Decimal(total) / per)}}
+        parts = [_quantity(counts.get(part)) for part in ("input", "output")]
+        total = sum((each for each in parts if each is not None), Decimal(0))
+    return {"units": {name: str(total / per)}}
+
+
+def _quantity(value: object) -> Decimal | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value < 10**12:
+        raise UnreadableUsage(f"usage: total is {value!s:.40}; a quantity is a number from 0 up")
+    return Decimal(value)

@@ -20,6 +20,7 @@ from metering.domain.usage import Rejection, UsageEvent
 from metering.formats import native
 from metering.formats.malformed import UNDECODABLE
 from metering.formats.problems import PRIVATE
+from metering.providers.counts import whole
 
 _INTEGER: Final = re.compile(r"[+-]?\d{1,30}(\.0+)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?", re.ASCII)
@@ -201,8 +202,8 @@ def _whole(cell: object) -> int | None:
             return None
         if cell.is_integer() and abs(cell) <= _EXACT_FLOAT:
             return int(cell)
-    if isinstance(cell, Decimal) and cell.is_finite() and cell == cell.to_integral_value():
-        return int(cell)
+    if isinstance(cell, Decimal) and (found := whole(cell)) is not None:
+        return found
     raise _UnfitCell("a whole number is expected, in digits only (no separators, no decimals)")
 
 
@@ -214,12 +215,12 @@ def _number(cell: object) -> Decimal | None:
     if isinstance(cell, float) and math.isnan(cell):
         return None
     try:
-        whole = _whole(cell)
+        number = _whole(cell)
     except _UnfitCell:
         raise _UnfitCell(
             "an exact number is expected, like 1.5; store the column as text or DECIMAL"
         ) from None
-    return None if whole is None else Decimal(whole)
+    return None if number is None else Decimal(number)
 
 
 def _truth(cell: object) -> bool:

@@ -25,6 +25,7 @@ from metering.providers.counts import (
     UnreadableUsage,
     added,
     units,
+    whole,
 )
 
 _WORD: Final = re.compile(r"[a-z]+[0-9]*[a-z]?|[0-9]+[a-z]+|[0-9]+")
@@ -127,8 +128,8 @@ def _sides(usage: Mapping[str, object]) -> _Sides:
 
 
 def _count(name: str, value: object) -> int:
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        value = int(value) if abs(value) <= MAX_TOKENS else MAX_TOKENS + 1
+    if isinstance(value, Decimal) and (found := whole(value)) is not None:
+        value = found
     if not isinstance(value, int) or isinstance(value, bool):
         raise UnreadableUsage(f"usage: {name:.60} is {value!r:.60}; a count is a whole number")
     if not 0 <= value <= MAX_TOKENS:

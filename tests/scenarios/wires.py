@@ -26,7 +26,13 @@ _MESSAGES: Final[list[Any]] = [
     {"role": "assistant", "content": [{"type": "text", "text": _TEXT}]},
 ]
 _USAGE: Final = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
-_NOISY_USAGE: Final = {**_USAGE, "note": _TEXT, "messages": _MESSAGES, _TEXT: 1}
+_NOISY_USAGE: Final = {
+    **_USAGE,
+    "note": _TEXT,
+    "messages": _MESSAGES,
+    "queue_time": 0.0625,
+    _TEXT: 1,
+}
 _ERROR: Final = {"error_message": _TEXT, "traceback": _TEXT, "error_code": "500"}
 
 
@@ -198,11 +204,11 @@ def _langfuse(**different: Any) -> dict[str, Any]:
         "startTime": _at(),
         "endTime": _at(1),
         "model": "gpt-4o-mini",
-        "usageDetails": {"input": 1000, "output": 200, "total": 1200},
+        "usageDetails": {"input": 1000, "output": 200, "total": 1200, "queue_time": 0.0625},
         "input": _MESSAGES,
         "output": _TEXT,
         "statusMessage": _TEXT,
-        "metadata": {"question": _TEXT, "user_id": WHO},
+        "metadata": {"question": _TEXT, "user_id": WHO, "team": 0.0625},
         "modelParameters": {"stop": _TEXT},
         **different,
     }
@@ -236,7 +242,13 @@ def _langsmith(**different: Any) -> dict[str, Any]:
         "inputs": {"messages": _MESSAGES},
         "outputs": {
             "content": _TEXT,
-            "usage_metadata": {"input_tokens": 1000, "output_tokens": 200, "total_tokens": 1200},
+            "usage_metadata": {
+                "input_tokens": 1000,
+                "output_tokens": 200,
+                "total_tokens": 1200,
+                "total_cost": 0.0625,
+                "output_token_details": {"tempo": 0.0625},
+            },
         },
         "events": [{"name": "new_token", "kwargs": {"token": _TEXT}}],
         "serialized": {"kwargs": {"prompt": _TEXT}},
@@ -246,12 +258,48 @@ def _langsmith(**different: Any) -> dict[str, Any]:
                 "ls_model_name": "gpt-4o-mini",
                 "user_id": WHO,
                 "question": _TEXT,
+                "team": 0.0625,
             },
             "invocation_params": {"stop": _TEXT},
         },
         **different,
     }
     return {"post": [run], "patch": []}
+
+
+def _form(boundary: str) -> bytes:
+    """The run as LangSmith's SDK posts it by itself: its large members apart."""
+    (run,) = _langsmith()["post"]
+    apart = {name: run.pop(name) for name in ("inputs", "outputs", "events", "extra")}
+    parts = {f"post.{run['id']}": run}
+    parts |= {f"post.{run['id']}.{name}": value for name, value in apart.items()}
+    lines = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n'
+        f"Content-Type: application/json\r\n\r\n{json.dumps(value)}\r\n"
+        for name, value in parts.items()
+    ]
+    return "".join([*lines, f"--{boundary}--\r\n"]).encode()
+
+
+def _metrics() -> dict[str, Any]:
+    nanoseconds = str(int(AT.timestamp()) * 1_000_000_000)
+    attributes = {"gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o-mini"}
+    attributes |= {"gen_ai.token.type": "input", "user.id": WHO, "gen_ai.prompt": _TEXT}
+    point = {
+        "startTimeUnixNano": nanoseconds,
+        "timeUnixNano": nanoseconds,
+        "count": "1",
+        "sum": 1000,
+        "attributes": [
+            {"key": name, "value": {"stringValue": value}} for name, value in attributes.items()
+        ],
+    }
+    metric = {
+        "name": "gen_ai.client.token.usage",
+        "unit": "{token}",
+        "histogram": {"aggregationTemporality": 2, "dataPoints": [point]},
+    }
+    return {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}
 
 
 _CLOUD: Final = "application/cloudevents+json"
@@ -316,14 +364,22 @@ WIRES: Final = (
     ),
     _wire("langsmith", "/langsmith/runs/batch", _langsmith()),
     _wire("langsmith, refused", "/langsmith/runs/batch", _langsmith(start_time=7), stores=False),
+    _wire("langsmith, one", "/langsmith/runs", _langsmith()["post"][0]),
     _wire(
-        "outcomes",
-        "/api/v1/outcomes",
-        _cloud_event({}, type="ticket.resolved"),
-        content_type=_CLOUD,
-        stores=False,
+        "langsmith, a form",
+        "/langsmith/runs/multipart",
+        _form("7f3a"),
+        content_type="multipart/form-data; boundary=7f3a",
     ),
 )
+"""Those that bring events; what comes beside them is in `BESIDE`."""
+
+METRICS: Final = _wire("metrics", "/v1/metrics", _metrics())
+OUTCOMES: Final = _wire(
+    "outcomes", "/api/v1/outcomes", _cloud_event({}, type="ticket.resolved"), content_type=_CLOUD
+)
+BESIDE: Final = {METRICS: "metric_reading", OUTCOMES: "business_outcome"}
+"""What is sent beside events, and the table that keeps it."""
 
 Send = Callable[[Wire], Any]
 

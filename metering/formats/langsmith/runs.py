@@ -197,6 +197,14 @@ def _report(run: Run, act: Act, context: _Context) -> Item:
         )
     start, end = instant(run.start_time) or order.started_at, instant(run.end_time)
     extra = _mapping(run.extra)
+    if extra is None:
+        return Rejection(
+            place=context.place,
+            reason="unreadable_metadata",
+            message="extra cannot be read; it is a JSON object in UTF-8, without NaN, and says"
+            " which model was called and for whom",
+            key=run.id,
+        )
     metadata = _inner(extra, "metadata")
     parent = run.parent_run_id or (order.above[-1] if order.above else None)
     fields = how.attributes.read(*_layers(run, metadata, how.attributes))
@@ -322,8 +330,12 @@ def _value(sent: Raw) -> Any:
         return None
 
 
-def _mapping(sent: Raw) -> Mapping[str, Any]:
-    value = _value(sent)
+def _mapping(sent: Raw) -> Mapping[str, Any] | None:
+    """The object; an empty one for another value, and `None` for what is none at all."""
+    try:
+        value = _decode_any(sent)
+    except (*UNDECODABLE, ArithmeticError):
+        return None
     return value if isinstance(value, dict) else {}
 
 

@@ -88,10 +88,18 @@ _decode_value: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 def spans(body: bytes, vocabulary: Vocabulary) -> Iterator[Span]:
     """The spans in the order of sending. Raises `UndecodableExport` before the first of them."""
     try:
+        refuse_other_text(body)
         request = _decode(body)
     except UNDECODABLE as error:
         raise undecodable(error, "resourceSpans") from error
     return _spans(request, vocabulary)
+
+
+def refuse_other_text(body: bytes) -> None:
+    """Raises `UnicodeDecodeError` for what is not UTF-8: values are decoded when somebody names
+    them, and one that cannot be would be taken for one that was not told."""
+    if not body.isascii():
+        body.decode()
 
 
 def undecodable(error: Exception, root: str) -> UndecodableExport:

@@ -195,6 +195,7 @@ _decode: Final = msgspec.json.Decoder(_Request, strict=False).decode
 
 def _of_json(body: bytes, words: Vocabulary) -> Iterator[_Point]:
     try:
+        json_encoding.refuse_other_text(body)
         request = _decode(body)
     except (*UNDECODABLE, ArithmeticError) as error:
         raise json_encoding.undecodable(error, "resourceMetrics") from error

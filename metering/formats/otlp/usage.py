@@ -30,7 +30,7 @@ from metering.formats.otlp.libraries import cache_is_inside
 from metering.formats.otlp.spans import Facts, Span
 from metering.formats.otlp.values import object_of
 from metering.providers import langsmith
-from metering.providers.counts import ImpossibleCount, UnreadableUsage
+from metering.providers.counts import ImpossibleCount, UnreadableUsage, whole
 
 _MAX_DIGITS: Final = 20
 
@@ -185,8 +185,8 @@ def _count(value: object, doubts: list[str]) -> int | None:
         return value
     if isinstance(value, str) and len(value) <= _MAX_DIGITS and value.isdecimal():
         value = int(value)
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        value = int(value) if abs(value) <= MAX_TOKENS else MAX_TOKENS + 1
+    if isinstance(value, Decimal):
+        value = whole(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS:
         return value
     doubts.append("count_impossible")
