@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from asyncio import AbstractEventLoop
@@ -14,9 +15,11 @@ from config.wsgi import application as wsgi_application
 if TYPE_CHECKING:
     from config.wsgi_in_threads import Exchange, Headers, Scope
 
+from django.core.handlers.wsgi import WSGIRequest
+
 from config.small_posts import SmallPosts
-from config.wsgi_in_threads import InThreads
-from metering.api.problems import overloaded
+from config.wsgi_in_threads import InThreads, environ_of
+from metering.api.dialects import refused_at
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread may keep the interpreter from another. The committer comes back from the
@@ -27,7 +30,7 @@ class Web:
     """An RSGI application; one for each process."""
 
     def __init__(self) -> None:
-        self._threads = InThreads(wsgi_application, _refusal)
+        self._threads = InThreads(wsgi_application, _refused)
         self._small = SmallPosts()
 
     def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
@@ -49,9 +52,11 @@ class Web:
         await self._threads.answer(scope, exchange, body)
 
 
-def _refusal() -> tuple[Headers, bytes]:
-    response = overloaded()
-    return [(name.lower(), value) for name, value in response.items()], response.content
+def _refused(scope: Scope, over_share: bool) -> tuple[int, Headers, bytes]:  # noqa: FBT001 - the one question
+    request = WSGIRequest({**environ_of(scope), "wsgi.input": io.BytesIO()})
+    response = refused_at(request, over_share=over_share)
+    headers = [(name.lower(), value) for name, value in response.items()]
+    return response.status_code, headers, response.content
 
 
 application = Web()

@@ -14,9 +14,11 @@ import io
 import logging
 from asyncio import AbstractEventLoop, Future
 from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from time import monotonic
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
@@ -24,13 +26,40 @@ from django.http import HttpResponse
 from django.middleware.security import SecurityMiddleware
 
 from config.wsgi_in_threads import Exchange, Headers, Scope
-from metering.api import small_usage
+from metering.api import small_opsmeter, small_usage
 from metering.api.problems import fault
 from metering.group_commit import PATIENCE_SECONDS, Overloaded, Unanswered
 from metering.outcomes import Outcome
 from metering.small_intake import Sent, hand_in
 
-PATH: Final = "/api/v1/usage"
+
+class Post(Protocol):
+    """A post that is in order: its events with whose key they came, and how it is answered."""
+
+    @property
+    def sent(self) -> Sent: ...
+    def answer(self, outcomes: Sequence[Outcome], /) -> tuple[int, bytes]:
+        """The status and the body of the answer."""
+        ...
+
+
+class Dialect(Protocol):
+    """How an endpoint's small posts are read and answered."""
+
+    def read(self, secret: str, kind: str, query: str, body: bytes, now: datetime) -> Post | None:
+        """The post sent with this key, of this content type; `None` unless all is in order."""
+        ...
+
+    def refusal(self, error: Exception) -> HttpResponse | None:
+        """How it is said that nothing was taken in; `None` for what nobody foresaw."""
+        ...
+
+
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    "/api/v1/usage": small_usage,
+    "/v1/ingest/llm-request": small_opsmeter,
+}
+"""By the path that is posted to. Every answer but a refusal is `application/json`."""
 MOST_BYTES: Final = 1 << 15
 """Of a body that the loop parses itself: a few milliseconds, in which it does nothing else."""
 _LOOK_SECONDS: Final = 1.0
@@ -66,7 +95,7 @@ class SmallPosts:
 
     def are_at(self, scope: Scope) -> bool:
         """Whether this may be a small post: its body is then to be read as a whole."""
-        if scope.path != PATH or scope.method != "POST":
+        if scope.path not in DIALECTS or scope.method != "POST":
             return False
         length = scope.headers.get("content-length", "")
         return (
@@ -83,18 +112,19 @@ class SmallPosts:
         waiting = self._waits(post.sent)
         said = await waiting if isinstance(waiting, Future) else waiting
         if isinstance(said, Exception):
-            refused = _refusal(said)
+            refused = _refusal(scope.path, said)
             more = [(name.lower(), value) for name, value in refused.items()]
             replaced = {name for name, _ in more}
             fixed = [each for each in headers if each[0] not in replaced]
             exchange.response_bytes(refused.status_code, [*fixed, *more], refused.content)
         else:
-            exchange.response_bytes(200, headers, small_usage.answer(post, said))
+            status, content = post.answer(said)
+            if status >= HTTPStatus.BAD_REQUEST:
+                logger.warning("%s: %s", HTTPStatus(status).phrase, scope.path)
+            exchange.response_bytes(status, headers, content)
         return True
 
-    def _read(
-        self, scope: Scope, body: bytes
-    ) -> tuple[small_usage.SmallPost | None, Headers | None]:
+    def _read(self, scope: Scope, body: bytes) -> tuple[Post | None, Headers | None]:
         headers = scope.headers
         names = headers.keys()
         # (a name that comes twice is among the names once, and has two values)
@@ -118,8 +148,8 @@ class SmallPosts:
         if fixed is None:
             return None, None
         kind = headers.get("content-type") or ""
-        post = small_usage.read(key.strip(), kind, scope.query_string, body, datetime.now(UTC))
-        return post, fixed
+        dialect = DIALECTS[scope.path]
+        return dialect.read(key.strip(), kind, scope.query_string, body, datetime.now(UTC)), fixed
 
     def _fixed(self, place: _Place) -> Headers | None:
         """The headers of every answer to what was sent there; `None` if it must not be."""
@@ -167,12 +197,12 @@ class SmallPosts:
         self._loop.call_later(_LOOK_SECONDS, self._look)
 
 
-def _refusal(error: Exception) -> HttpResponse:
-    refused = small_usage.refusal(error)
+def _refusal(path: str, error: Exception) -> HttpResponse:
+    refused = DIALECTS[path].refusal(error)
     if refused is None:
         logger.error("a group of small posts failed", exc_info=error)
         return fault()
-    logger.warning("%s: %s", refused.reason_phrase, PATH)
+    logger.warning("%s: %s", refused.reason_phrase, path)
     return refused
 
 
@@ -181,7 +211,7 @@ def _headers_at(place: _Place) -> Headers | None:
     request = WSGIRequest(
         {
             "REQUEST_METHOD": "POST",
-            "PATH_INFO": PATH,
+            "PATH_INFO": next(iter(DIALECTS)),
             "SERVER_NAME": "",
             "SERVER_PORT": "",
             "HTTP_HOST": place.host,

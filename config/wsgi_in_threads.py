@@ -2,7 +2,9 @@
 
 Of what is sent, what is small is read before a thread has to do with it, so that a slow sender
 holds none; the rest is read by the thread as it comes. More requests than may wait for a thread
-are refused at once.
+are refused at once. Where half of the room is taken, so is a sender (told by its key) that has
+more of it than an equal share among those that are there and one more: so there is room left for
+the others, however many connections one of them opens.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import asyncio
 import io
 import logging
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
@@ -68,31 +71,38 @@ class Exchange(Protocol):
     def response_stream(self, status: int, headers: Headers, /) -> Stream: ...
 
 
+Refusing = Callable[[Scope, bool], tuple[int, Headers, bytes]]
+"""The answer (status, headers and body) to a request that there is no room for; whether it is its
+sender that has more than its share."""
+
+
 class InThreads:
-    """Answers requests by `application`; `refusal` is the answer (headers and body, status 503)
-    where too many wait."""
+    """Answers requests by `application`; `refusing` words what is said where too many wait."""
 
     def __init__(
         self,
         application: Application,
-        refusal: Callable[[], tuple[Headers, bytes]],
+        refusing: Refusing,
         *,
         threads: int = THREADS,
         waiting: int = WAITING,
     ) -> None:
         self._application = application
-        self._refusal = refusal
+        self._refusing = refusing
         self._most = threads + waiting
         self._inside = 0
+        self._of: Counter[str] = Counter()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
 
     async def answer(self, scope: Scope, exchange: Exchange, body: bytes | None = None) -> None:
         """Answer a request, of which `body` has been read if it is given."""
-        if self._inside >= self._most:
-            headers, said = self._refusal()
-            exchange.response_bytes(503, headers, said)
+        sender = scope.headers.get("authorization") or scope.headers.get("x-api-key") or ""
+        over_share = self._has_its_share(sender)
+        if over_share or self._inside >= self._most:
+            exchange.response_bytes(*self._refusing(scope, over_share))
             return
         self._inside += 1
+        self._of[sender] += 1
         try:
             loop = asyncio.get_running_loop()
             environ = environ_of(scope)
@@ -100,6 +110,17 @@ class InThreads:
             await loop.run_in_executor(self._pool, self._run, environ, exchange, loop)
         finally:
             self._inside -= 1
+            self._of[sender] -= 1
+            if not self._of[sender]:
+                del self._of[sender]
+
+    def _has_its_share(self, sender: str) -> bool:
+        """Whether one more of this sender's would be too many; who brings no key (people, who have
+        sessions) has no share."""
+        if not sender or self._inside < self._most // 2:
+            return False
+        held = self._of[sender]
+        return bool(held) and held >= self._most // (len(self._of) + 1)
 
     def close(self) -> None:
         """Begin no more of what waits."""

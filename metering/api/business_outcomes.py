@@ -13,15 +13,24 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from metering import business_outcomes
-from metering.api.authentication import key_of
+from metering.api.authentication import sender_of
 from metering.api.bodies import BodyRefused, read_body
 from metering.api.cloud_events import binary_event, is_binary
-from metering.api.problems import key_refused, method_not_allowed, problem, unavailable
+from metering.api.problems import (
+    key_refused,
+    method_not_allowed,
+    overloaded,
+    problem,
+    too_many,
+    unavailable,
+)
 from metering.api.usage import MAX_EVENTS, SCOPE, answer_of, layout_of, source_of, unreadable
 from metering.api_keys import KeyRefused
 from metering.formats import business_outcomes as wire
 from metering.formats.batches import Layout, Placed, UnreadableBatch, take_apart
+from metering.group_commit import OverShare
 from metering.ingestion import DATABASE_DOWN
+from metering.small_intake import NOT_TAKEN, admitted
 
 _CLOUD_EVENTS: Final[dict[str, Layout | None]] = {
     "application/cloudevents+json": "json",
@@ -43,7 +52,7 @@ def receive(request: HttpRequest) -> HttpResponse:
         return method_not_allowed(request, "POST")
     now = datetime.now(UTC)
     try:
-        key = key_of(request, SCOPE)
+        key = sender_of(request, SCOPE)
         placed = _placed(request)
         source = source_of(key)
         items = [
@@ -52,7 +61,12 @@ def receive(request: HttpRequest) -> HttpResponse:
         ]
         if key.tenant is not None:
             items = [business_outcomes.within_tenant(item, key.tenant) for item in items]
-        outcomes = business_outcomes.take(items, now=now)
+        with admitted(key, now):
+            outcomes = business_outcomes.take(items, now=now)
+    except OverShare:
+        return too_many()
+    except NOT_TAKEN:
+        return overloaded()
     except KeyRefused as refused:
         return key_refused(refused)
     except BodyRefused as refused:

@@ -45,7 +45,8 @@ class _Dialect(NamedTuple):
 _NO_KEY: Final = "no API key, or one that is not known, revoked or expired"
 _WRONG_KEY: Final = "the key's scope is not ingest"
 _AWAY: Final = "not taken for now; send again after `Retry-After`: what was stored counts once"
-_ALL: Final = {"401": _NO_KEY, "403": _WRONG_KEY, "503": _AWAY}
+_LESS: Final = "more with this key than its share is waiting; send again after `Retry-After`"
+_ALL: Final = {"401": _NO_KEY, "403": _WRONG_KEY, "429": _LESS, "503": _AWAY}
 _LARGE: Final = {"413": "more than may come at once; send smaller batches"}
 _KIND: Final = {"415": "a content type or encoding that is not spoken here"}
 

@@ -32,6 +32,7 @@ _NAMES: Final = {
     405: "MethodNotAllowedError",
     413: "PayloadTooLargeError",
     415: "InvalidRequestError",
+    429: "RateLimitExceededError",
     503: "ServiceUnavailableError",
 }
 """Langfuse's names of errors by status."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import wraps
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from metering.api.authentication import key_of, sender_of
 from metering.api.bodies import BodyRefused, read_body
+from metering.api.dialects import NOT_NOW, Refusal, not_now, speakers
 from metering.api_keys import KeyFacts, KeyRefused
 from metering.budgets import of_sender, standing
 from metering.demo_calls import demo_calls
@@ -30,9 +32,9 @@ from metering.domain.periods import Month, Period
 from metering.domain.tenancy import within_tenant
 from metering.domain.usage import DataMode, Rejection, UsageEvent
 from metering.formats import opsmeter
-from metering.ingestion import DATABASE_DOWN, Books, ingest
+from metering.ingestion import Books, ingest
 from metering.outcomes import Outcome
-from metering.small_intake import NOT_TAKEN, Sent, take
+from metering.small_intake import Sent, admitted, take
 from metering.source_usage import source_usage
 
 MAX_BODY: Final = 1_000_000
@@ -51,6 +53,7 @@ _STATE: Final = {
     "planLimitRequests": 0,
     "freeLimitRemainingRequests": 0,
 }
+_STATUSES: Final = {"rejected": 400, "conflict": 409}
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 Speaking = Callable[[HttpRequest, KeyFacts], HttpResponse]
@@ -60,8 +63,19 @@ def _said(status: int, **members: object) -> HttpResponse:
     return HttpResponse(_encode(members), status=status, content_type="application/json")
 
 
-def _refusal(status: int, reason: str, message: str) -> HttpResponse:
+def refused(refusal: Refusal) -> HttpResponse:
+    """That nothing was taken, as Opsmeter's clients read it."""
+    status, reason, message = refusal
     return _said(status, ok=False, **_STATE, warnings=[], reason=reason, message=message)
+
+
+def refused_key(error: KeyRefused) -> HttpResponse:
+    """That the key is not good for it."""
+    return refused(Refusal(error.status, error.reason, error.detail))
+
+
+def _say(_: HttpRequest, refusal: Refusal) -> HttpResponse:
+    return refused(refusal)
 
 
 def _endpoint(
@@ -74,20 +88,21 @@ def _endpoint(
         @wraps(answer)
         def view(request: HttpRequest) -> HttpResponse:
             if request.method != method:
-                response = _refusal(405, "method_not_allowed", f"this endpoint takes {method}")
+                takes = f"this endpoint takes {method}"
+                response = refused(Refusal(405, "method_not_allowed", takes))
                 response["Allow"] = method
                 return response
             try:
                 return answer(request, whose(request, "ingest"))
-            except KeyRefused as refused:
-                return _refusal(refused.status, refused.reason, refused.detail)
-            except BodyRefused as refused:
-                return _refusal(refused.status, refused.type.replace("-", "_"), refused.detail)
-            except (*DATABASE_DOWN, *NOT_TAKEN):
-                response = _refusal(503, "unavailable", "not taken for now; send it again")
-                response["Retry-After"] = "1"
-                return response
+            except KeyRefused as error:
+                return refused_key(error)
+            except BodyRefused as error:
+                reason = error.type.replace("-", "_")
+                return refused(Refusal(error.status, reason, error.detail))
+            except NOT_NOW as error:
+                return not_now(error, refused)
 
+        speakers[view] = _say
         return view
 
     return decorate
@@ -97,16 +112,28 @@ def _endpoint(
 def llm_request(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     """One call. A resend is answered like the first report, with a warning that says so."""
     now = datetime.now(UTC)
-    body = read_body(request, limit=MAX_BODY)
-    item = opsmeter.parse(body, place="body", source=_source(key), received_at=now)
-    if key.tenant is not None:
-        item = within_tenant(item, key.tenant)
+    item = report_of(read_body(request, limit=MAX_BODY), key, now)
     (outcome,) = take(Sent(key, [item]))
-    if outcome.outcome == "rejected":
-        return _refusal(400, outcome.reason or "rejected", outcome.message or "")
-    if outcome.outcome == "conflict":
-        return _refusal(409, outcome.reason or "conflict", outcome.message or "")
-    return _said(200, ok=True, **_STATE, reason=None, warnings=_warnings(item, outcome))
+    status, body = told(item, outcome)
+    return HttpResponse(body, status=status, content_type="application/json")
+
+
+def report_of(body: bytes, key: KeyFacts, now: datetime) -> UsageEvent | Rejection:
+    """The call as sent with this key: of its source, and of its tenant if it has one."""
+    item = opsmeter.parse(body, place="body", source=_source(key), received_at=now)
+    return item if key.tenant is None else within_tenant(item, key.tenant)
+
+
+def told(item: UsageEvent | Rejection, outcome: Outcome) -> tuple[int, bytes]:
+    """The status and the body that say what became of a call."""
+    status = _STATUSES.get(outcome.outcome, 200)
+    if status == HTTPStatus.OK:
+        taken = _encode(
+            {"ok": True, **_STATE, "reason": None, "warnings": _warnings(item, outcome)}
+        )
+        return status, taken
+    reason = outcome.reason or outcome.outcome
+    return status, refused(Refusal(status, reason, outcome.message or "")).content
 
 
 def _warnings(item: UsageEvent | Rejection, outcome: Outcome) -> list[str]:
@@ -123,7 +150,8 @@ def demo(request: HttpRequest, key: KeyFacts) -> HttpResponse:  # noqa: ARG001 -
     """A day of made-up calls, marked as demo data."""
     now = datetime.now(UTC)
     calls = demo_calls(_source(key), now=now, tenant=key.tenant)
-    outcomes = ingest(calls, now=now, books=Books.current())
+    with admitted(key, now):
+        outcomes = ingest(calls, now=now, books=Books.current())
     made = sum(outcome.outcome == "accepted" for outcome in outcomes)
     return _said(200, ok=True, inserted=made, dataMode="demo", environment="dev")
 
@@ -144,7 +172,8 @@ def _clear(request: HttpRequest, key: KeyFacts, data_mode: DataMode) -> HttpResp
     """Both scopes are the key's own source: who of its users sent what is not known to a key."""
     scope = request.GET.get("scope", SCOPES[0])
     if scope not in SCOPES:
-        return _refusal(400, "invalid_scope", f"scope is {' or '.join(SCOPES)}, not {scope!r:.80}")
+        said = f"scope is {' or '.join(SCOPES)}, not {scope!r:.80}"
+        return refused(Refusal(400, "invalid_scope", said))
     found = uncount(
         TryOuts(_source(key), data_mode, key.tenant),
         reason=f"{data_mode} data was deleted (scope {scope})",
@@ -156,7 +185,8 @@ def _clear(request: HttpRequest, key: KeyFacts, data_mode: DataMode) -> HttpResp
         for kept in found.kept
     ]
     if kept and not found.events:
-        return _refusal(409, "month_closed", "; ".join(kept.reason for kept in found.kept))
+        reasons = "; ".join(each.reason for each in found.kept)
+        return refused(Refusal(409, "month_closed", reasons))
     return _said(200, ok=True, deleted=found.events, dataMode=data_mode, scope=scope, retained=kept)
 
 

@@ -102,6 +102,10 @@ def _operation(
             "200": {"description": "done", "content": answer if body else any_object},
             "401": {"description": "no API key, or one that is not known", "content": answer},
             "403": {"description": "the key's scope is not ingest", "content": answer},
+            "429": {
+                "description": "more with this key than its share; after `Retry-After` again",
+                "content": answer,
+            },
             "503": {"description": "not taken for now; send it again", "content": answer},
         },
     }

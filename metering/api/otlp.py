@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from itertools import islice
 from typing import Final, Protocol
@@ -18,8 +18,9 @@ from typing import Final, Protocol
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from metering.api.authentication import key_of
+from metering.api.authentication import sender_of
 from metering.api.bodies import BodyRefused, read_body
+from metering.api.dialects import NOT_NOW, Refusal, not_now, speakers
 from metering.api.reported import MAX_BODY, interpretation, is_refused, take_reports
 from metering.api_keys import KeyFacts, KeyRefused
 from metering.attribute_names import attributes_for
@@ -30,16 +31,15 @@ from metering.formats.otlp import traces as traces_wire
 from metering.formats.otlp.answers import CONTENT_TYPE, MEDIA_TYPES, status, success
 from metering.formats.otlp.spans import UndecodableExport
 from metering.formats.otlp.traces import Encoding
-from metering.ingestion import DATABASE_DOWN, Books
+from metering.ingestion import Books
 from metering.metric_readings import store
 from metering.outcomes import Outcome
-from metering.small_intake import NOT_TAKEN
+from metering.small_intake import admitted
 
 SCOPE: Final = "ingest"
 MAX_SPANS: Final = 10_000
 SHOWN: Final = 3
 """Reasons that a partial success spells out."""
-RETRY_SECONDS: Final = 1
 
 _ALONE: Final = ("waiting_for_model",)
 """What a report waits for that a span, which is told once, will never get."""
@@ -111,12 +111,23 @@ class Langfuse:
         return HttpResponse(message, status=http_status, content_type="text/plain; charset=utf-8")
 
 
+def _say(dialect: Dialect, request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """The refusal in the request's encoding, as far as that is known."""
+    try:
+        encoding = dialect.encoding(request)
+    except Refused:
+        encoding = "json"
+    return dialect.refused(encoding, refusal.status, refusal.detail)
+
+
 Taking = Callable[[HttpRequest, Encoding, KeyFacts], HttpResponse]
 
 
 def endpoint(dialect: Dialect) -> Callable[[Taking], Callable[[HttpRequest], HttpResponse]]:
     """A view for exports that come with a key that ingests; what goes wrong is said in the
     dialect."""
+
+    say = partial(_say, dialect)
 
     def decorate(answer: Taking) -> Callable[[HttpRequest], HttpResponse]:
         @csrf_exempt
@@ -129,7 +140,7 @@ def endpoint(dialect: Dialect) -> Callable[[Taking], Callable[[HttpRequest], Htt
                 return response
             try:
                 encoding = dialect.encoding(request)
-                return answer(request, encoding, key_of(request, SCOPE))
+                return answer(request, encoding, sender_of(request, SCOPE))
             except Refused as refused:
                 return dialect.refused(encoding, refused.http_status, str(refused))
             except KeyRefused as refused:
@@ -141,13 +152,10 @@ def endpoint(dialect: Dialect) -> Callable[[Taking], Callable[[HttpRequest], Htt
                 return dialect.refused(encoding, refused.status, refused.detail)
             except UndecodableExport as error:
                 return dialect.refused(encoding, 400, str(error))
-            except (*NOT_TAKEN, *DATABASE_DOWN):
-                response = dialect.refused(
-                    encoding, 503, "nothing was stored; send it again in a moment"
-                )
-                response["Retry-After"] = str(RETRY_SECONDS)
-                return response
+            except NOT_NOW as error:
+                return not_now(error, partial(say, request))
 
+        speakers[view] = say
         return view
 
     return decorate
@@ -212,7 +220,8 @@ def metrics(request: HttpRequest, encoding: Encoding, key: KeyFacts) -> HttpResp
         for item in items
         if isinstance(item, metrics_wire.Reading)
     ]
-    store(readings, source=key.source, now=now)
+    with admitted(key, now):
+        store(readings, source=key.source, now=now)
     lost = [item for item in items if isinstance(item, Rejection)]
     message = "; ".join(f"{item.place}: {item.message}" for item in lost[:SHOWN])
     return HttpResponse(

@@ -242,6 +242,7 @@ _REFUSED: Final = {
     "403": "the key's scope is not ingest",
     "413": "more than 10,000 events or 10 MB; send smaller batches",
     "415": "a content type or encoding that is not spoken here",
+    "429": "more with this key than its share is waiting; send again after `Retry-After`",
     "503": "the database is away and nothing was stored; send again after `Retry-After`",
 }
 

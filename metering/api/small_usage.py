@@ -32,6 +32,11 @@ class SmallPost(NamedTuple):
     placed: Sequence[Placed]
     every: bool
 
+    def answer(self, outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
+        """The status and the body of the answer."""
+        others = outcomes if self.every else [o for o in outcomes if o.outcome != "accepted"]
+        return 200, answer_bytes(len(outcomes) - len(others), others, self.placed)
+
 
 def read(secret: str, kind: str, query: str, body: bytes, now: datetime) -> SmallPost | None:
     """The post sent with this key, of this content type; `None` unless all is in order."""
@@ -56,12 +61,6 @@ def _layout(content_type: str) -> tuple[Layout | None] | None:
     if kind not in LAYOUTS or parameters.get("charset", "utf-8").lower() != "utf-8":
         return None
     return (LAYOUTS[kind],)
-
-
-def answer(post: SmallPost, outcomes: Sequence[Outcome]) -> bytes:
-    """The body of the answer."""
-    others = outcomes if post.every else [o for o in outcomes if o.outcome != "accepted"]
-    return answer_bytes(len(outcomes) - len(others), others, post.placed)
 
 
 def refusal(error: Exception) -> HttpResponse | None:

@@ -88,8 +88,8 @@ def length(body: Sequence[bytes]) -> tuple[str, str]:
     return "content-length", str(sum(map(len, body)))
 
 
-def refusal() -> tuple[Headers, bytes]:
-    return [("retry-after", "1")], b"full"
+def refusal(_: object, over_share: bool) -> tuple[int, Headers, bytes]:  # noqa: FBT001 - as it is called
+    return 429 if over_share else 503, [("retry-after", "1")], b"full"
 
 
 def echo(environ: Environ, start: Start) -> Iterable[bytes]:
@@ -181,7 +181,39 @@ def test_more_than_may_wait_is_refused_at_once() -> None:
 
     *taken, refused = asyncio.run(three())
     assert [each.answer for each in taken] == [[b"done"]] * 2
-    assert (refused.status, refused.headers, refused.answer) == (503, *refusal()[:1], [b"full"])
+    assert (refused.status, refused.headers) == (503, [("retry-after", "1")])
+    assert refused.answer == [b"full"]
+
+
+def test_a_sender_that_opens_many_connections_leaves_room_for_others() -> None:
+    go_on = Event()
+
+    def waiting(_environ: Environ, start: Start) -> Iterable[bytes]:
+        assert go_on.wait(10)
+        start("200 OK", [])
+        return [b"done"]
+
+    async def statuses() -> dict[str, list[int]]:
+        threads = InThreads(waiting, refusal, threads=1, waiting=11)
+        exchanges: dict[str, list[Exchange]] = {}
+        at_work = []
+        for sender, count in (("first", 10), ("second", 10), ("", 1), ("third", 2)):
+            exchanges[sender] = [Exchange() for _ in range(count)]
+            of = [("x-api-key" if sender == "second" else "authorization", sender)]
+            for each in exchanges[sender]:
+                at_work.append(asyncio.create_task(threads.answer(scope(*of), each)))
+                await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(*at_work)
+        again = Exchange()
+        await threads.answer(scope(("authorization", "first")), again)
+        return {**{n: [e.status for e in of] for n, of in exchanges.items()}, "": [again.status]}
+
+    told = asyncio.run(statuses())
+    assert told["first"] == [200] * 6 + [429] * 4
+    assert told["second"] == [200] * 4 + [429] * 6
+    assert told["third"] == [200, 503]
+    assert told[""] == [200]
 
 
 def test_the_request_is_as_wsgi_has_it() -> None:

@@ -49,10 +49,14 @@ def said(answer: httpx.Response) -> tuple[int, Any, dict[str, str]]:
 
 
 def both(
-    client: httpx.Client, body: bytes, headers: dict[str, str], query: str = ""
+    client: httpx.Client,
+    body: bytes,
+    headers: dict[str, str],
+    query: str = "",
+    at: str = "/api/v1/usage",
 ) -> httpx.Response:
     """The answer, which must be the same by either way."""
-    path = f"/api/v1/usage{query}"
+    path = f"{at}{query}"
     short = client.post(path, content=body, headers=headers)
     usual = client.post(path, content=body, headers={**headers, **USUAL})
     assert said(short) == said(usual)
@@ -79,6 +83,24 @@ def test_answers_are_those_of_the_usual_way(client: httpx.Client) -> None:
     assert both(client, body, {**key, "Host": "evil.example"}).status_code == 400
     assert both(client, body, JSON).status_code == 401
     assert both(client, body, {**JSON, "Authorization": "Bearer apk_no"}).status_code == 401
+    assert rows("SELECT count(*) FROM usage_event") == [(1,)]
+
+
+def test_so_are_opsmeters(client: httpx.Client) -> None:
+    path = "/v1/ingest/llm-request"
+    key = {"X-API-Key": bearer()["Authorization"].removeprefix("Bearer "), **JSON}
+    call = {"externalRequestId": "ext_1", "provider": "openai", "model": "gpt-4o-mini"}
+    call |= {"inputTokens": 1000, "outputTokens": 200, "totalTokens": 1200, "latencyMs": 8}
+    body = json.dumps(call).encode()
+    first = client.post(path, content=body, headers=key)
+    assert (first.status_code, first.json()["ok"], first.json()["warnings"]) == (200, True, [])
+    assert "duplicate" in both(client, body, key, at=path).json()["warnings"][0]
+    tenant = json.dumps({**call, "tenantId": "acme"}).encode()
+    assert both(client, tenant, key, at=path).status_code == 409
+    for spoilt in (b"{", b"", b"[]", json.dumps({**call, "provider": "opnai"}).encode()):
+        assert both(client, spoilt, key, at=path).json()["ok"] is False
+    assert both(client, body, {**key, "Content-Type": "image/png"}, at=path).status_code == 200
+    assert both(client, body, {**key, "X-API-Key": "apk_no"}, at=path).status_code == 401
     assert rows("SELECT count(*) FROM usage_event") == [(1,)]
 
 
