@@ -89,7 +89,11 @@ def test_answers_are_those_of_the_usual_way(client: httpx.Client) -> None:
 def test_so_are_opsmeters(client: httpx.Client) -> None:
     path = "/v1/ingest/llm-request"
     key = {"X-API-Key": bearer()["Authorization"].removeprefix("Bearer "), **JSON}
-    call = {"externalRequestId": "ext_1", "provider": "openai", "model": "gpt-4o-mini"}
+    call: dict[str, Any] = {
+        "externalRequestId": "ext_1",
+        "provider": "openai",
+        "model": "gpt-4o-mini",
+    }
     call |= {"inputTokens": 1000, "outputTokens": 200, "totalTokens": 1200, "latencyMs": 8}
     body = json.dumps(call).encode()
     first = client.post(path, content=body, headers=key)
