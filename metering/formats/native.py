@@ -141,9 +141,9 @@ _TEXTS: Final = (
     *("region", "endpoint_tag", "prompt_version", "tenant_id", "user_id", "anon_id", "ip_hash"),
     *("agent_hash", "cost_center", "error_code", "trace_id", "workflow"),
 )
-_WORDS: Final = re.compile(r'"[,}\]]|[ \\]|[^\x00-\x7f]|[0-9][eE]|[0-9]{30}')
-"""Canonical JSON with a text as a value, a name that is none, or a number of very many digits: most
-usage objects are without."""
+_WORDS: Final = re.compile(r'"[,}\]]|[ \\]|[^\x00-\x7f]')
+"""Canonical JSON with a text as a value, or a name that is none: most usage objects are without, and
+without the `E` of a number that has a great exponent."""
 _TIERS: Final = {"default": "standard", "on_demand": "standard"}
 _decode_json: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode_json: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
@@ -349,7 +349,7 @@ def _take_usage(event: UsageEvent) -> Problem | None:
         if not isinstance(usage, dict):
             return Problem("unreadable_usage", "usage is no object; send it as the provider did")
         text = _encode_json(usage).decode()
-        if _WORDS.search(text):
+        if "E" in text or _WORDS.search(text):
             text = _encode_json(figures(usage)).decode()
         dialect, counts = read_usage(usage, declared=event.usage_format, provider=event.provider)
     except ImpossibleCount:
