@@ -142,8 +142,8 @@ _TEXTS: Final = (
     *("agent_hash", "cost_center", "error_code", "trace_id", "workflow"),
 )
 _WORDS: Final = re.compile(r'"[,}\]]|[ \\]|[^\x00-\x7f]')
-"""Canonical JSON with a text as a value, or a name that is none: most usage objects are without, and
-without the `E` of a number that has a great exponent."""
+"""Canonical JSON with a text as a value, or a name that is none: most usage objects are without,
+and without the `E` of a number that has a great exponent."""
 _TIERS: Final = {"default": "standard", "on_demand": "standard"}
 _decode_json: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode_json: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
