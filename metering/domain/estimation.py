@@ -17,8 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from bpe_openai import get_encoding
-
 _OLDER: Final = re.compile(
     r"gpt-3\.5|gpt-4(?![\d.o])|text-embedding-(ada|3)|davinci-002|babbage-002"
 )
@@ -87,6 +85,9 @@ def request_tokens(model: str, request: Mapping[str, Any]) -> int:
 
 @cache
 def _table(encoding: str) -> Any:
+    # Reads every table that ships with it, which takes longer than all else that a command needs.
+    from bpe_openai import get_encoding
+
     return get_encoding(encoding)
 
 

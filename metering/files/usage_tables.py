@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-import duckdb
-
 from metering.domain.usage import Rejection
 from metering.files.usage_lines import Line, TextFile
 
@@ -143,13 +141,16 @@ class ParquetTable:
             raise UnreadableTable(
                 "the file has one of * ? [ in its name, which DuckDB expands; rename it"
             )
+        import duckdb  # a quarter of a second, which no other file needs
+
         self._path = path
+        self._unreadable = duckdb.Error
         self._connection = duckdb.connect(config={"threads": 1})
         try:
             described = self._connection.execute(
                 "DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]
             ).fetchall()
-        except duckdb.Error as error:
+        except self._unreadable as error:
             raise UnreadableTable(
                 f"the file is no readable Parquet file: {_first_line(error)}"
             ) from error
@@ -169,7 +170,7 @@ class ParquetTable:
                 for cells in fetched:
                     number += 1
                     yield Row(f"row {number}", _with_instants(cells, zoned) if zoned else cells)
-        except duckdb.Error as error:
+        except self._unreadable as error:
             place = f"row {number + 1}"
             yield Row(
                 place,
@@ -195,7 +196,7 @@ class ParquetTable:
         return f"SELECT {', '.join(columns)} FROM read_parquet(?)"
 
 
-def _first_line(error: duckdb.Error) -> str:
+def _first_line(error: Exception) -> str:
     """What DuckDB says is wrong, without the query that it asked."""
     return str(error).partition("\n")[0]
 
