@@ -6,18 +6,16 @@ Counts that are divided over the owners of a shared call are held against the st
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from metering.domain.money import plain
 from metering.domain.periods import Period
-from metering.domain.units import CLASS_OF_UNIT
 from metering.domain.usage import COUNTS
 from metering.events import current
 from metering.rollups import CELL, DAY, USAGE, USER, Rollup, by_utc_day
-from metering.verification.findings import LIMIT, Finding, rows
+from metering.verification.findings import LIMIT, Finding, rows, said
 
 _AS_ROLLED: Final = {
     "bucket_at": "date_bin('15 min', e.occurred_at, timestamptz '2000-01-01 00:00Z')",
@@ -36,7 +34,6 @@ def check(period: Period) -> Iterator[Finding]:
     events, parameters = current(period)
     yield from _usage(events, parameters)
     yield from _days(parameters)
-    yield from _cells(events, parameters)
     yield from _cells_of_owners(parameters)
     yield from _users(events, parameters)
 
@@ -75,7 +72,7 @@ def _usage(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "usage rollup",
             f"{at} {centre} {tenant or '(no tenant)'} {model} {tag or '(no endpoint)'}",
-            _said(USAGE, cell),
+            said(USAGE.sums, cell),
         )
 
 
@@ -149,29 +146,6 @@ def _differing(
     )
 
 
-def _said(
-    rollup: Rollup, cell: Sequence[Decimal | int | None], *, of: tuple[str, str] = ("raw", "rollup")
-) -> str:
-    """What differs in a cell of which the raw sums come first, then the rollup's."""
-    differing = [
-        (name, raw, rolled)
-        for name, raw, rolled in zip(
-            rollup.sums, cell[: len(rollup.sums)], cell[len(rollup.sums) :], strict=True
-        )
-        if (raw or 0) != (rolled or 0)
-    ]
-    sides = [
-        "nothing"
-        if all(side is None for side in values)
-        else ", ".join(
-            f"{name} {plain(Decimal(value or 0))}"
-            for (name, *_), value in zip(differing, values, strict=True)
-        )
-        for values in ([raw for _, raw, _ in differing], [rolled for _, _, rolled in differing])
-    ]
-    return f"{of[0]}: {sides[0]}; {of[1]}: {sides[1]}"
-
-
 _BUCKETS: Final = "bucket_at >= %(period_start)s AND bucket_at < %(period_end)s"
 _DAYS: Final = (
     "day >= (%(period_start)s AT TIME ZONE 'UTC')::date"
@@ -194,61 +168,8 @@ def _days(parameters: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "day rollup",
             f"{day} {centre} {provider} {model}",
-            _said(DAY, sums, of=("usage rollup", "by day")),
+            said(DAY.sums, sums, of=("usage rollup", "by day")),
         )
-
-
-_WRITTEN: Final = (
-    "greatest(coalesce(e.cache_write_tokens, 0), coalesce(e.cache_write_1h_tokens, 0))"
-)
-_CLASSES: Final = f"""
-    SELECT 'input', greatest(0, coalesce(e.input_tokens, 0)::bigint
-           - coalesce(e.cached_input_tokens, 0) - {_WRITTEN} - coalesce(e.audio_input_tokens, 0)
-           - coalesce(e.image_input_tokens, 0))
-    UNION ALL SELECT 'cache_read', e.cached_input_tokens
-    UNION ALL SELECT 'cache_write', {_WRITTEN} - coalesce(e.cache_write_1h_tokens, 0)
-    UNION ALL SELECT 'cache_write_1h', e.cache_write_1h_tokens
-    UNION ALL SELECT 'input_audio', e.audio_input_tokens
-    UNION ALL SELECT 'input_image', e.image_input_tokens
-    UNION ALL SELECT 'output', greatest(0, coalesce(e.output_tokens, 0)::bigint
-           - coalesce(e.audio_output_tokens, 0) - coalesce(e.image_output_tokens, 0))
-    UNION ALL SELECT 'output_audio', e.audio_output_tokens
-    UNION ALL SELECT 'output_image', e.image_output_tokens
-    UNION ALL SELECT coalesce(%(class_of_unit)s::jsonb ->> unit.key, unit.key),
-           unit.value::numeric FROM json_each_text(e.units) unit"""
-"""What `domain.usage_classes` says of an event, in SQL."""
-
-
-def _cells(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
-    """Bill cells against the classes of the raw events, whoever owns them."""
-    parameters |= {"class_of_unit": json.dumps(dict(CLASS_OF_UNIT))}
-    cell = (
-        "(e.occurred_at AT TIME ZONE 'UTC')::date AS day, e.provider, e.provider_project,"
-        " coalesce(e.model_executed, e.model) AS model, {},"
-        " CASE WHEN e.batch THEN 'batch' ELSE e.service_tier END AS tier"
-    )
-    of_line = cell.format("json_array_elements(e.lines) AS line")
-    raw = (
-        "SELECT day, provider, provider_project, model, line ->> 0 AS token_class, tier, pricing,"
-        " currency, 1 AS events, (line ->> 1)::numeric AS quantity, (line ->> 3)::numeric AS cost"
-        f" FROM (SELECT {of_line}, e.pricing, e.currency FROM {events} e) lines"
-        f" UNION ALL SELECT {cell.format('token_class')},"
-        " CASE e.pricing WHEN 'free' THEN 'free' ELSE 'unpriced' END, e.currency, 1, quantity, 0"
-        # Fenced in, so that only these few events are taken apart.
-        f" FROM (SELECT * FROM {events} e WHERE (lines IS NULL OR pricing_reason IS NOT NULL)"
-        "  AND served_from <> 'caller_cache' OFFSET 0) e,"
-        f" LATERAL ({_CLASSES}) used (token_class, quantity) WHERE quantity <> 0 AND NOT EXISTS"
-        " (SELECT FROM json_array_elements(e.lines) line WHERE line ->> 0 = token_class)"
-    )
-    for day, provider, model, token_class, *sums in _differing(
-        CELL,
-        by=[name for name in CELL.key if name not in ("tenant", "cost_centre")],
-        raw=raw,
-        where=_DAYS,
-        shown="day, provider, model, token_class",
-        parameters=parameters,
-    ):
-        yield Finding("cell rollup", f"{day} {provider} {model} {token_class}", _said(CELL, sums))
 
 
 def _cells_of_owners(parameters: dict[str, Any]) -> Iterator[Finding]:
@@ -289,4 +210,4 @@ def _users(events: str, parameters: dict[str, Any]) -> Iterator[Finding]:
         shown="day, cost_centre, user_pseudonym",
         parameters=parameters,
     ):
-        yield Finding("user rollup", f"{day} {centre} user {user}", _said(USER, sums))
+        yield Finding("user rollup", f"{day} {centre} user {user}", said(USER.sums, sums))

@@ -8,15 +8,21 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from metering.domain.periods import Month
+from metering.domain.periods import Month, Period
 from metering.domain.usage import COUNTS, Share
 from metering.ingestion import ingest
 from metering.rollups import CELL, DAY, USAGE, USER, fold
-from metering.verification.rollup_verification import check
+from metering.verification import line_verification, rollup_verification
+from metering.verification.findings import Finding
 from tests.metering.events import NOON, NOW, call
 
 OCTOBER = Month.parse("2026-10").period
 DETAILED = dict.fromkeys(COUNTS, 11) | {"input_tokens": 1000, "output_tokens": 200}
+
+
+def check(period: Period) -> list[Finding]:
+    """What holds not of the rollups: bill cells are held against the cost lines."""
+    return [*rollup_verification.check(period), *line_verification.check(period)]
 
 
 def _shares(*tokens: tuple[int, int]) -> tuple[Share, ...]:
