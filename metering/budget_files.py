@@ -80,6 +80,18 @@ def import_file(path: Path) -> ImportedBudgets:
     return ImportedBudgets(rows, added, ended)
 
 
+def add(told: Mapping[str, str], place: str) -> tuple[bool, BudgetRow]:
+    """Store one budget, given as a row of the file: whether it is new, and as it stands. Within a
+    transaction. Raises `BudgetFileError`."""
+    missing = [name for name in _COLUMNS if name not in told]
+    if missing:
+        raise BudgetFileError(f"{place}: {', '.join(missing)} is missing")
+    new, _ = _store(told, place)
+    wanted = _row(told, place)
+    rows = BudgetRow.objects.filter(**_identity(wanted), valid_from=wanted.valid_from)
+    return bool(new), rows.exclude(valid_to=F("valid_from")).get()
+
+
 def _store(told: Mapping[str, str], place: str) -> tuple[int, int]:
     """How many budgets are new, and how many ended."""
     wanted = _row(told, place)

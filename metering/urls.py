@@ -15,6 +15,7 @@ from metering.api import (
     otlp,
     usage,
 )
+from metering.api.finance_budgets import BudgetsView, BudgetView
 from metering.api.finance_cost_centres import CostCentresView
 from metering.api.finance_event_costs import EventCostView
 from metering.api.finance_reratings import ReratingDifferencesView, ReratingsView, ReratingView
@@ -46,6 +47,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/finance/events/<str:event>/cost", EventCostView.as_view(), name="finance-event-cost"
     ),
     path("api/v1/finance/cost-centres", CostCentresView.as_view(), name="finance-cost-centres"),
+    path("api/v1/finance/budgets", BudgetsView.as_view(), name="finance-budgets"),
+    path("api/v1/finance/budgets/<int:budget>", BudgetView.as_view(), name="finance-budget"),
     path("api/v1/finance/reratings", ReratingsView.as_view(), name="finance-reratings"),
     path(
         "api/v1/finance/reratings/<int:rerating>", ReratingView.as_view(), name="finance-rerating"

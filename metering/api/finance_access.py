@@ -1,6 +1,7 @@
 """Who may read the company's books over REST: finance keys, and people with the right to look.
 
-A key only ever reads: approving, closing and pushing are acts of people.
+A key reads, and enters budgets, which are plans (`finance_budgets`): approving, closing and pushing
+are acts of people.
 """
 
 from __future__ import annotations

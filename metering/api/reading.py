@@ -183,7 +183,9 @@ def described(
     return documented
 
 
-_NUMBERS: Final = frozenset({"invoice", "position", "bill", "run", "reconciliation"})
+_NUMBERS: Final = frozenset(
+    {"invoice", "position", "bill", "run", "reconciliation", "rerating", "budget"}
+)
 
 
 def bounded_day(about: str, *, required: bool = False) -> serializers.DateField:

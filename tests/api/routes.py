@@ -7,7 +7,8 @@ reach what.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -15,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from allocation.models import AllocationRun, ProviderBill, Reconciliation
 from billing.models import Invoice
 from metering.domain.periods import Month
-from metering.models import Rerating, UsageEvent
+from metering.models import BudgetRow, Rerating, UsageEvent
 from metering.pricing import rerating_acts
 
 Arguments = Mapping[str, Any]
@@ -93,9 +94,18 @@ def _rerating(_: str) -> Arguments:
     return {"rerating": act.pk}
 
 
+def _budget(_: str) -> Arguments:
+    row = BudgetRow.objects.first() or BudgetRow.objects.create(
+        amount=Decimal(100), currency="USD", valid_from=date(2026, 10, 1)
+    )
+    return {"budget": row.pk}
+
+
 FINANCE: Mapping[str, Callable[[str], Arguments]] = {
     "finance-cost-centres": _nothing,
     "finance-event-cost": _event,
+    "finance-budgets": _nothing,
+    "finance-budget": _budget,
     "finance-reratings": _nothing,
     "finance-rerating": _rerating,
     "finance-rerating-differences": _rerating,
@@ -121,6 +131,9 @@ FINANCE: Mapping[str, Callable[[str], Arguments]] = {
     "finance-invoice-line-parts": _line_of,
     "finance-invoice-line-evidence": _line_of,
 }
+
+WRITTEN_TO: Mapping[str, frozenset[str]] = {"finance-budgets": frozenset({"post"})}
+"""Routes by which something is written, and the methods that do it; all others only read."""
 
 
 def path_of(name: str, tenant: str) -> str:

@@ -12,7 +12,7 @@ from django.test import Client
 from billing.models import Invoice
 from metering import people
 from tests.api.books import SCOPES, Asking, Keys
-from tests.api.routes import FINANCE, PORTAL, QUERIES, names, path_of
+from tests.api.routes import FINANCE, PORTAL, QUERIES, WRITTEN_TO, names, path_of
 from tests.billing.billed import call, calls
 
 pytestmark = pytest.mark.django_db
@@ -84,8 +84,8 @@ def test_nothing_is_written_by_these_routes_and_nothing_cached_for_others(books:
     for name in (*PORTAL, *FINANCE):
         client = Client(headers={"X-API-Key": getattr(books, name.split("-")[0])})
         path = path_of(name, "acme")
-        for method in (client.post, client.put, client.patch, client.delete):
-            refused = method(path)
+        for method in {"post", "put", "patch", "delete"} - WRITTEN_TO.get(name, frozenset()):
+            refused = getattr(client, method)(path)
             assert refused.status_code == 405, name
             assert refused["Content-Type"] == "application/problem+json", name
         answered = client.get(path)
