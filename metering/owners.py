@@ -1,18 +1,21 @@
 """Owners as rows: the snapshot that ingestion attributes by, and the file that sets them up.
 
-The file is CSV with the columns `kind,key,target,valid_from,valid_to,reason,responsible,mode,team`
-(all but the first three may be absent):
+The file is CSV with the columns `kind,key,target`, and if need be
+`valid_from,valid_to,reason,responsible,mode,team,time_zone,role`:
 
 | kind | key | target |
 |---|---|---|
 | `cost_centre` | code | name; with `responsible`, `mode` (showback, chargeback) and `team` |
 | `tenant` | key | name; with `time_zone` |
 | `provider` | key | name, of a server of the operator's own |
-| `source` | key | the provider's project its calls are billed under |
+| `source` | key | the provider's project its calls are billed under; with `role`, below |
 | `service_account` | user id or agent hash, as sent | name |
 | `owner:` with `cost_centre`, `endpoint_tag`, `user`, `tenant`, `source` | as sent | cost centre |
 | `tenant:` with `user`, `source` | as sent | tenant |
 | `attribute:` with `tenantId`, `costCenter`, … `tags.NAME` | source | the attribute that says it |
+
+A source's `role` says what is believed of it first where another source reports the same call: whom
+it was for (`application`) or what it used (`meter`); empty: as the reports themselves show.
 """
 
 from __future__ import annotations
@@ -222,7 +225,7 @@ def _store(row: Mapping[str, str], place: str) -> int:  # noqa: C901 - one case 
         case ["provider"]:
             return _put(Provider, {"key": key}, {"name": target})
         case ["source"]:
-            return _put(Source, {"key": key}, {"provider_project": target})
+            return _put(Source, {"key": key}, {"provider_project": target, **_source(row, place)})
         case ["service_account"]:
             return _put(ServiceAccount, {"pseudonym": pseudonym_of(key)}, {"name": target})
         case ["owner", str(of)] if of in OwnerMapping.Kind:
@@ -239,6 +242,20 @@ def _store(row: Mapping[str, str], place: str) -> int:  # noqa: C901 - one case 
             return _attribute(key, field, target, place)
         case _:
             raise OwnersFileError(f"{place}: kind {kind!r} is not known; see the command's help")
+
+
+def _source(row: Mapping[str, str], place: str) -> dict[str, object]:
+    """What the row says of a source besides its project; a file without a column leaves it as it
+    is, so that an older file does not take back what was set since."""
+    told: dict[str, object] = {}
+    if "role" in row:
+        if row["role"] not in ("", *_ROLES):
+            raise OwnersFileError(
+                f"{place}: role {row['role']!r:.80} is none of {', '.join(_ROLES)}; leave it empty"
+                " where the reports themselves show who is believed"
+            )
+        told["role"] = row["role"]
+    return told
 
 
 def _attribute(source: str, field: str, attribute: str, place: str) -> int:

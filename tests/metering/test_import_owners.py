@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from metering.models import Tenant
+from metering.domain.attribution import SourceDefaults
+from metering.models import Source, Tenant
+from metering.owners import current_book
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -32,6 +34,27 @@ def test_a_wrong_row_is_named_and_nothing_is_stored(
     with pytest.raises(CommandError, match=message):
         call_command("import_owners", str(path))
     assert not Tenant.objects.filter(key="good").exists()
+
+
+def imported(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "owners.csv"
+    path.write_text(text)
+    call_command("import_owners", str(path))
+
+
+def test_what_is_believed_of_a_source_may_stand_in_the_file(tmp_path: Path) -> None:
+    def roles() -> dict[str, str]:
+        return dict(Source.objects.values_list("key", "role"))
+
+    imported(tmp_path, "kind,key,target,role\nsource,app,,application\nsource,gw,proj-1,meter\n")
+    assert roles() == {"app": "application", "gw": "meter"}
+    assert current_book().sources["gw"] == SourceDefaults(provider_project="proj-1", role="meter")
+    imported(tmp_path, "kind,key,target\nsource,gw,proj-2\n")
+    assert roles()["gw"] == "meter", "a file without the column leaves it"
+    imported(tmp_path, "kind,key,target,role\nsource,gw,proj-2,\n")
+    assert roles()["gw"] == ""
+    with pytest.raises(CommandError, match="line 2: role 'boss' is none of application, meter"):
+        imported(tmp_path, "kind,key,target,role\nsource,gw,proj-2,boss\n")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
