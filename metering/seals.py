@@ -15,7 +15,9 @@ taken away, rewritten or moved without breaking its chain (`metering.seal_chain`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -41,38 +43,67 @@ class Bucket(NamedTuple):
     events: int
     digest: str
 
-    @property
-    def line(self) -> str:
-        hour = self.hour_at.astimezone(UTC).strftime("%Y-%m-%dT%H")
-        return f"{self.tenant}|{hour}|{self.events}|{self.digest}"
 
-
-def buckets(month: Month, as_of: datetime | None = None) -> dict[str, list[Bucket]]:
-    """Each book's buckets of a month as its events stand (or stood at an instant), sorted by
-    tenant and hour, in one pass over the events."""
-    events, parameters = current(month.period, as_of)
-    digests = ", ".join(
+_EVENT_BUCKETS: Final = (
+    "SELECT tenant, date_trunc('hour', occurred_at, 'UTC') AS hour_at, count(*) AS events, "
+    + ", ".join(
         f"encode(sha256(string_agg(uuid_send(event_key) || {column}, ''::bytea"
-        " ORDER BY event_key)), 'hex')"
-        for column in BOOKS.values()
+        f" ORDER BY event_key)), 'hex') AS {book}"
+        for book, column in BOOKS.items()
     )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT tenant, date_trunc('hour', occurred_at, 'UTC'), count(*), {digests}"
-            f' FROM {events} e GROUP BY 1, 2 ORDER BY tenant COLLATE "C", 2',
-            parameters,
-        )
-        found: dict[str, list[Bucket]] = {book: [] for book in BOOKS}
-        for tenant, hour_at, count, *of_books in cursor:
-            for book, digest in zip(BOOKS, of_books, strict=True):
-                found[book].append(Bucket(tenant, hour_at, count, digest))
-        return found
+    + " FROM {events} e GROUP BY 1, 2"
+)
+"""Both books' buckets in one pass over the events."""
 
 
-def root_of(found: list[Bucket], previous_root: str) -> str:
+@dataclass
+class _Found:
+    """A book's buckets, sorted by tenant and hour: as they are hashed, and as rows for COPY."""
+
+    events: int = 0
+    lines: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+
+    def add(self, tenant: str, at: str, events: int, digest: str) -> None:
+        """Add a bucket; `at` as `2026-10-03T15:00:00+00`, UTC."""
+        self.events += events
+        self.lines.append(f"{tenant}|{at[:_HOUR]}|{events}|{digest}")
+        self.rows.append(f"{_as_field(tenant)}\t{at}\t{events}\t{digest}\n")
+
+
+_HOUR: Final = len("2026-10-03T15")
+
+
+@lru_cache(maxsize=10_000)
+def _as_field(text: str) -> str:
+    """A text as COPY reads it."""
+    return text.translate(_ESCAPED)
+
+
+_ESCAPED: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _buckets(month: Month, as_of: datetime) -> dict[str, _Found]:
+    """Each book's buckets of a month as its events stood at an instant."""
+    events, parameters = current(month.period, as_of)
+    found = {book: _Found() for book in BOOKS}
+    # The hour as a text: to make an instant of it takes longer than to hash the bucket.
+    sql = (
+        f"SELECT tenant, trim('\"' FROM to_json(hour_at AT TIME ZONE 'UTC')::text), events,"
+        f" {', '.join(BOOKS)} FROM ({_EVENT_BUCKETS.format(events=events)}) buckets"
+        ' ORDER BY tenant COLLATE "C", hour_at'
+    )
+    for tenant, at, count, *digests in bulk.stream(sql, parameters):
+        for of_book, digest in zip(found.values(), digests, strict=True):
+            of_book.add(tenant, f"{at}+00", count, digest)
+    return found
+
+
+def root_of(lines: Iterable[str], previous_root: str) -> str:
+    """The root over the lines of sorted buckets, which follows another."""
     state = sha256(previous_root.encode())
-    for bucket in found:
-        state.update(b"\n" + bucket.line.encode())
+    for line in lines:
+        state.update(b"\n" + line.encode())
     return state.hexdigest()
 
 
@@ -86,9 +117,9 @@ def seal(month: Month, *, now: datetime) -> list[Seal]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEAL_LOCK])
-        for book, found in buckets(month, now).items():
+        for book, found in _buckets(month, now).items():
             newest = _newest(book, month)
-            if newest is not None and newest.root == root_of(found, newest.previous_root):
+            if newest is not None and newest.root == root_of(found.lines, newest.previous_root):
                 made.append(newest)
                 continue
             made.append(_store(book, month, found, now))
@@ -102,7 +133,11 @@ def seal_charges(month: Month, found: Iterable[Bucket], *, now: datetime) -> Sea
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHARGE_LOCK])
-        return _store(CHARGE, month, ordered, now)
+        charges = _Found()
+        for bucket in ordered:
+            at = bucket.hour_at.astimezone(UTC).isoformat()
+            charges.add(bucket.tenant, at, bucket.events, bucket.digest)
+        return _store(CHARGE, month, charges, now)
 
 
 def sealed_charges(month: Month) -> list[Bucket]:
@@ -123,15 +158,15 @@ def _newest(book: str, month: Month | None = None) -> Seal | None:
     return seals.order_by("-sequence").first()
 
 
-def _store(book: str, month: Month, found: list[Bucket], now: datetime) -> Seal:
+def _store(book: str, month: Month, found: _Found, now: datetime) -> Seal:
     last = _newest(book)
     previous_root = last.root if last else ""
     row = Seal.objects.create(
         book=book,
         month=str(month),
         sequence=last.sequence + 1 if last else 1,
-        events=sum(bucket.events for bucket in found),
-        root=root_of(found, previous_root),
+        events=found.events,
+        root=root_of(found.lines, previous_root),
         previous_root=previous_root,
         sealed_at=now,
     )
@@ -141,9 +176,13 @@ def _store(book: str, month: Month, found: list[Bucket], now: datetime) -> Seal:
             "COPY seal_bucket (seal_id, tenant, hour_at, events, digest) FROM STDIN"
         ) as copy,
     ):
-        for bucket in found:
-            copy.write_row((row.pk, *bucket))
+        for first in range(0, len(found.rows), _ROWS_AT_ONCE):
+            some = found.rows[first : first + _ROWS_AT_ONCE]
+            copy.write("".join([f"{row.pk}\t{bucket}" for bucket in some]))
     return row
+
+
+_ROWS_AT_ONCE: Final = 10_000
 
 
 class BrokenSeal(NamedTuple):
@@ -156,18 +195,26 @@ class BrokenSeal(NamedTuple):
 def broken(month: Month) -> Iterator[BrokenSeal]:
     """Compare the month's newest seals with its events as they counted when it was sealed (usage
     that came in later is late, not a breach); nothing if all hold or if it was never sealed."""
-    as_sealed: dict[datetime, dict[str, list[Bucket]]] = {}
+    sealed_at: dict[datetime, dict[str, int]] = {}
     for book in BOOKS:
         newest = _newest(book, month)
-        if newest is None:
-            continue
-        rows = newest.buckets.values_list("tenant", "hour_at", "events", "digest")
-        sealed = {(bucket.tenant, bucket.hour_at): bucket for bucket in (Bucket(*r) for r in rows)}
-        if newest.sealed_at not in as_sealed:
-            as_sealed[newest.sealed_at] = buckets(month, newest.sealed_at)
-        now_found = as_sealed[newest.sealed_at][book]
-        for bucket in now_found:
-            if sealed.pop((bucket.tenant, bucket.hour_at), None) != bucket:
-                yield BrokenSeal(book, f"bucket {bucket.line.rsplit('|', 1)[0]} differs")
-        for bucket in sealed.values():
-            yield BrokenSeal(book, f"bucket {bucket.line.rsplit('|', 1)[0]} has no events any more")
+        if newest is not None:
+            sealed_at.setdefault(newest.sealed_at, {})[book] = newest.pk
+    for instant, seals in sealed_at.items():
+        events, parameters = current(month.period, instant)
+        differing = " UNION ALL ".join(
+            f"SELECT '{book}' AS book, tenant, hour_at, coalesce(now.events, was.events) AS events,"
+            f" now.events IS NULL AS gone FROM (SELECT tenant, hour_at, events, {book} AS digest"
+            f" FROM found) now FULL JOIN (SELECT * FROM seal_bucket WHERE seal_id = {seal}) was"
+            " USING (tenant, hour_at)"
+            " WHERE (now.events, now.digest) IS DISTINCT FROM (was.events, was.digest)"
+            for book, seal in seals.items()
+        )
+        for book, tenant, hour_at, count, gone in bulk.stream(
+            f"WITH found AS MATERIALIZED ({_EVENT_BUCKETS.format(events=events)})"
+            f' SELECT * FROM ({differing}) d ORDER BY book DESC, gone, tenant COLLATE "C", hour_at',
+            parameters,
+        ):
+            hour = hour_at.astimezone(UTC).isoformat()[:_HOUR]
+            what = "has no events any more" if gone else "differs"
+            yield BrokenSeal(book, f"bucket {tenant}|{hour}|{count} {what}")

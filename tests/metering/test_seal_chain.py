@@ -112,3 +112,42 @@ def test_the_last_seal_taken_away_is_missed_where_its_root_is_named(
     (finding,) = seal_chain.roots_missing({"usage": last.root}, OCTOBER)
     assert finding.check == "seal of the usage book"
     assert last.root[:12] in finding.what
+
+
+def test_charges_are_sealed_at_the_instant_their_cycle_ends(fresh_db: str) -> None:
+    owed = [Bucket("a\\b\tc", NOON + timedelta(minutes=30), 7, "x"), Bucket("acme", NOON, 1, "y")]
+    seals.seal_charges(OCTOBER, owed, now=NOW)
+    assert sorted(seals.sealed_charges(OCTOBER)) == sorted(owed)
+    assert found() == []
+
+
+def test_a_seal_names_every_bucket_that_differs_is_gone_or_is_new(
+    fresh_db: str, owner_connection: psycopg.Connection
+) -> None:
+    hours = [NOON + timedelta(hours=hour) for hour in range(4)]
+    keys = [
+        str(outcome.key)
+        for outcome in ingest(
+            [call(f"r{i}", occurred_at=hour) for i, hour in enumerate(hours)], now=NOW
+        )
+    ]
+    seals.seal(OCTOBER, now=NOW)
+    assert list(seals.broken(OCTOBER)) == []
+    for sql, key in (
+        ("UPDATE usage_event SET seal_digest = sha256('x') WHERE event_key = %s", keys[0]),
+        ("DELETE FROM usage_event WHERE event_key = %s", keys[1]),
+        ("UPDATE usage_event SET value_digest = sha256('x') WHERE event_key = %s", keys[2]),
+    ):
+        owner_connection.execute(sql, [key])
+    owner_connection.execute(
+        "DELETE FROM seal_bucket WHERE hour_at = %s"
+        " AND seal_id = (SELECT id FROM seal WHERE book = 'usage')",
+        [hours[3]],
+    )
+    assert [tuple(x) for x in seals.broken(OCTOBER)] == [
+        ("usage", "bucket acme|2026-10-03T12|1 differs"),
+        ("usage", "bucket acme|2026-10-03T15|1 differs"),
+        ("usage", "bucket acme|2026-10-03T13|1 has no events any more"),
+        ("cost", "bucket acme|2026-10-03T14|1 differs"),
+        ("cost", "bucket acme|2026-10-03T13|1 has no events any more"),
+    ]
