@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.forms import CharField, DateField, DecimalField, Form
+from django.forms import BooleanField, CharField, DateField, DecimalField, Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -23,6 +23,7 @@ from metering.domain.contract_terms import InvalidTerm
 from metering.domain.money import plain
 from metering.models import PriceRow
 from metering.pricelists.parsed import UnreadablePriceList
+from metering.pricing.import_results import UnconfirmedLeaps
 from metering.pricing.revaluation import why_closed
 from metering.pricing.unpriced import UnpricedModel, price_as, price_at, unpriced_models
 
@@ -113,6 +114,9 @@ class PriceForm(Form):
         label="Currency of these prices", max_length=3, required=False, initial="USD"
     )
     since = DateField(label="From which day on (UTC)")
+    confirmed = BooleanField(
+        label="A change by more than a hundred times of the price it had is meant", required=False
+    )
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}
@@ -146,6 +150,7 @@ def price_page(request: HttpRequest) -> HttpResponse:
                 of_model=other[1],
                 since=since,
                 now=now,
+                confirmed=said["confirmed"],
             )
             return f"{each.model} has the price of {other[1]}; re-rate the open months now."
         prices = {"input": said["input_price"], "output": said["output_price"]}
@@ -157,6 +162,7 @@ def price_page(request: HttpRequest) -> HttpResponse:
             currency=said["currency"] or "USD",
             since=since,
             now=now,
+            confirmed=said["confirmed"],
         )
         return f"{each.model} has a price of our own; re-rate the open months now."
 
@@ -166,7 +172,7 @@ def price_page(request: HttpRequest) -> HttpResponse:
         button="Let that price hold",
         form=PriceForm,
         do=do,
-        refusals=(InvalidTerm, UnreadablePriceList),
+        refusals=(InvalidTerm, UnconfirmedLeaps, UnreadablePriceList),
         back=reverse("admin:unpriced"),
     )
     row_admin: ModelAdmin = admin.site._registry[PriceRow]  # noqa: SLF001 - Django's own

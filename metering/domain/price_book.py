@@ -15,7 +15,7 @@ from metering.domain.rate_cards import Level, RateCard, card_of
 STANDARD_TIERS: Final = frozenset({"", "standard", "default", "auto", "on_demand", "on-demand"})
 """Names under which providers sell the tier that the standard price is for."""
 
-_EVERYWHERE: Final = frozenset({"", "global"})
+EVERYWHERE: Final = frozenset({"", "global"})
 """Regions that are none: a call to any other went to a regional endpoint."""
 
 CAPACITY_TIERS: Final = frozenset(
@@ -284,7 +284,7 @@ def _call(
         asked.setdefault(speed.lower(), ("speed",))
     if region is not None:
         values["region"] = region.lower().strip()
-        if values["region"] not in _EVERYWHERE:
+        if values["region"] not in EVERYWHERE:
             values["endpoint"] = "regional"
     return _Call(values, asked, _on_capacity(currency) if tier in CAPACITY_TIERS else None)
 

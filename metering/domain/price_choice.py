@@ -14,6 +14,9 @@ from metering.domain.prices import Price
 
 NEAREST: Final = 3
 _ALIKE: Final = 0.5
+_HOLDS: Final = (
+    "it holds, and what it prices was not used, or has a price in a row that goes before it"
+)
 
 
 class Verdict(NamedTuple):
@@ -25,12 +28,21 @@ class Verdict(NamedTuple):
 
 
 def verdicts(
-    considered: Considered, at: datetime, used: Mapping[int, Sequence[str]]
+    considered: Considered,
+    at: datetime,
+    used: Mapping[int, Sequence[str]],
+    *,
+    nothing_priced: str = "",
 ) -> list[Verdict]:
     """Each row of the model, those that priced something first. `used` names the classes that a
-    row priced."""
+    row priced, `nothing_priced` why none of the call was."""
     found = [
-        Verdict(row, row.id in used, _why(row, considered.values, at, used))
+        Verdict(
+            row,
+            row.id in used,
+            _why(row, considered.values, at, used)
+            or (f"it holds, and nothing is priced: {nothing_priced}" if nothing_priced else _HOLDS),
+        )
         for row in considered.rows
     ]
     return sorted(found, key=lambda each: (not each.is_used, -each.price.rank, each.price.id))
@@ -39,6 +51,7 @@ def verdicts(
 def _why(
     row: Price, values: Mapping[str, str], at: datetime, used: Mapping[int, Sequence[str]]
 ) -> str:
+    """Empty for a row that holds and priced nothing."""
     if row.id in used:
         return f"it holds at that instant for such a call and prices {', '.join(used[row.id])}"
     if row.valid_from is not None and at < row.valid_from:
@@ -52,7 +65,7 @@ def _why(
     window = row.conditions.window
     if window is not None and not window.holds_at(at):
         return f"it holds from {window_in_words(window)} only"
-    return "it holds, and what it prices was not used, or has a price in a row that goes before it"
+    return ""
 
 
 def _instant(instant: datetime) -> str:

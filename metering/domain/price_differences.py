@@ -79,21 +79,17 @@ def _order(change: Change) -> tuple[object, ...]:
 
 
 def successions(held: Iterable[Price], changes: PriceChanges) -> list[tuple[Price, Price]]:
-    """Each row that would be added, with the one of the same identity that holds last before it
-    begins, whether it is held, ended long ago or added as well."""
-    by_identity: dict[tuple[object, ...], list[Price]] = {}
-    for row in (*held, *changes.added):
-        by_identity.setdefault(row.identity, []).append(row)
+    """Each row that would be added, with the one of the same identity that it takes over from:
+    whose place it takes, else the last before it, held, ended long ago or added as well."""
+    by_identity: dict[tuple[object, ...], list[tuple[datetime, bool, Price]]] = {}
+    for is_new, rows in ((False, held), (True, changes.added)):
+        for row in rows:
+            by_identity.setdefault(row.identity, []).append((_began(row), is_new, row))
     found = []
     for row in changes.added:
-        start = row.valid_from
-        before = [
-            other
-            for other in by_identity[row.identity]
-            if start is not None and (other.valid_from is None or other.valid_from < start)
-        ]
+        before = [each for each in by_identity[row.identity] if each[:2] < (_began(row), True)]
         if before:
-            found.append((max(before, key=_began), row))
+            found.append((max(before, key=lambda each: each[:2])[2], row))
     return found
 
 

@@ -64,18 +64,21 @@ class Level(NamedTuple):
 class RateCard:
     """The prices of one call. A request of `n` input tokens in all is at the level whose number
     is how many of `thresholds` are below `n`. `reason` names what could not be had (a tier that
-    has no price), `nothing_listed` that the list names the model and charges nothing."""
+    has no price), `nothing_listed` that the list names the model and charges nothing,
+    `by_region` that it has a price for where the call went."""
 
     currency: str
     thresholds: tuple[int, ...]
     levels: tuple[Level, ...]
     reason: str | None = None
     nothing_listed: bool = False
+    by_region: bool = False
 
     def level(self, total_input: int) -> Level:
         return self.levels[bisect_left(self.thresholds, total_input)]
 
 
+_OF_PLACES: Final = frozenset({"region", "endpoint"})
 _NEEDS_MORE_THAN_PLAIN: Final = ("requests", "output_reasoning_tokens")
 _PLAIN_ANCESTRY: Final = {
     "cache_read_tokens": ("cache_read_tokens", "input_tokens"),
@@ -86,6 +89,7 @@ _PLAIN_ANCESTRY: Final = {
 
 def card_of(standard: Price, partials: Iterable[Price], reason: str | None = None) -> RateCard:
     """The standard price with the partial ones (the first to name a unit wins) laid over it."""
+    partials = tuple(partials)
     prices: dict[str, tuple[UnitPrice, int]] = {}
     for row in (*partials, standard):
         for unit, unit_price in row.unit_prices.items():
@@ -105,6 +109,7 @@ def card_of(standard: Price, partials: Iterable[Price], reason: str | None = Non
         tuple(_level(prices, floor) for floor in floors),
         reason,
         nothing_listed=not prices,
+        by_region=any(_OF_PLACES & row.conditions.when.keys() for row in partials),
     )
 
 

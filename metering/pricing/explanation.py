@@ -97,17 +97,24 @@ def explain(event_key: UUID) -> Explanation:
     )
     used_books = {row.book for row in rows.values()}
     asked = tuple(
-        _asked(name, each, event, model, story, stood_in=bool(used_books & {*PUBLIC} - {name}))
+        _asked(name, each, event, model, story, stood_in=bool(used_books & _after(name)))
         for name, each in _books(book)
     )
-    is_unpriced = story.valued["pricing"] == "unpriced"
+    has_no_price = story.valued["pricing"] == "unpriced" and isinstance(
+        book.look_up(
+            *(event.provider, model, event.occurred_at, event.service_tier),
+            batch=event.batch,
+            region=event.region,
+        ),
+        str,
+    )
     lists = [considered.edition for considered in _editions(book, event, model)]
     return Explanation(
         story=story,
         model=model,
         lines=tuple(_line(line, rows.get(line.price_row)) for line in story.lines),
         books=tuple(each for each in asked if each is not None),
-        candidates=tuple(nearest(event.provider, model, lists)) if is_unpriced else (),
+        candidates=tuple(nearest(event.provider, model, lists)) if has_no_price else (),
         now=rated(event, book),
         requested=rated(event, book, model=event.model) if event.model != model else None,
     )
@@ -144,6 +151,11 @@ def _editions(book: PriceBook, event: UsageEvent, model: str) -> list[Considered
     return [each for each in found if each is not None]
 
 
+def _after(book: str) -> frozenset[str]:
+    """The public lists that may stand in for this one."""
+    return frozenset(PUBLIC[PUBLIC.index(book) + 1 :] if book in PUBLIC else ())
+
+
 def _asked(
     name: str,
     book: PriceBook,
@@ -172,9 +184,13 @@ def _asked(
     if matched.resold:
         why += ", sold on by the provider of the call, so nothing is known of tiers"
     missing = leaves_out(rate(event, book, model=model))
-    if missing and stood_in and name in PUBLIC:
+    if stood_in and event.region and not missing:
+        missing = [f"region {event.region}"]
+    if missing and stood_in:
         why += f"; it has no price for {', '.join(missing)}, so a list that has one stands in"
-    return AskedBook(name, source, why, tuple(verdicts(considered, event.occurred_at, used)))
+    nothing = "" if used else story.valued["pricing_reason"] or ""
+    found = verdicts(considered, event.occurred_at, used, nothing_priced=nothing)
+    return AskedBook(name, source, why, tuple(found))
 
 
 def _line(line: RatedLine, row: PriceRow | None) -> ExplainedLine:

@@ -107,12 +107,12 @@ def price_as(
     of_model: str,
     since: date,
     now: datetime,
-    dry_run: bool = False,
+    confirmed: bool = False,
 ) -> ImportResult:
     """Let another model's price hold for this one from the UTC day on, as a price of our own.
 
-    Raises `InvalidTerm` if no public list knows the other one, and `UnreadablePriceList` for
-    names that are none.
+    Raises `InvalidTerm` if no public list knows the other one, `UnreadablePriceList` for names that
+    are none, and `UnconfirmedLeaps` unless `confirmed`.
     """
     return _import(
         ("price_of_provider", "price_of"),
@@ -120,7 +120,7 @@ def price_as(
         (provider, model, since),
         f"as {of_provider}/{of_model}",
         now,
-        dry_run=dry_run,
+        confirmed=confirmed,
     )
 
 
@@ -133,12 +133,13 @@ def price_at(
     currency: str,
     since: date,
     now: datetime,
-    dry_run: bool = False,
+    confirmed: bool = False,
 ) -> ImportResult:
     """Let the model cost these prices for `per` of each unit (`input`, `output`, `web_search`; the
     names are those of `metering.pricelists.contract`), from the UTC day on.
 
-    Raises `InvalidTerm` or `UnreadablePriceList`, which names what is no price.
+    Raises `InvalidTerm` or `UnreadablePriceList`, which names what is no price, and
+    `UnconfirmedLeaps` unless `confirmed`.
     """
     return _import(
         ("unit", "price", "per", "currency"),
@@ -146,7 +147,7 @@ def price_at(
         (provider, model, since),
         "at " + ", ".join(f"{price} for {per} {unit}" for unit, price in prices.items()),
         now,
-        dry_run=dry_run,
+        confirmed=confirmed,
     )
 
 
@@ -157,7 +158,7 @@ def _import(
     said: str,
     now: datetime,
     *,
-    dry_run: bool,
+    confirmed: bool,
 ) -> ImportResult:
     provider, model, since = what
     text = StringIO()
@@ -169,7 +170,7 @@ def _import(
         f"{provider}/{model} {said}",
         book=catalogue.MANUAL,
         now=now,
-        dry_run=dry_run,
+        confirmed=confirmed,
     )
 
 

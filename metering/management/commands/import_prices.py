@@ -30,6 +30,7 @@ from metering.pricing.import_results import ImportResult, leaps_in_words
 _FORM: Final = "write it like 2026-11-01T00:00:00Z"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHOWN: Final = 20
+_ORDER: Final = ("changed", "ended", "added")
 _REFUSALS: Final = (
     price_imports.PriceListOutOfOrder,
     price_imports.UnconfirmedLeaps,
@@ -89,7 +90,8 @@ class Command(AnsweringCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(result, dry_run=options["dry_run"])))
             return
-        for change in result.changes[:_SHOWN] if options["dry_run"] else ():
+        first = sorted(result.changes, key=lambda change: _ORDER.index(change.kind))
+        for change in first[:_SHOWN] if options["dry_run"] else ():
             self.stdout.write(f"{change.kind:8}{in_words(change)}")
         if options["dry_run"] and len(result.changes) > _SHOWN:
             self.stdout.write(f"… and {len(result.changes) - _SHOWN} more (all with --json)")

@@ -15,6 +15,7 @@ from metering.domain.contract_terms import InvalidTerm
 from metering.management.answering import AnsweringCommand, day_of
 from metering.people import NotAllowed
 from metering.pricelists.parsed import UnreadablePriceList
+from metering.pricing.import_results import UnconfirmedLeaps
 from metering.pricing.unpriced import (
     Rerated,
     UnpricedModel,
@@ -36,8 +37,8 @@ class Command(AnsweringCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("provider", nargs="?")
-        parser.add_argument("model", nargs="?")
+        parser.add_argument("provider", nargs="?", help="of the queue, this provider's only")
+        parser.add_argument("model", nargs="?", help="of the queue, this model only")
         parser.add_argument("--price-of", metavar="MODEL", help="the model whose price holds")
         parser.add_argument("--price-of-provider", metavar="PROVIDER", help="if it is another")
         parser.add_argument(
@@ -49,7 +50,12 @@ class Command(AnsweringCommand):
         parser.add_argument(
             "--per", type=int, default=1_000_000, help="how many it is the price of"
         )
-        parser.add_argument("--currency", default="USD")
+        parser.add_argument("--currency", default="USD", help="of --price; USD if left out")
+        parser.add_argument(
+            "--confirm",
+            action="store_true",
+            help="a change by more than a hundred times of the price it had is meant",
+        )
         parser.add_argument("--since", type=day_of, help="from which day, like 2026-10-01")
         parser.add_argument(
             "--rerate", action="store_true", help="rate the model's events of all open months anew"
@@ -61,7 +67,15 @@ class Command(AnsweringCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         resolving = any(options[name] for name in _RESOLVING)
         rerated = self._resolve(options) if resolving else None
-        queue = unpriced_models()
+        queue = [
+            each
+            for each in unpriced_models()
+            if resolving
+            or (
+                options["provider"] in (None, each.provider)
+                and options["model"] in (None, each.model)
+            )
+        ]
         if options["json"]:
             answer: dict[str, Any] = {"models": [_as_json(each) for each in queue]}
             if rerated is not None:
@@ -97,7 +111,7 @@ class Command(AnsweringCommand):
         try:
             author = people.author(options["person"], IMPORT_PRICES)
             self._price(provider, model, options)
-        except (NotAllowed, InvalidTerm, UnreadablePriceList) as error:
+        except (NotAllowed, InvalidTerm, UnconfirmedLeaps, UnreadablePriceList) as error:
             raise CommandError(str(error)) from error
         if not options["rerate"]:
             return None
@@ -119,17 +133,28 @@ class Command(AnsweringCommand):
                 of_model=options["price_of"],
                 since=since,
                 now=now,
+                confirmed=options["confirm"],
             )
         elif options["price"]:
             price_at(
                 provider,
                 model,
-                dict(_unit_and_price(said) for said in options["price"]),
+                _prices(options["price"]),
                 per=options["per"],
                 currency=options["currency"],
                 since=since,
                 now=now,
+                confirmed=options["confirm"],
             )
+
+
+def _prices(said: list[str]) -> dict[str, str]:
+    prices: dict[str, str] = {}
+    for unit, price in map(_unit_and_price, said):
+        if unit in prices:
+            raise CommandError(f"{unit} has two prices; write each unit once")
+        prices[unit] = price
+    return prices
 
 
 def _unit_and_price(said: str) -> tuple[str, str]:

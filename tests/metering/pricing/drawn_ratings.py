@@ -58,7 +58,9 @@ def books(draw: st.DrawFn) -> PriceBook:
         rows.append(Price(2, "acme", "m", draw(most), change))
     if window is not None:
         rows.append(Price(3, "acme", "m", draw(most), conditions=Conditions(window=window), rank=1))
-    for number, when in enumerate(({"service_tier": "flex"}, {"processing": "batch"})):
+    for number, when in enumerate(
+        ({"service_tier": "flex"}, {"processing": "batch"}, {"region": "eu"})
+    ):
         if draw(st.booleans()):
             rows.append(
                 Price(10 + number, "acme", "m", draw(each), conditions=Conditions(when), rank=-1)
@@ -68,7 +70,9 @@ def books(draw: st.DrawFn) -> PriceBook:
 
 
 layered = st.builds(
-    lambda first, second: LayeredPriceBook([("one", first), ("two", second)]), books(), books()
+    lambda first, second: LayeredPriceBook([("one", first), ("two", second)], lists=("one", "two")),
+    books(),
+    books(),
 )
 
 units = st.dictionaries(

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import call_command
 
 from metering.domain.layered_prices import LayeredPriceBook
+from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Conditions, Price, UnitPrice
@@ -86,6 +87,36 @@ def test_the_price_of_the_tier_is_not_given_up_for_it() -> None:
     assert priced(lists[:2], searched, service_tier="flex").reason == "not_priced:web_searches_low"
     standard = priced(lists, searched)
     assert {line.price_id for line in standard.lines} == {20}
+
+
+def test_a_list_that_has_a_price_for_the_region_goes_before_one_that_has_none() -> None:
+    def regional(first: int, *places: tuple[str, str]) -> PriceBook:
+        prices = {"input_tokens": per("1"), "output_tokens": per("2")}
+        dearer = {unit: per(str(price.base * 2)) for unit, price in prices.items()}
+        rows = [Price(first, "acme", "m", prices)] + [
+            Price(first + 1 + n, "acme", "m", dearer, conditions=Conditions({key: value}))
+            for n, (key, value) in enumerate(places)
+        ]
+        models = (ListedModel("m", Clause("equals", "m")),)
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        return PriceBook(rows, [PriceList(at, "list", (ListedProvider("acme", models),))])
+
+    plain, us, any_ = (
+        regional(1),
+        regional(10, ("region", "us")),
+        regional(20, ("endpoint", "regional")),
+    )
+    lists = [("one", plain), ("two", us), ("three", any_)]
+    for region, cost, row in ((None, 1, 1), ("Global", 1, 1), ("US", 2, 11), ("eu", 2, 21)):
+        rating = priced(lists, {}, region=region)
+        assert (rating.cost, rating.lines[0].price_id) == (TOKENS * cost, row), region
+        month = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+        layered = LayeredPriceBook(lists, lists=("one", "two", "three"))
+        card = layered.throughout("acme", "m", month, region=region)
+        assert card == layered.look_up("acme", "m", NOON, region=region)
+    contract = [("contract:c", plain), *lists[1:]]
+    assert priced(contract, {}, region="us").lines[0].price_id == 1
+    assert priced(lists[:2], {}, region="mars").lines[0].price_id == 1
 
 
 @pytest.mark.django_db

@@ -290,6 +290,12 @@ class TestAContract:
         contract(*rows, confirmed=True)
         assert cost() == Decimal("0.2475")
 
+    def test_a_price_put_in_the_place_of_another_is_held_against_it(self) -> None:
+        rows = [f"acme,own,2026-10-01,,,,{unit},{{}},1000000,USD," for unit in ("input", "output")]
+        contract(*(row.format("2.5") for row in rows))
+        with pytest.raises(UnconfirmedLeaps, match=r"acme/own: input_tokens from 2\.5 to 2500 for"):
+            contract(*(row.format("2500") for row in rows), now=NOVEMBER + timedelta(days=1))
+
     def test_two_contracts_cannot_price_one_model_at_a_time(self) -> None:
         contract("openai,gpt-4o*,2026-10-01,,10")
         with pytest.raises(InvalidTerm, match="another contract already prices"):

@@ -130,11 +130,32 @@ def test_a_price_of_our_own_and_the_re_rating_in_one_command(
         (["openai", "x", "--price", "input"], "write it like input=2.50"),
         (["openai", "x", "--price", "input=1", "--price-of", "y"], "either another model's price"),
         (["openai", "x", "--price", "inputs=1"], "inputs"),
+        (["openai", "x", "--price", "input=1", "--price", "input=2"], "input has two prices"),
     ],
 )
 def test_a_price_that_is_none_so_says(arguments: list[str], why: str) -> None:
     with pytest.raises(CommandError, match=why):
         call_command("unpriced", *arguments, "--since", "2026-10-01")
+
+
+def test_a_price_a_hundred_times_its_own_is_asked_about_in_both_places() -> None:
+    own = ("openai", "something else", "--since", "2026-10-01")
+    call_command("unpriced", *own, "--price", "input=2", "--price", "output=4", stdout=StringIO())
+    dearer = (*own, "--price", "input=2000", "--price", "output=4")
+    with pytest.raises(CommandError, match="input_tokens from 2 to 2000"):
+        call_command("unpriced", *dearer)
+    finance = browser(person("someone", "finance"))
+    page = reverse("admin:unpriced_model", query={"provider": "openai", "model": "something else"})
+    filled = {"since": "2026-10-01", "input_price": "2000", "output_price": "4"}
+    assert "input_tokens from 2 to 2000" in finance.post(page, filled).text
+    confirmed = finance.post(page, {**filled, "confirmed": "on"}, follow=True)
+    assert "has a price of our own" in confirmed.text
+    call_command("unpriced", *own, "--price", "input=2", "--confirm", stdout=StringIO())
+
+
+def test_the_queue_of_one_provider_or_model() -> None:
+    assert {each["model"] for each in queue("openai", "something else")} == {"something else"}
+    assert queue("nobody") == []
 
 
 def test_finance_prices_a_model_and_has_its_month_rated_anew_from_the_queue() -> None:
