@@ -7,10 +7,11 @@ Usage that arrives late is still taken in: it belongs to a correction in the nex
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from allocation import statements
 from allocation.allocation_run import digest_now
@@ -19,11 +20,13 @@ from allocation.closed_months import close_of
 from allocation.domain.readiness import QUESTIONS, Readiness
 from allocation.models import AllocationRun, PeriodClose, PeriodReopening, RunApproval
 from allocation.period_locks import lock_month
-from allocation.run_book import current_run
+from allocation.read_ahead import ReadAhead, proofs, read_ahead
+from allocation.run_book import NothingAllocated, current_run
 from config.history import because
 from config.roles import APPROVE_RUN, CLOSE_PERIOD, REOPEN_PERIOD
 from metering import seals
 from metering.domain.periods import Month
+from metering.evidence import Evidence
 from metering.people import acting
 from metering.readings import usage_digest
 
@@ -71,23 +74,18 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
     tolerance. Raises `NotReady` with the answers, `CloseRefused`, or `metering.people.NotAllowed`
     for a person without the right.
     """
+    alone = connection.in_atomic_block
     with transaction.atomic():
         acting(by, CLOSE_PERIOD)
         lock_month(month)
         _refuse_if_closed(month)
-        found = readiness(month, now=now, accept_unexplained=accept_unexplained)
-        if not found.ready:
-            raise NotReady(found)
-        run = current_run(month)
-        if run.state == AllocationRun.State.DRAFT:
-            acting(by, APPROVE_RUN)
-            _refuse_unapprovable(run, month, by)
-            _refuse_to_sign_twice(run, approved_by=by, by=by)
-            _approve(run, by=by, now=now)
+        with read_ahead(month, _run_that_counts(month), now=now, alone=alone) as ahead:
+            found = readiness(month, now=now, accept_unexplained=accept_unexplained)
+            if not found.ready:
+                raise NotReady(found)
+            run = _approved_run(month, by=by, now=now, ahead=ahead)
+            sealed = seals.seal(month, now=now, found=ahead.buckets())
         approval = RunApproval.objects.get(run=run)
-        _refuse_to_sign_twice(run, approved_by=approval.approved_by, by=by)
-        statements.issue(run, now=now)
-        sealed = seals.seal(month, now=now)
         run.state = AllocationRun.State.CLOSED
         run.save(update_fields=["state"])
         because(accept_unexplained)
@@ -106,6 +104,27 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
             answers=readiness_value(found)["answers"],
             seals={seal.book: seal.root for seal in sealed},
         )
+
+
+def _approved_run(month: Month, *, by: str, now: datetime, ahead: ReadAhead) -> AllocationRun:
+    """The month's run, approved and with its statements issued: in this act, if it was not."""
+    run = current_run(month)
+    if run.state == AllocationRun.State.DRAFT:
+        acting(by, APPROVE_RUN)
+        _refuse_unapprovable(run, month, by)
+        _refuse_to_sign_twice(run, approved_by=by, by=by)
+        _approve(run, by=by, now=now, proofs=ahead.proofs)
+    approval = RunApproval.objects.get(run=run)
+    _refuse_to_sign_twice(run, approved_by=approval.approved_by, by=by)
+    statements.issue(run, now=now, proofs=ahead.proofs)
+    return run
+
+
+def _run_that_counts(month: Month) -> int | None:
+    try:
+        return current_run(month).pk
+    except NothingAllocated:
+        return None
 
 
 def reopen(month: Month, *, reason: str, by: str, now: datetime) -> PeriodReopening:
@@ -185,8 +204,14 @@ def _refuse_unapprovable(run: AllocationRun, month: Month, by: str) -> None:
         )
 
 
-def _approve(run: AllocationRun, *, by: str, now: datetime) -> RunApproval:
-    statements.issue(run, now=now)
+def _approve(
+    run: AllocationRun,
+    *,
+    by: str,
+    now: datetime,
+    proofs: Callable[[Month, Sequence[str]], list[Evidence]] = proofs,
+) -> RunApproval:
+    statements.issue(run, now=now, proofs=proofs)
     approval = RunApproval.objects.create(
         run=run, approved_by=by, approved_at=now, outputs_digest=run.outputs_digest
     )

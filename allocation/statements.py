@@ -8,7 +8,7 @@ later shows the evidence as issued.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -35,10 +35,11 @@ from allocation.domain.statements import (
 from allocation.models import AllocationRun, AllocationSettlement, PeriodClose
 from allocation.models import Statement as IssuedStatement
 from allocation.period_locks import lock_month
+from allocation.read_ahead import proofs
 from allocation.run_book import RunBook, open_book
 from metering.domain.cells import UNALLOCATED, Owner
 from metering.domain.periods import Month
-from metering.evidence import Selection, evidence, evidence_for
+from metering.evidence import Evidence, Selection, evidence
 
 _Reading = TypeVar("_Reading")
 
@@ -138,10 +139,16 @@ def draw(
     )
 
 
-def issue(run: AllocationRun, *, now: datetime) -> list[IssuedStatement]:
+def issue(
+    run: AllocationRun,
+    *,
+    now: datetime,
+    proofs: Callable[[Month, Sequence[str]], list[Evidence]] = proofs,
+) -> list[IssuedStatement]:
     """Issue every cost centre's statement of a run, once: repeating it gives the same rows.
 
-    Asserts that they add up to the bills, in every currency.
+    Asserts that they add up to the bills, in every currency. `proofs` answers for the evidence
+    under them, where somebody has begun to read it.
     """
     month = Month.parse(run.month)
     with transaction.atomic():
@@ -152,13 +159,12 @@ def issue(run: AllocationRun, *, now: datetime) -> list[IssuedStatement]:
         book = open_book(run, with_metering=False)
         keys = sorted({(s.cost_centre, book.currency_of[s.bill]) for s in book.settlements})
         codes = sorted({code for code, _ in keys})
-        found = evidence_for([Selection(period=month.period, cost_centre=code) for code in codes])
-        proofs = {
+        references = {
             code: EvidenceReference(proof.count, proof.digest, _listing(month))
-            for code, proof in zip(codes, found, strict=True)
+            for code, proof in zip(codes, proofs(month, codes), strict=True)
         }
         drawn = [
-            draw(book, cost_centre_subject(book, code), currency, proofs[code])
+            draw(book, cost_centre_subject(book, code), currency, references[code])
             for code, currency in keys
         ]
         assert_covers(drawn, book.payable_minor)

@@ -14,7 +14,7 @@ taken away, rewritten or moved without breaking its chain (`metering.seal_chain`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -57,7 +57,7 @@ _EVENT_BUCKETS: Final = (
 
 
 @dataclass
-class _Found:
+class BookBuckets:
     """A book's buckets, sorted by tenant and hour: as they are hashed, and as rows for COPY."""
 
     events: int = 0
@@ -83,10 +83,10 @@ def _as_field(text: str) -> str:
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def _buckets(month: Month, as_of: datetime) -> dict[str, _Found]:
+def buckets(month: Month, as_of: datetime) -> dict[str, BookBuckets]:
     """Each book's buckets of a month as its events stood at an instant."""
     events, parameters = current(month.period, as_of)
-    found = {book: _Found() for book in BOOKS}
+    found = {book: BookBuckets() for book in BOOKS}
     # The hour as a text: to make an instant of it takes longer than to hash the bucket.
     sql = (
         f"SELECT tenant, trim('\"' FROM to_json(hour_at AT TIME ZONE 'UTC')::text), events,"
@@ -107,8 +107,11 @@ def root_of(lines: Iterable[str], previous_root: str) -> str:
     return state.hexdigest()
 
 
-def seal(month: Month, *, now: datetime) -> list[Seal]:
-    """Seal the month in both books, as it is known at `now`.
+def seal(
+    month: Month, *, now: datetime, found: Mapping[str, BookBuckets] | None = None
+) -> list[Seal]:
+    """Seal the month in both books, as it is known at `now`; `found` are its `buckets` as of then,
+    where somebody has begun to read them.
 
     A month whose newest seal still holds is not sealed again; one that was reopened and changed
     gets a new seal at the end of the chain.
@@ -117,12 +120,12 @@ def seal(month: Month, *, now: datetime) -> list[Seal]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEAL_LOCK])
-        for book, found in _buckets(month, now).items():
+        for book, of_book in (buckets(month, now) if found is None else found).items():
             newest = _newest(book, month)
-            if newest is not None and newest.root == root_of(found.lines, newest.previous_root):
+            if newest is not None and newest.root == root_of(of_book.lines, newest.previous_root):
                 made.append(newest)
                 continue
-            made.append(_store(book, month, found, now))
+            made.append(_store(book, month, of_book, now))
     return made
 
 
@@ -133,7 +136,7 @@ def seal_charges(month: Month, found: Iterable[Bucket], *, now: datetime) -> Sea
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHARGE_LOCK])
-        charges = _Found()
+        charges = BookBuckets()
         for bucket in ordered:
             at = bucket.hour_at.astimezone(UTC).isoformat()
             charges.add(bucket.tenant, at, bucket.events, bucket.digest)
@@ -158,7 +161,7 @@ def _newest(book: str, month: Month | None = None) -> Seal | None:
     return seals.order_by("-sequence").first()
 
 
-def _store(book: str, month: Month, found: _Found, now: datetime) -> Seal:
+def _store(book: str, month: Month, found: BookBuckets, now: datetime) -> Seal:
     last = _newest(book)
     previous_root = last.root if last else ""
     row = Seal.objects.create(

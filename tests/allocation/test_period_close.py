@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from allocation import period_close
 from allocation.bill_checks import BillRefused
@@ -224,6 +224,24 @@ def test_no_close_before_it_is_ready(ready: None) -> None:
 def test_a_close_names_the_roots_that_the_month_was_sealed_with(closed: PeriodClose) -> None:
     assert closed.seals == dict(Seal.objects.values_list("book", "root"))
     assert closed.seals.keys() == {"usage", "cost"}
+
+
+def test_what_is_read_beside_a_close_is_what_it_would_read_itself(
+    fresh_db: str, tmp_path: Path
+) -> None:
+    october.ready(tmp_path)
+    with transaction.atomic():  # into which no other connection sees
+        within = _stands_on(period_close.close(OCTOBER, by=CONTROLLER, now=NOW))
+        transaction.set_rollback(True)
+    beside = _stands_on(period_close.close(OCTOBER, by=CONTROLLER, now=NOW))
+    assert beside == within
+    assert len(beside[1]) > 1
+
+
+def _stands_on(closed: PeriodClose) -> tuple[dict[str, str], list[tuple[str, int, str]]]:
+    """A close's seals, and what its statements assert."""
+    issued = Statement.objects.filter(run=closed.run_id).order_by("cost_centre", "currency")
+    return closed.seals, list(issued.values_list("cost_centre", "events", "digest"))
 
 
 def test_no_close_twice(closed: PeriodClose) -> None:
