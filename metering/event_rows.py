@@ -97,6 +97,7 @@ class SealedConstants(NamedTuple):
     """What is the same in the sealed text of all calls that are alike, in the order of the text:
     tab-separated runs of columns, between which stands what each call has of its own."""
 
+    project: str
     source: str
     model: str
     time_reported: str
@@ -115,7 +116,8 @@ def sealed_constants(event: UsageEvent, project: str) -> SealedConstants:
         *(e.status, e.error_code),
     )
     return SealedConstants(
-        source=f"{project}\t{e.source}",
+        project=project,
+        source=e.source,
         model=f"{e.provider}\t{e.model}",
         time_reported="true" if e.time_reported else "false",
         model_executed=_text(e.model_executed),
@@ -124,20 +126,35 @@ def sealed_constants(event: UsageEvent, project: str) -> SealedConstants:
     )
 
 
-def sealed_text(
-    event: UsageEvent, alike: SealedConstants, *, key: str, received_at: str, occurred_at: str
-) -> str:
-    """The sealed part as tab-separated text in the order of `SEALED`, with `NULL` for NULL.
+class ReportedText(NamedTuple):
+    """What was reported, as tab-separated text in the order of `SEALED`, with `NULL` for NULL: the
+    columns before those of its time, and those behind."""
 
-    Both instants come in the form of `instant_text`.
-    """
+    before: str
+    behind: str
+
+    def content(self) -> str:
+        """All of it, as one line: what two reports of one event have in common."""
+        return f"{self.before}\t{self.behind}\n"
+
+    def sealed(
+        self, alike: SealedConstants, *, key: str, received_at: str, occurred_at: str
+    ) -> str:
+        """The sealed part. Both instants come in the form of `instant_text`."""
+        return (
+            f"{key}\t{received_at}\t{alike.project}\t{self.before}"
+            f"\t{occurred_at}\t{alike.time_reported}\t{self.behind}"
+        )
+
+
+def reported_text(event: UsageEvent, alike: SealedConstants) -> ReportedText:
+    """The text of an event with those constants."""
     e = event
     # Unrolled, since it runs for every event; `verify` puts the same text together from SEALED.
     counts = _compact(counts_of(e)).decode()[1:-1].replace(",", "\t").replace("null", NULL)
-    return (
-        f"{key}\t{received_at}\t{alike.source}\t{e.external_request_id}\t{alike.model}"
-        f"\t{occurred_at}\t{alike.time_reported}"
-        f"\t{NULL if e.event_id is None else e.event_id}"
+    return ReportedText(
+        f"{alike.source}\t{e.external_request_id}\t{alike.model}",
+        f"{NULL if e.event_id is None else e.event_id}"
         f"\t{NULL if e.attempt is None else e.attempt}\t{alike.model_executed}"
         f"\t{NULL if e.provider_request_id is None else e.provider_request_id}\t{counts}"
         f"\t{_json(e.units).decode() if e.units else NULL}"
@@ -146,7 +163,7 @@ def sealed_text(
         f"\t{NULL if e.trace_id is None else e.trace_id}"
         f"\t{NULL if e.workflow is None else e.workflow}"
         f"\t{_json(e.tags).decode() if e.tags else NULL}"
-        f"\t{_json(e.shares).decode() if e.shares else NULL}"
+        f"\t{_json(e.shares).decode() if e.shares else NULL}",
     )
 
 

@@ -165,7 +165,12 @@ def ingest(
 ) -> list[Outcome]:
     """Take in one batch, in one transaction; one outcome per item, in the order of the items."""
     books = books or Books.current()
-    return outcomes_of(_store(prepare_batch(items, books, now), Pseudonyms(), books, now))
+    return outcomes_of(write_batch(items, now=now, books=books))
+
+
+def write_batch(items: Sequence[UsageEvent | Rejection], *, now: datetime, books: Books) -> Written:
+    """As `ingest`, without an outcome for each event that was simply accepted."""
+    return _store(prepare_batch(items, books, now), Pseudonyms(), books, now)
 
 
 def outcomes_of(written: Written) -> list[Outcome]:
@@ -239,10 +244,11 @@ def write(
     """Store a batch in the caller's transaction, by the given ways to claim and to insert."""
     others: list[Outcome] = []
     first: dict[str, int] = {}
+    again: list[int] = []
     for index, item in enumerate(batch):
         if isinstance(item, PreparedEvent):
             if first.setdefault(item.key, index) != index:
-                others.append(_repeated(index, item, _prepared(batch[first[item.key]]).claim))
+                again.append(index)
         elif isinstance(item, Rejection):
             others.append(_rejected(index, item))
         else:
@@ -250,6 +256,10 @@ def write(
     claims = [_prepared(batch[first[key]]) for key in sorted(first)]
     taken = claim(claims, now)
     accepted = [item for item in claims if item.key not in taken] if taken else claims
+    for index in again:
+        item = _prepared(batch[index])
+        stored = taken.get(item.key) or _prepared(batch[first[item.key]]).claim
+        others.append(_repeated(index, item, stored))
     others += [
         _repeated(first.pop(item.key), item, taken[item.key])
         for item in (claims if taken else ())

@@ -31,9 +31,9 @@ from metering.event_rows import (
     class_costs,
     instant_text,
     owned_text,
+    reported_text,
     seal_digest,
     sealed_constants,
-    sealed_text,
     value_digest,
     valued_as,
 )
@@ -184,9 +184,8 @@ def prepare(
     kind = kinds.of(event, lookup, user_kind)
     key = event_key(event)
     occurred_at = instant_text(event.occurred_at)
-    sealed = sealed_text(
-        event, kind.sealed, key=key, received_at=received_at, occurred_at=occurred_at
-    )
+    reported = reported_text(event, kind.sealed)
+    sealed = reported.sealed(kind.sealed, key=key, received_at=received_at, occurred_at=occurred_at)
     if sealed.count("\t") != _TABS or "\n" in sealed or "\r" in sealed or "\0" in sealed:
         raise ControlCharacter("a text field holds a tab, newline or other control character")
     rating = kinds.rated(event, kind)
@@ -201,7 +200,7 @@ def prepare(
         event,
         kind,
         key,
-        claim_digest(event, lookup),
+        claim_digest(reported.content(), lookup),
         lookup,
         occurred_at,
         rating,

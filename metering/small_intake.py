@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from threading import BoundedSemaphore, Lock
 from types import MappingProxyType
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 import pghistory
 from django.db import close_old_connections, connection, connections
@@ -50,6 +50,13 @@ class Sent(NamedTuple):
 
     key: KeyFacts
     items: Sequence[UsageEvent | Rejection]
+
+
+class Keyed(Protocol):
+    """A request whose key is known."""
+
+    @property
+    def key(self) -> KeyFacts: ...
 
 
 _turns: Final = BoundedSemaphore(LARGE_AT_ONCE)
@@ -151,7 +158,7 @@ class _Present:
 
 
 def _commit(group: Sequence[Sent]) -> list[list[Outcome] | Exception]:
-    with _senders(group):
+    with senders(group):
         now = datetime.now(UTC)
         items = [item for sent in group for item in sent.items]
         outcomes = _store.store(items, {sent.key.id for sent in group}, now)
@@ -161,7 +168,7 @@ def _commit(group: Sequence[Sent]) -> list[list[Outcome] | Exception]:
         return _perform(group, _store.learn)
 
 
-def _senders(group: Sequence[Sent]) -> AbstractContextManager[object]:
+def senders(group: Sequence[Keyed]) -> AbstractContextManager[object]:
     """Who stands in the history of what is changed meanwhile."""
     names = ", ".join(sorted({sent.key.name for sent in group}))
     return cast("AbstractContextManager[object]", pghistory.context(api_key=names[:500]))
@@ -171,7 +178,7 @@ def _perform(
     group: Sequence[Sent], books: Callable[[], Books] = Books.current
 ) -> list[list[Outcome] | Exception]:
     """The usual way, for whatever there is in a group."""
-    with _senders(group):
+    with senders(group):
         now = datetime.now(UTC)
         refused = refusals({sent.key.id for sent in group}, now)
         good = [sent for sent in group if sent.key.id not in refused]

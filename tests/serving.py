@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from tests.databases import ROOT
 READY_WITHIN: Final = 60
 """Seconds after which a server that does not answer is given up."""
 _PAUSE: Final = 0.05
+_STARTED: Final = re.compile(rb"Started worker-\d+ runtime-1\b")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def serving(
                 start_new_session=True,
             )
         try:
-            _wait_until_it_answers(process, port, log)
+            _wait_until_it_answers(process, port, log, workers)
             yield Server(f"http://127.0.0.1:{port}", database, log)
         finally:
             _end(process)
@@ -86,11 +88,15 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_it_answers(
+    process: subprocess.Popen[bytes], port: int, log: Path, workers: int
+) -> None:
+    """Until all of its processes do: connections go to those only that are there."""
     deadline = monotonic() + READY_WITHIN
     while monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+        if len(_STARTED.findall(log.read_bytes())) >= workers:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
         try:
             process.wait(_PAUSE)
         except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -28,14 +29,15 @@ from metering.api.problems import (
     unavailable,
 )
 from metering.api_keys import KeyFacts, KeyRefused
+from metering.batch_intake import Batch, take_batch
 from metering.domain.tenancy import within_tenant
 from metering.domain.usage import Rejection, UsageEvent
 from metering.formats import native
 from metering.formats.batches import Layout, Placed, UnreadableBatch, take_apart
 from metering.group_commit import OverShare
-from metering.ingestion import DATABASE_DOWN, Books, Intake, ingest
+from metering.ingestion import DATABASE_DOWN
 from metering.outcomes import IngestResult, Outcome
-from metering.small_intake import NOT_TAKEN, SMALL, Sent, admitted, take
+from metering.small_intake import NOT_TAKEN, SMALL, Sent, take
 
 MAX_EVENTS: Final = 10_000
 SCOPE: Final = "ingest"
@@ -89,9 +91,9 @@ def receiving(parser_for: Callable[[str], Parser]) -> Callable[[HttpRequest], Ht
             layout = layout_of(request)
             placed = take_apart(read_body(request), layout=layout, limit=MAX_EVENTS)
             parse = parser_for(source_of(key))
-            items = parse_all(placed, parse, key, now := datetime.now(UTC))
+            read = partial(parse_all, placed, parse, key)
             every = request.GET.get("outcomes") == "all"
-            accepted, outcomes = _take(Sent(key, items), now, every=every)
+            accepted, outcomes = _take(Batch(key, read, len(placed), every))
             return answer_of(accepted, outcomes, placed)
         except OverShare:
             return too_many()
@@ -118,18 +120,14 @@ def source_of(key: KeyFacts) -> str:
     return key.source
 
 
-def _take(sent: Sent, now: datetime, *, every: bool) -> tuple[int, Sequence[Outcome]]:
+def _take(batch: Batch) -> tuple[int, Sequence[Outcome]]:
     """Take the events in: how many were accepted without further mention, and the outcomes to
-    mention (`every`: all of them)."""
-    if len(sent.items) <= SMALL:
-        outcomes = take(sent)
-        others = outcomes if every else [o for o in outcomes if o.outcome != "accepted"]
-        return len(outcomes) - len(others), others
-    with admitted(sent.key, now):
-        books = Books.current()
-        if every:
-            return 0, ingest(sent.items, now=now, books=books)
-        return Intake(books, now).take(sent.items)
+    mention."""
+    if batch.size > SMALL:
+        return take_batch(batch)
+    outcomes = take(Sent(batch.key, batch.read(datetime.now(UTC))))
+    others = outcomes if batch.every else [o for o in outcomes if o.outcome != "accepted"]
+    return len(outcomes) - len(others), others
 
 
 def layout_of(

@@ -7,7 +7,6 @@ attempt given, the identical report is a duplicate and a different one is the ne
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
@@ -15,7 +14,6 @@ import msgspec
 
 from metering.domain.usage import UsageEvent, counts_of
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _VARIANT: Final = "89ab"
 
@@ -44,16 +42,8 @@ def event_key(event: UsageEvent) -> str:
     return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
 
 
-def claim_digest(event: UsageEvent, lookup_hash: bytes | None) -> bytes:
-    """SHA-256 of the content as sent: without times and defaults, and with the keyed hash in the
-    place of whatever names the user, so that the digest can be kept when the person is erased."""
-    content = msgspec.structs.replace(
-        event,
-        occurred_at=_EPOCH,
-        time_reported=True,
-        user_id=lookup_hash.hex() if lookup_hash else None,
-        anon_id=None,
-        ip_hash=None,
-        agent_hash=None,
-    )
-    return sha256(_encode(content)).digest()
+def claim_digest(content: str, lookup_hash: bytes | None) -> bytes:
+    """SHA-256 of the content as sent (`event_rows.ReportedText.content`: without times, and
+    defaults are as good as sent), with the keyed hash in the place of whatever names the user, so
+    that the digest can be kept when the person is erased."""
+    return sha256(content.encode() + (lookup_hash or b"")).digest()

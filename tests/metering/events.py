@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from metering.domain.keys import claim_digest
 from metering.domain.usage import UsageEvent
+from metering.event_rows import reported_text, sealed_constants
 
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 NOON = datetime(2026, 10, 3, 12, 0, tzinfo=UTC)
@@ -27,3 +29,8 @@ def call(request_id: str = "req-1", **different: Any) -> UsageEvent:
         "latency_ms": 800,
     }
     return UsageEvent(**{**plain, **different})
+
+
+def claim_of(event: UsageEvent, lookup_hash: bytes | None) -> bytes:
+    """The digest of what the event says, as it is claimed."""
+    return claim_digest(reported_text(event, sealed_constants(event, "")).content(), lookup_hash)

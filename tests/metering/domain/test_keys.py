@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import RFC_4122, UUID
 
@@ -7,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.domain.keys import claim_digest, event_key
-from tests.metering.events import NOON, call
+from metering.domain.keys import event_key
+from metering.domain.usage import COUNTS, Share, UsageEvent
+from tests.metering.events import NOON, call, claim_of
 
 
 @dataclass
@@ -45,7 +47,7 @@ PAIRS = {
 def test_what_is_a_resend_and_what_is_another_event(pair: Pair) -> None:
     first, second = call(**pair.first), call(**pair.second)
     assert (event_key(first) == event_key(second)) is (pair.verdict != "another")
-    same_content = claim_digest(first, None) == claim_digest(second, None)
+    same_content = claim_of(first, None) == claim_of(second, None)
     assert same_content is (pair.verdict == "the same")
 
 
@@ -69,5 +71,22 @@ def test_keys_do_not_run_into_each_other(source: str, request: str) -> None:
 
 def test_the_digest_does_not_know_the_person() -> None:
     known, erased = call(user_id="u1"), call(user_id="u2")
-    assert claim_digest(known, b"h") == claim_digest(erased, b"h")
-    assert claim_digest(known, b"h") != claim_digest(known, b"i")
+    assert claim_of(known, b"h") == claim_of(erased, b"h")
+    assert claim_of(known, b"h") != claim_of(known, b"i")
+
+
+def test_every_field_of_a_report_is_content_but_its_time() -> None:
+    plain = call(attempt=1)
+    different: dict[str, Any] = {
+        name: f"another {name}"
+        for name in UsageEvent.__struct_fields__
+        if isinstance(getattr(plain, name), str | None) and name not in COUNTS
+    }
+    different |= dict.fromkeys((*COUNTS, "attempt", "latency_ms"), 77)
+    different |= {"units": {"searches": Decimal(1)}, "tags": {"a": "b"}, "batch": True}
+    different |= {"shares": (Share(tenant_id="acme", input_tokens=1, output_tokens=1),)}
+    no_content = {"occurred_at", "time_reported", "user_id", "anon_id", "ip_hash", "agent_hash"}
+    assert set(different) | no_content == set(UsageEvent.__struct_fields__)
+    for name, value in different.items():
+        same = claim_of(call(**{"attempt": 1, name: value}), None) == claim_of(plain, None)
+        assert same is (name in no_content), name

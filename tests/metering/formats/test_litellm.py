@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from metering.domain.keys import claim_digest, event_key
+from metering.domain.keys import event_key
 from metering.domain.usage import Rejection
+from tests.metering.events import claim_of
 from tests.metering.formats.litellm_records import (
     RECORD,
     USAGE,
@@ -57,7 +58,7 @@ def test_the_cost_that_litellm_reckoned_is_not_read() -> None:
 def test_an_answer_that_is_logged_twice_is_one_event() -> None:
     once, again = event(record(stream=True)), event(record(cache_key="k", stream=None))
     assert event_key(once) == event_key(again)
-    assert claim_digest(once, None) == claim_digest(again, None)
+    assert claim_of(once, None) == claim_of(again, None)
 
 
 def test_attempts_and_fallbacks_are_calls_of_one_request() -> None:

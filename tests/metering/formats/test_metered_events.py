@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from metering.domain.keys import claim_digest, event_key
+from metering.domain.keys import event_key
 from metering.domain.usage import Rejection, UsageEvent
 from metering.formats import lago, openmeter
 from metering.formats.property_map import DEFAULT
+from tests.metering.events import claim_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -191,7 +192,7 @@ def test_an_id_is_unique_within_its_source() -> None:
     assert len(ids) == 3
     again = told(cloud(time="2026-10-03T13:00:00Z"))
     assert event_key(again) == event_key(told(cloud()))
-    assert claim_digest(again, None) == claim_digest(told(cloud()), None), "time is no content"
+    assert claim_of(again, None) == claim_of(told(cloud()), None), "time is no content"
 
 
 def test_extensions_are_told_in_small_letters() -> None:
