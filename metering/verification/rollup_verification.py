@@ -6,9 +6,12 @@ Counts that are divided over the owners of a shared call are held against the st
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
+
+from django.db import DataError, connection, transaction
 
 from metering.domain.money import plain
 from metering.domain.periods import Period
@@ -122,7 +125,8 @@ def _differing(
     rows, all sums of the rollup's (with its tail, unless only what is folded is asked for).
 
     Both sides are added up at once, the rollup's below zero, so that what agrees comes to nothing;
-    only of the first few cells that do not are the two sides told apart.
+    only of the first few cells that do not are the two sides told apart. And only where a
+    fingerprint of both sides says that there are such cells is anything put together by cell.
     """
     keys = ", ".join(by)
     less = ", ".join(f"-{name} AS {name}" for name in rollup.sums)
@@ -131,6 +135,8 @@ def _differing(
         f"SELECT {keys}, {', '.join(rollup.sums)}, true AS is_raw FROM ({raw}) raw"
         f" UNION ALL SELECT {keys}, {less}, false FROM {cells} cells WHERE {where}"
     )
+    if _comes_to_nothing(both, by, rollup.sums, parameters):
+        return iter(())
     unequal = " OR ".join(f"sum({name}) <> 0" for name in rollup.sums)
     sides = ", ".join(
         f"{sign}sum({name}) FILTER (WHERE {side})"
@@ -144,6 +150,47 @@ def _differing(
         f" GROUP BY {keys} ORDER BY {keys}",
         parameters,
     )
+
+
+_EXACT: Final = frozenset({"cost", "quantity"})
+"""Sums that are `numeric`; the others are counts."""
+_HASHES: Final = {
+    "bucket_at": "timestamp_hash_extended(bucket_at AT TIME ZONE 'UTC', {})",
+    "day": "timestamp_hash_extended(day::timestamp, {})",
+    "user_pseudonym": "uuid_hash_extended(user_pseudonym, {})",
+}
+_HALVES: Final = ("(h & 67108863)", "(h >> 32 & 67108863)")
+"""Of a hash of 64 bits, two numbers of 26 that a count can be multiplied by."""
+
+
+def _comes_to_nothing(
+    rows_of_both: str, by: Sequence[str], sums: Sequence[str], parameters: dict[str, Any]
+) -> bool:
+    """Whether the rows add up to zero in each cell by these keys, without adding them up by cell.
+
+    Each row's sums are multiplied by a hash of its cell and all are added up: where each cell comes
+    to zero, so does this. Where one does not, this comes to zero by a chance of one in 2^52; and
+    the hash hangs on a number that is drawn for the occasion, so nobody can choose rows for it.
+    """
+    h = "%(drawn)s::bigint"
+    for name in by:
+        h = _HASHES.get(name, f"hashtextextended({name}, {{}})").format(h)
+    totals = [
+        f"coalesce(sum({part} * {name}), 0) = 0"
+        for name in sums
+        for part in (("h",) if name in _EXACT else _HALVES)
+    ]
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                # A key that is NULL, which no rollup has, must not take its row away.
+                f"SELECT {' AND '.join(totals)} FROM (SELECT coalesce({h}, 1) AS h,"
+                f" {', '.join(sums)} FROM ({rows_of_both}) rows_of_both OFFSET 0) hashed",
+                {**parameters, "drawn": secrets.randbits(63)},
+            )
+            return bool(cursor.fetchone()[0])
+    except DataError:  # a count too large to be multiplied: it is looked at by cell
+        return False
 
 
 _BUCKETS: Final = "bucket_at >= %(period_start)s AND bucket_at < %(period_end)s"

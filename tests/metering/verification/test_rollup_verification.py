@@ -146,3 +146,42 @@ def test_a_day_that_is_gone_is_named(owner_connection: psycopg.Connection) -> No
     (found,) = check(OCTOBER)
     assert found.where.startswith("2026-10-04")
     assert found.what.endswith("; by day: nothing")
+
+
+@pytest.mark.usefixtures("rolled_month")
+def test_cells_that_changed_places_are_named(owner_connection: psycopg.Connection) -> None:
+    """All that adds up to the same over the month, and over each key by itself, is found."""
+    ingest(
+        [
+            call(f"{tenant}-{tag}", tenant_id=tenant, endpoint_tag=tag, output_tokens=tokens)
+            for tenant, tag, tokens in (
+                ("a", "x", 1), ("a", "y", 2), ("b", "x", 2), ("b", "y", 1),
+            )
+        ],
+        now=NOW,
+    )  # fmt: skip
+    fold()
+    assert list(check(OCTOBER)) == []
+    owner_connection.execute(
+        "UPDATE usage_rollup SET output_tokens = 3 - output_tokens,"
+        " cost = (SELECT sum(cost) FROM usage_rollup o WHERE o.tenant = usage_rollup.tenant)"
+        " - cost WHERE tenant IN ('a', 'b')"
+    )
+    found = [finding for finding in check(OCTOBER) if finding.check == "usage rollup"]
+    assert [finding.where.split()[3:] for finding in found] == [
+        [tenant, "gpt-4o-mini", tag] for tenant in ("a", "b") for tag in ("x", "y")
+    ]
+
+
+@pytest.mark.usefixtures("rolled_month")
+@pytest.mark.parametrize("count", [2**62, -(2**62)])
+def test_a_count_beyond_all_bounds_is_named_like_any_other(
+    owner_connection: psycopg.Connection, count: int
+) -> None:
+    owner_connection.execute(
+        "UPDATE usage_rollup SET input_tokens = %s WHERE bucket_at = %s AND tenant = 't1'"
+        " AND pricing = 'priced'",
+        [count, NOON],
+    )
+    (found,) = (finding for finding in check(OCTOBER) if finding.check == "usage rollup")
+    assert found.what.endswith(f"rollup: input_tokens {count}")
