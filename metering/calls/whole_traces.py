@@ -1,8 +1,9 @@
 """Traces that one batch tells as a whole, and of which nothing was known: most of them.
 
 What counts follows from the batch alone, so it is decided in memory, before any row is locked.
-Each span is told once; each is a call that counts, or will never count; nothing waits (but for
-what is said of the trace itself, by a span of its own id) and nothing is refused. Such a trace is
+Each span is told once, or by several reports that each add to it (created, then updated); each is a
+call that counts, or will never count; nothing waits (but for what is said of the trace itself, by a
+span of its own id) and nothing is refused. Such a trace is
 kept in its own row as it was told (`trace_rows.ToldSpan`); only when more is told of it are its
 spans looked at one by one (`known_traces`). Everything else takes that way from the start, and to
 the same end.
@@ -10,9 +11,12 @@ the same end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from metering.calls import trace_rows
 from metering.calls.made_events import Maker
@@ -22,8 +26,10 @@ from metering.calls.trace_settlement import SpanState, content_of, place_of
 from metering.domain.call_reports import (
     SUPPOSED,
     CallReport,
+    Span,
     ToldOnce,
     first_said,
+    join,
     told_by,
     told_once,
 )
@@ -62,35 +68,57 @@ def decide(
 ) -> WholeTrace | None:
     """What these reports come to if they are all of a trace; `None` where they are no such trace,
     or where something has to be said of one of them."""
-    spans: dict[str, ToldOnce] = {}
-    told: dict[str, dict[str, Any]] = {}
+    told: list[dict[str, Any]] = []
     for report in reports:
-        if report.span_id in spans or not _is_plain(report, now):
+        fields = admission.fields(report) if _is_plain(report, now) else None
+        if fields is None or isinstance(fields, Rejection):
             return None
-        fields = admission.fields(report)
-        if isinstance(fields, Rejection):
-            return None
-        told[report.span_id] = fields
-        spans[report.span_id] = told_once(report, fields)
-    decided = _decided(trace, spans, maker, now)
+        told.append(fields)
+    several = {name for name, count in Counter(r.span_id for r in reports).items() if count > 1}
+    spans = _spans(reports, told, several)
+    decided = None if spans is None else _decided(trace, spans, maker, now)
     if decided is None:
         return None
     events, silent = decided
     for report in reports:
-        # What makes an event is checked with the event, and what is above it is not.
-        if silent.get(report.span_id) in _UNCHECKED and problem_of(
-            report, source=trace.source, received_at=now
-        ):
+        # What makes an event is checked with the event, and what is above it is not; nor is what
+        # another report of the same span has replaced.
+        unchecked = silent.get(report.span_id) in _UNCHECKED or report.span_id in several
+        if unchecked and problem_of(report, source=trace.source, received_at=now):
             return None
     kept = [
-        ToldSpan.of(report, told[report.span_id], silent.get(report.span_id, ""))
-        for report in reports
+        ToldSpan.of(report, fields, silent.get(report.span_id, ""))
+        for report, fields in zip(reports, told, strict=True)
     ]
     return WholeTrace(events, silent, trace_rows.text_of_told(kept))
 
 
+_Known = ToldOnce | Span
+
+
+def _spans(
+    reports: Sequence[CallReport], told: Sequence[dict[str, Any]], several: Collection[str]
+) -> dict[str, _Known] | None:
+    """What the reports come to, with the fields that may be kept; `None` where one adds nothing to
+    what another has told, which its sender is told."""
+    spans: dict[str, _Known] = {}
+    for report, fields in zip(reports, told, strict=True):
+        if report.span_id not in several:
+            spans[report.span_id] = told_once(report, fields)
+            continue
+        span = told_by(msgspec.structs.replace(report, fields=fields))
+        known = spans.get(report.span_id)
+        if isinstance(known, Span):
+            joined = join(known, span)
+            if joined == known:
+                return None
+            span = joined
+        spans[report.span_id] = span
+    return spans
+
+
 def _decided(
-    trace: TraceName, spans: dict[str, ToldOnce], maker: Maker, now: datetime
+    trace: TraceName, spans: dict[str, _Known], maker: Maker, now: datetime
 ) -> tuple[dict[str, PreparedEvent], dict[str, str]] | None:
     calls: dict[str, Call] = {}
     events: dict[str, PreparedEvent] = {}
@@ -103,7 +131,9 @@ def _decided(
                 return None
             silent[span_id] = call.reason
             continue
-        made = maker.made(trace, span_id, call, 1, spans[span_id].said_at)
+        span = spans[span_id]
+        said_at = first_said(span) if isinstance(span, Span) else span.said_at
+        made = maker.made(trace, span_id, call, 1, said_at)
         if isinstance(made, Rejection) or made.event.occurred_at > now + FUTURE:
             return None
         calls[span_id], events[span_id] = call, made
@@ -159,7 +189,10 @@ def _is_name(value: object) -> bool:
 def spans_of(trace: TraceName, told: bytes) -> dict[str, SpanRow]:
     """The spans of a trace that is kept as it was told, each as it stands."""
     kept = trace_rows.spans_told(told)
-    spans = {each.span_id: told_by(each.report(trace)) for each in kept}
+    spans: dict[str, Span] = {}
+    for each in kept:
+        span, known = told_by(each.report(trace)), spans.get(each.span_id)
+        spans[each.span_id] = span if known is None else join(known, span)
     calls = calls_of(spans)
     rows: dict[str, SpanRow] = {}
     for each in kept:

@@ -13,7 +13,7 @@ from metering.calls.report_admission import Admission
 from metering.calls.trace_rows import TraceName, text_of
 from metering.calls.trace_settlement import settle
 from metering.calls.whole_traces import decide, spans_of
-from metering.domain.call_reports import SUPPOSED, CallReport, told_by
+from metering.domain.call_reports import SUPPOSED, CallReport, Span, join, told_by
 from metering.domain.traces import Call
 from metering.domain.usage import Rejection
 from metering.ingestion import Books
@@ -50,10 +50,13 @@ FIELDS = st.sampled_from(
 
 
 def spans(draw: Any) -> list[CallReport]:
-    """Spans of one trace, each told once."""
+    """Spans of one trace, most of them told once."""
+    ids = SPAN_IDS[: draw(st.integers(1, 4))]
+    again = draw(st.lists(st.sampled_from(ids), max_size=2))
     return [
         report(
             span_id,
+            after=draw(st.integers(0, 2)),
             parent_span_id=draw(st.sampled_from([None, *SPAN_IDS, "elsewhere"])),
             ancestors=draw(st.sampled_from([(), (), ("a",), ("elsewhere", "b")])),
             is_call=draw(st.sampled_from([True, True, False, None])),
@@ -62,7 +65,7 @@ def spans(draw: Any) -> list[CallReport]:
             rank=draw(st.integers(0, 1)),
             fields=draw(FIELDS),
         )
-        for span_id in SPAN_IDS[: draw(st.integers(1, 4))]
+        for span_id in draw(st.permutations([*ids, *again]))
     ]
 
 
@@ -77,7 +80,14 @@ def test_a_whole_trace_comes_to_what_its_spans_come_to(reports: list[CallReport]
     admission, maker = Admission("test", None, books.hash_key, NOW), Maker(books, NOW)
     whole = decide(TRACE, reports, admission=admission, maker=maker, now=NOW)
     checked = [admission.checked(each) for each in reports]
-    known = {each.span_id: told_by(each) for each in checked if isinstance(each, CallReport)}
+    known: dict[str, Span] = {}
+    adds = True
+    for each in checked:
+        if isinstance(each, CallReport):
+            told = told_by(each)
+            before = known.get(each.span_id)
+            known[each.span_id] = told if before is None else join(before, told)
+            adds = adds and known[each.span_id] != before
 
     def build(span_id: str, call: Call, version: int, said_at: Any) -> PreparedEvent | Rejection:
         return maker.made(TRACE, span_id, call, version, said_at)
@@ -85,7 +95,8 @@ def test_a_whole_trace_comes_to_what_its_spans_come_to(reports: list[CallReport]
     settled = settle(known, {}, build)
     if whole is None:
         assert (
-            len(known) < len(reports)
+            any(isinstance(each, Rejection) for each in checked)
+            or not adds
             or settled.refused
             or any(
                 state.place == "waiting" and (span_id, state.reason) != ("t1", "waiting_for_kind")
@@ -94,7 +105,8 @@ def test_a_whole_trace_comes_to_what_its_spans_come_to(reports: list[CallReport]
             or any(SELDOM & each.fields.keys() for each in reports)
         ), "an ordinary trace goes the long way"
         return
-    assert len(known) == len(reports)
+    assert adds
+    assert not any(isinstance(each, Rejection) for each in checked)
     assert whole.events == settled.events
     kept = spans_of(TRACE, whole.told)
     assert {span_id: row.state for span_id, row in kept.items()} == settled.states
@@ -134,7 +146,21 @@ def test_a_span_that_comes_after_a_whole_trace_takes_the_usage_of_the_one_above_
 
 
 @pytest.mark.django_db
-def test_the_first_batch_of_a_trace_with_two_reports_of_a_span_is_taken_span_by_span() -> None:
-    assert kinds(told(report("a"), report("a"))) == ["accepted", "accepted"]
-    assert [each[0] for each in span_rows()] == ["a"]
+def test_a_call_that_is_created_and_updated_in_one_batch_is_told_as_a_whole() -> None:
+    begun = report("a", ended=None, fields={**MODEL, "tenant_id": "acme"})
+    over = report("a", after=1, fields=USED)
+    assert kinds(told(begun, over)) == ["accepted", "accepted"]
+    assert span_rows() == []
+    before = totals()
+    assert kinds(told(over, begun)) == ["duplicate", "duplicate"]
+    assert (counted()[0], totals()) == (1, before)
+    assert kinds(told(report("a", after=2, fields={"endpoint_tag": "chat"}))) == ["amended"]
+    assert span_rows() == [("a", "counted", 2)]
     assert counted()[0] == 1
+
+
+@pytest.mark.django_db
+def test_a_report_that_adds_nothing_to_another_of_its_batch_is_told_so() -> None:
+    chain = report("a", is_call=False, fields={"tenant_id": "acme"})
+    assert kinds(told(chain, chain)) == ["accepted: not_a_call", "duplicate: not_a_call"]
+    assert [each[0] for each in span_rows()] == ["a"]
