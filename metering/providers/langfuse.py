@@ -170,11 +170,17 @@ def _cache(words: frozenset[str]) -> str:
     return "written_1h" if "1h" in words else "written_5m" if "5m" in words else "written"
 
 
+_PLAIN: Final = frozenset({"input", "output"})
+
+
 def _decided(sides: _Sides) -> tuple[_Reading, tuple[str, ...]]:
     """The reading that the total proves, else the documented one; and what is doubtful in it."""
     if sides.given is None:
         return next(_readings(sides)), ()
-    readings = list(dict.fromkeys(_readings(sides)))
+    if sides.leaves.keys() <= _PLAIN:  # there is nothing that could be beside or inside
+        readings = [next(_readings(sides))]
+    else:
+        readings = list(dict.fromkeys(_readings(sides)))
     documented = readings[0]
     proven = [reading for reading in readings if reading.total == sides.given]
     if not proven:
