@@ -16,6 +16,7 @@ from metering.pricelists.parsed import UnreadablePriceList
 WHEN: Final = ("service_tier", "processing", "region", "endpoint", "speed")
 _DAY: Final = len("2026-10-01")
 _MOST_DIGITS: Final = 40
+_YEARS: Final = range(2000, 2200)
 _CLOCK: Final = r"((?:[01][0-9]|2[0-3]):[0-5][0-9])"
 _HOURS: Final = re.compile(f"{_CLOCK}-{_CLOCK}")
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -55,14 +56,17 @@ def instant(text: str, place: str) -> datetime:
     try:
         if len(text) == _DAY:
             day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        found = datetime.fromisoformat(text)
+            found = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        else:
+            found = datetime.fromisoformat(text)
     except ValueError as error:
         raise UnreadablePriceList(
             f"{place}: {text!r} is no date; write 2026-10-01 or 2026-10-01T00:00:00Z"
         ) from error
     if found.tzinfo is None:
         raise UnreadablePriceList(f"{place}: {text!r} has no offset; add Z for UTC")
+    if found.year not in _YEARS:
+        raise UnreadablePriceList(f"{place}: {text!r}: no price is of that year")
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 from metering.pricelists.parsed import UnreadablePriceList
 
 MAX_DIGITS = 40
+MAX_NAME: Final = 500
 _CERTAIN: Final = Context(prec=15, traps=[])
 """As many digits as a binary float holds for certain. Lists are written by programs that reckon in
 them: what they write with more digits is a float's next neighbour (`1.0000000000000001e-07`)."""
@@ -33,6 +34,8 @@ def read_json(text: str, *, name: str) -> Any:
             f"{name} is no whole JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
             "was it cut off? Fetch it again"
         ) from error
+    except ArithmeticError as error:
+        raise UnreadablePriceList(f"{name}: a number in it is out of all range") from error
     except (ValueError, RecursionError) as error:
         raise UnreadablePriceList(f"{name} cannot be read: {error}") from error
 
@@ -48,6 +51,11 @@ def number(value: object) -> Decimal | str:
     if amount.adjusted() > MAX_DIGITS or amount.as_tuple().exponent < -MAX_DIGITS:  # type: ignore[operator]
         return f"{value!r:.60} is out of all range"
     return _CERTAIN.plus(amount)
+
+
+def is_name(text: str) -> bool:
+    """Whether the text can name a model or provider: it can be stored, and read."""
+    return bool(text.strip()) and text.isprintable() and len(text) <= MAX_NAME
 
 
 def _not_a_number(constant: str) -> NoReturn:

@@ -26,7 +26,7 @@ from metering.domain.price_matching import (
 )
 from metering.domain.prices import ALWAYS, Conditions, InvalidPrice, Price, Tier, UnitPrice
 from metering.domain.units import UNITS
-from metering.pricelists.json_lists import number, read_json
+from metering.pricelists.json_lists import is_name, number, read_json
 from metering.pricelists.parsed import ParsedList, Refused, UnreadablePriceList
 
 CURRENCY: Final = "USD"
@@ -156,6 +156,8 @@ _Rows = list[tuple[dict[str, UnitPrice], Conditions]]
 
 def _model(entry: Any) -> tuple[str, ListedModel, _Rows] | Refused:
     name = str(entry.get("modelName") if isinstance(entry, dict) else entry)[:200]
+    if not is_name(name):
+        return Refused("", ascii(name)[1:-1], "model", "its name is none", whole=True)
     provider = ""
     try:
         provider = _provider(entry)
@@ -167,8 +169,8 @@ def _model(entry: Any) -> tuple[str, ListedModel, _Rows] | Refused:
         )
     except (InvalidPrice, InvalidClause) as error:
         return Refused(provider, name, "model", str(error), whole=True)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = f"it is not written as a model of the list is ({error!r:.80})"
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"it is not written as a model of the list is ({ascii(error)[:80]})"
         return Refused(provider, name, "model", reason, whole=True)
 
 
@@ -193,7 +195,7 @@ def _provider(entry: Mapping[str, Any]) -> str:
 
 def _pattern(entry: Mapping[str, Any]) -> str:
     pattern = entry["matchPattern"]
-    if not isinstance(pattern, str) or not pattern:
+    if not isinstance(pattern, str) or not pattern.isprintable() or not pattern:
         raise InvalidPrice("it has no pattern to be found by")
     return pattern
 

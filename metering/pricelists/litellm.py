@@ -24,7 +24,7 @@ from metering.domain.price_matching import (
     PriceList,
 )
 from metering.domain.prices import InvalidPrice, Price
-from metering.pricelists.json_lists import read_json
+from metering.pricelists.json_lists import is_name, read_json
 from metering.pricelists.litellm_models import rows_of
 from metering.pricelists.litellm_rows import Row, Unknown
 from metering.pricelists.parsed import ParsedList, Refused, UnreadablePriceList
@@ -66,8 +66,9 @@ def parse_litellm(text: str, *, source: str, effective_at: datetime) -> ParsedLi
         if key in _NO_MODELS:
             continue
         provider = _provider(entry) if isinstance(entry, dict) else ""
-        if not provider:
-            refused.append(Refused("", key, "model", "it names no litellm_provider", whole=True))
+        if not provider or not is_name(key):
+            why = "it names no litellm_provider" if not provider else "its name is none"
+            refused.append(Refused(provider, ascii(key)[1:-1][:200], "model", why, whole=True))
             continue
         rows, unknown = _rows(key, entry, provider)
         refused += [Refused(provider, key, *each) for each in unknown]
@@ -105,7 +106,7 @@ def is_litellm(value: object) -> bool:
 
 def _provider(entry: Mapping[str, Any]) -> str:
     said = entry.get("litellm_provider")
-    if not isinstance(said, str) or not said.strip():
+    if not isinstance(said, str) or not is_name(said):
         return ""
     name = said.strip().lower()
     name = _FAMILIES.get(name, name)
@@ -122,6 +123,9 @@ def _rows(
         return rows_of(key, entry, provider)
     except InvalidPrice as error:
         return (), [Unknown("model", str(error), whole=True)]
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"it is not written as a model of the map is ({ascii(error)[:80]})"
+        return (), [Unknown("model", reason, whole=True)]
 
 
 def _names(key: str, entry: Mapping[str, Any]) -> tuple[str, ...]:

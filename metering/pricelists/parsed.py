@@ -28,6 +28,16 @@ class Refused(NamedTuple):
     whole: bool = False
 
 
+def readable(refused: Refused) -> Refused:
+    """The refusal as it can be shown and stored, whatever characters the list is written in."""
+    provider, model_id, what, reason = (_readable(text) for text in refused[:4])
+    return Refused(provider, model_id, what, reason, refused.whole)
+
+
+def _readable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class ParsedList(NamedTuple):
     """One edition of a list: how it finds a model, its dated rows, numbered from 1, and what of it
     was refused."""

@@ -14,7 +14,7 @@ from metering.domain.price_differences import differences, leaps, successions
 from metering.domain.price_matching import ListedProvider
 from metering.domain.prices import Price
 from metering.models.prices import PriceListImport, PriceRow
-from metering.pricelists.parsed import ParsedList
+from metering.pricelists.parsed import ParsedList, readable
 from metering.pricing import catalogue
 from metering.pricing.catalogue import PUBLIC
 from metering.pricing.contract_imports import follow_public_lists
@@ -37,6 +37,7 @@ def take_over(
     stored, and the leaps are told. Raises `UnconfirmedLeaps` unless `confirmed`.
     """
     rules, source = parsed.rules, parsed.rules.source
+    refused = tuple(readable(each) for each in parsed.refused)
     digest = _digest(parsed)
     with transaction.atomic():
         wait_for_other_imports()
@@ -44,7 +45,7 @@ def take_over(
         latest = PriceListImport.objects.filter(book=book).order_by("-effective_at").first()
         if latest is not None:
             if latest.digest == digest:
-                return ImportResult(source, 0, 0, rows.count(), refused=parsed.refused)
+                return ImportResult(source, 0, 0, rows.count(), refused=refused)
             if latest.effective_at >= rules.effective_at:
                 raise PriceListOutOfOrder(
                     f"{latest.source} took effect at {latest.effective_at.isoformat()}, so "
@@ -65,7 +66,7 @@ def take_over(
                 book=book,
                 source=source,
                 rules=[provider.as_json() for provider in providers],
-                refused=[each._asdict() for each in parsed.refused],
+                refused=[each._asdict() for each in refused],
                 digest=digest,
                 effective_at=rules.effective_at,
             )
@@ -78,7 +79,7 @@ def take_over(
         len(changes.ended),
         changes.unchanged + len(prices) - len(held),
         tuple(found),
-        parsed.refused,
+        refused,
         leaps=leaping,
     )
 

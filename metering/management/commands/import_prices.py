@@ -30,6 +30,7 @@ from metering.pricing.import_results import ImportResult, leaps_in_words
 _FORM: Final = "write it like 2026-11-01T00:00:00Z"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHOWN: Final = 20
+_YEARS: Final = range(2000, 2200)
 _ORDER: Final = ("changed", "ended", "added")
 _REFUSALS: Final = (
     price_imports.PriceListOutOfOrder,
@@ -190,4 +191,6 @@ def _instant(text: str) -> datetime:
         raise ArgumentTypeError(f"{text!r} is no instant: {_FORM}") from error
     if instant.tzinfo is None:
         raise ArgumentTypeError(f"{text!r} has no offset: {_FORM}")
+    if instant.year not in _YEARS:
+        raise ArgumentTypeError(f"{text!r}: no price list is of that year")
     return instant

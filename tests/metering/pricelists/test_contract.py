@@ -175,6 +175,8 @@ def test_a_price_that_cannot_be_is_refused_by_its_line(more: dict[str, str], wha
         ({"reserved_units": "1", "price": "1", "currency": "USD", "zone": "UTC"}, "zone is of"),
         ({"discount_percent": "10", "valid_from": "2026-11-31"}, "is no date"),
         ({"discount_percent": "10", "valid_from": "2026-11-01T00:00:00"}, "has no offset"),
+        ({"discount_percent": "10", "valid_from": "0001-01-01T00:00:00+14:00"}, "of that year"),
+        ({"discount_percent": "10", "valid_to": "9999-12-31T23:59:59-14:00"}, "of that year"),
     ],
 )
 def test_a_row_that_cannot_be_is_refused(row: dict[str, str], what: str) -> None:

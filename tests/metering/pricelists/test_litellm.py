@@ -381,6 +381,49 @@ def test_gemini_and_vertex_ai_keep_their_own_prices() -> None:
     assert rated(found, provider="vertex_ai").cost == Decimal("0.0054")
 
 
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 10**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "x", "1e-6", "\x00", "22:00-06:00", "UTC", "day"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["range", "windows", "fast", "us", "count"]), inner)
+    ),
+    max_leaves=4,
+)
+KEYS = (
+    *("input_cost_per_token", "output_cost_per_token_batches", "tiered_pricing", "mode"),
+    *("off_peak_pricing", "search_context_cost_per_query", "search_free_requests"),
+    *("provider_specific_entry", "regional_endpoint_uplift_multiplier", "input_cost_per_image"),
+    *("input_cost_per_pixel", "output_cost_per_image", "output_cost_per_image_token"),
+    *("web_search_billing_unit", "litellm_provider", "input_cost_per_token_above_9k_tokens"),
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), ANYTHING, min_size=1))
+def test_a_model_that_is_written_anyhow_spoils_no_other(entry: dict[str, Any]) -> None:
+    found = parsed(**{"acme/odd": {**PLAIN, **entry}, "acme/m": PLAIN})
+    assert rated(found, model="acme/m").cost == Decimal("0.0014")
+    odd = {each.model_id for each in found.refused if each.whole}
+    assert odd <= {"acme/odd"}
+    assert odd or any(row.model_id == "acme/odd" for row in found.prices)
+
+
+def test_names_that_nobody_could_read_or_store_are_refused() -> None:
+    for name in ("m\x00", "\ud800", " ", "m" * 501):
+        [refused] = parsed(**{name: PLAIN, "acme/m": PLAIN}).refused
+        assert (refused.reason, refused.whole) == ("its name is none", True)
+        assert refused.model_id.isascii()
+    with pytest.raises(UnreadablePriceList, match="out of all range"):
+        parse_litellm(
+            '{"m": {"litellm_provider": "a", "input_cost_per_token": 1e99999999999999999999}}',
+            source="LiteLLM",
+            effective_at=AT,
+        )
+
+
 @given(st.integers(0, 400))
 def test_a_file_that_was_cut_off_is_none(end: int) -> None:
     text = json.dumps({"m": PLAIN, "n": PLAIN})

@@ -134,6 +134,16 @@ class TestAFileOfPrices:
         with pytest.raises(UnconfirmedLeaps, match="acme/two"):
             import_file(json.dumps(both), "prices.json", effective_at=NOVEMBER + timedelta(days=1))
 
+    def test_no_character_of_a_file_keeps_it_from_being_taken(self) -> None:
+        entry = {"litellm_provider": "acme", "cost_of_\x00\ud800": "\x00", "mode": "\x00"}
+        text = json.dumps({"acme/odd": entry, "m\x00": entry, **json.loads(litellm())})
+        result = import_file(text, "prices.json", effective_at=NOVEMBER)
+        assert result.added == 1
+        assert r"cost_of_\x00\ud800" in {each.what for each in result.refused}
+        assert PriceListImport.objects.latest("id").refused == [
+            each._asdict() for each in result.refused
+        ]
+
     def test_no_price_file_at_all(self, tmp_path: Path) -> None:
         for text, what in (
             (litellm()[:-9], "no whole JSON"),
