@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from billing import charge_seals
 from billing.invoice_run import InvoiceRun, lock_tenant
 from billing.models import Invoice
 from config.roles import APPROVE_INVOICE
+from metering.domain.periods import Month
 from metering.people import acting
 
 
@@ -24,11 +26,8 @@ def approve_run(result: InvoiceRun, *, by: str, now: datetime) -> InvoiceRun:
     Raises `NotApproved`, or `metering.people.NotAllowed` for a person without the right; then no
     draft of the run is approved.
     """
-    acting(by, APPROVE_INVOICE)
     drafts = {x.invoice_id for x in result.outcomes if x.state == Invoice.State.DRAFT}
-    with transaction.atomic():
-        approved = [_approve(pk, by=by, now=now) for pk in sorted(filter(None, drafts))]
-        charge_seals.seal(approved, now=now)
+    _approve_all(filter(None, drafts), by=by, now=now)
     return replace(
         result,
         outcomes=tuple(
@@ -36,6 +35,24 @@ def approve_run(result: InvoiceRun, *, by: str, now: datetime) -> InvoiceRun:
             for x in result.outcomes
         ),
     )
+
+
+def approve_month(month: Month, *, by: str, now: datetime) -> list[Invoice]:
+    """Approve every draft of a cycle that ends in the month, all or none. Raises as `approve_run`
+    does."""
+    ending = Invoice.objects.filter(
+        end_day__gt=month.first_day(), end_day__lte=month.next().first_day()
+    )
+    drafts = ending.filter(state=Invoice.State.DRAFT).values_list("pk", flat=True)
+    return _approve_all(drafts, by=by, now=now)
+
+
+def _approve_all(drafts: Iterable[int], *, by: str, now: datetime) -> list[Invoice]:
+    acting(by, APPROVE_INVOICE)
+    with transaction.atomic():
+        approved = [_approve(pk, by=by, now=now) for pk in sorted(drafts)]
+        charge_seals.seal(approved, now=now)
+    return approved
 
 
 def approve(invoice_id: int, *, by: str, now: datetime) -> Invoice:

@@ -23,8 +23,8 @@ _CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class MadeMonth:
-    """Where the files are, how many lines of each kind the usage has, and what was planted."""
+class MonthFiles:
+    """Where the files are."""
 
     usage: Path
     owners: Path
@@ -33,34 +33,52 @@ class MadeMonth:
     plans: Path
     openai_bill: Path
     anthropic_bill: Path
+
+    @classmethod
+    def within(cls, folder: Path) -> MonthFiles:
+        return cls(
+            usage=folder / "usage-2026-10.jsonl",
+            owners=folder / "owners.csv",
+            seats=folder / "seats.csv",
+            rule=folder / "allocation-rule.toml",
+            plans=folder / "plans.toml",
+            openai_bill=folder / "openai-costs-2026-10.json",
+            anthropic_bill=folder / "anthropic-2026-10.csv",
+        )
+
+
+@dataclass(frozen=True)
+class MadeMonth:
+    """The files, how many lines of each kind the usage has, and what was planted."""
+
+    files: MonthFiles
     lines: Counter[str]
     bills: MadeBills
 
 
 def write_month(folder: Path, events: int = EVENTS) -> MadeMonth:
-    """Write all files of the month into the folder (made if need be); usage is streamed."""
+    """Write all files of the month into the folder (made if need be)."""
+    return write_traffic(write_terms(folder), events)
+
+
+def write_terms(folder: Path) -> MonthFiles:
+    """Write what was agreed before the month: owners, seats, rule and plans."""
     folder.mkdir(parents=True, exist_ok=True)
-    usage = folder / "usage-2026-10.jsonl"
-    log, lines = write_usage(usage, events)
+    files = MonthFiles.within(folder)
+    files.owners.write_bytes(owners_csv())
+    files.seats.write_bytes(seats_csv())
+    files.rule.write_bytes(_RULE.read_bytes())
+    files.plans.write_bytes(_PLANS.read_bytes() + subscriptions_toml())
+    return files
+
+
+def write_traffic(files: MonthFiles, events: int) -> MadeMonth:
+    """Write what the month brought: its usage, which is streamed, and the bills for it."""
+    log, lines = write_usage(files.usage, events)
     bills = make_bills(log.cells())
-    month = MadeMonth(
-        usage=usage,
-        owners=folder / "owners.csv",
-        seats=folder / "seats.csv",
-        rule=folder / "allocation-rule.toml",
-        plans=folder / "plans.toml",
-        openai_bill=folder / "openai-costs-2026-10.json",
-        anthropic_bill=folder / "anthropic-2026-10.csv",
-        lines=lines,
-        bills=bills,
-    )
-    month.owners.write_bytes(owners_csv())
-    month.seats.write_bytes(seats_csv())
-    month.rule.write_bytes(_RULE.read_bytes())
-    month.plans.write_bytes(_PLANS.read_bytes() + subscriptions_toml())
-    month.openai_bill.write_bytes(bills.openai_costs)
-    month.anthropic_bill.write_bytes(bills.anthropic_csv)
-    return month
+    files.openai_bill.write_bytes(bills.openai_costs)
+    files.anthropic_bill.write_bytes(bills.anthropic_csv)
+    return MadeMonth(files, lines, bills)
 
 
 def write_usage(path: Path, events: int) -> tuple[ProviderLog, Counter[str]]:

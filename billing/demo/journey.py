@@ -25,7 +25,7 @@ from allocation.reconciliation import ProviderResult, results_of
 from allocation.rule_book import read_rule_file, store_rule
 from allocation.run_book import current_run
 from billing import invoice_run, monthly_run, push_run, verification_run
-from billing.approvals import approve_run
+from billing.approvals import approve_month
 from billing.demo.companions import Companion
 from billing.invoice_run import InvoiceRun
 from billing.models import Invoice
@@ -117,15 +117,19 @@ def travel(
     pushes: bool,
     said: Callable[[str], None],
     settled: Callable[[AllocationRun, Sequence[ProviderResult]], None] = lambda *_: None,
+    written: Callable[[], None] = lambda: None,
 ) -> Journey:
     """Take every step for the months that the bills are of. `now` (aware) is the day of the
     month's end work; unless it `pushes`, nothing goes to Stripe; `said` hears each step as it
-    begins, `settled` of each month's run when its people have approved and closed it. Raises what
-    the steps raise."""
+    begins, `settled` of each month's run when its people have approved and closed it. `written`
+    returns when usage and bills are there, which need not be before owners, rule and plans are
+    taken in. Raises what the steps raise."""
     journey = Journey()
     said("setting up owners, prices, rules and plans")
     with journey.step("set up"):
         set_up(inputs, now)
+    with journey.step("wait for the month"):
+        written()
     said("taking in usage and pricing it")
     with journey.step("ingest and price"):
         usage = usage_files.open_usage(inputs.usage, source=inputs.source, received_at=now)
@@ -192,31 +196,36 @@ class _Trip:
             results = results_of(Reconciliation.objects.filter(month=str(month)).latest("number"))
             run = current_run(month)
         self.said(f"{month}: approving and closing")
-        close, refusal = None, ""
         with self.journey.step("approve and close"):
-            period_close.approve(run, by=APPROVER, now=self.now)
-            try:
-                close = period_close.close(
-                    month, by=APPROVER, now=self.now, accept_unexplained=ACCEPTED
-                )
-            except period_close.CloseRefused as error:
-                refusal = str(error)
+            close, refusal = self._closed(month, run)
         run.refresh_from_db()
         self.settled(run, results)
         self.said(f"{month}: drafting invoices")
         with self.journey.step("draft invoices"):
             if close is not None:
                 self._work(month)
-                invoices = invoice_run.standing(month)
             else:
                 invoices = invoice_run.run(month, author=PREPARER, now=self.now)
         pushed: tuple[Pushed, ...] = ()
         if close is not None and self.pushes:
             self.said(f"{month}: approving the invoices; the worker pushes them to Stripe")
             with self.journey.step("approve and push invoices"):
-                invoices = approve_run(invoices, by=APPROVER, now=self.now)
-                pushed = self._pushed(invoices)
+                invoices, pushed = self._pushed(month)
+        elif close is not None:
+            invoices = invoice_run.standing(month)
         return ClosedMonth(month, results, run, close, refusal, invoices, pushed)
+
+    def _closed(self, month: Month, run: AllocationRun) -> tuple[PeriodClose | None, str]:
+        """The month's close, which approves the run in the same act; where it is refused, the run
+        is approved all the same, and why the month stays open."""
+        try:
+            closed = period_close.close(
+                month, by=APPROVER, now=self.now, accept_unexplained=ACCEPTED
+            )
+        except period_close.CloseRefused as error:
+            period_close.approve(run, by=APPROVER, now=self.now)
+            return None, str(error)
+        return closed, ""
 
     def verified(self, closed: ClosedMonth) -> ClosedMonth:
         """The month, with what does not hold of it."""
@@ -235,16 +244,20 @@ class _Trip:
         )
         self._done(started)
 
-    def _pushed(self, invoices: InvoiceRun) -> tuple[Pushed, ...]:
-        approved = {
-            x.invoice_id: x.tenant
-            for x in invoices.outcomes
-            if x.invoice_id is not None and x.state == Invoice.State.APPROVED
-        }
-        if approved:
-            self._done(push_run.start(approved, by=APPROVER, now=timezone.now()))
-        found = Invoice.objects.in_bulk(approved)
-        return tuple(
+    def _pushed(self, month: Month) -> tuple[InvoiceRun, tuple[Pushed, ...]]:
+        """The month's invoices, approved and pushed. They are read while the worker pushes them:
+        nothing but their states changes by it."""
+        approved = {x.pk: x.tenant for x in approve_month(month, by=APPROVER, now=self.now)}
+        started = push_run.start(approved, by=APPROVER, now=timezone.now()) if approved else None
+        read = invoice_run.standing(month)
+        if started is not None:
+            self._done(started)
+        found = Invoice.objects.in_bulk([x.invoice_id for x in read.outcomes])
+        outcomes = tuple(
+            replace(x, state=found[x.invoice_id].state) if x.invoice_id in found else x
+            for x in read.outcomes
+        )
+        return replace(read, outcomes=outcomes), tuple(
             Pushed(tenant, found[key].state == Invoice.State.FINALIZED)
             for key, tenant in approved.items()
         )

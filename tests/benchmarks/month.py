@@ -52,7 +52,7 @@ def _peak_kib(events: int) -> int:
     now = MONTH_END_WORK
     october = Month.of(now).previous()
     with TemporaryDirectory() as folder, own_database() as name:
-        inputs = made_inputs(write_month(Path(folder), events))
+        inputs = made_inputs(write_month(Path(folder), events).files)
         set_up(inputs, now)
         ingest_file(open_usage(inputs.usage, source=inputs.source, received_at=now), now=now)
         for bill in inputs.bills:

@@ -52,7 +52,11 @@ def journey(fresh_db: str, broker: None, made: MadeMonth) -> Journey:
     with companions.worker() as worker, companions.stripe() as stripe:
         worker.begin(fresh_db, stripe)
         return travel(
-            made_inputs(made), now=MONTH_END_WORK, worker=worker, pushes=True, said=lambda _: None
+            made_inputs(made.files),
+            now=MONTH_END_WORK,
+            worker=worker,
+            pushes=True,
+            said=lambda _: None,
         )
 
 
@@ -103,6 +107,6 @@ def test_what_was_planted_is_found_and_a_tampered_row_is_named(
 
 
 def test_the_made_csv_needs_its_map(made: MadeMonth) -> None:
-    header = made.anthropic_bill.read_text().splitlines()[0].split(",")
+    header = made.files.anthropic_bill.read_text().splitlines()[0].split(",")
     assert header == list(CSV_COLUMNS.values())
     assert header != list(CSV_COLUMNS)

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import django
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -28,7 +27,7 @@ from billing.demo import companions
 from billing.demo.bill_documents import CSV_COLUMNS
 from billing.demo.checks import checks
 from billing.demo.companions import Companion, CompanionEnded
-from billing.demo.documents import MadeMonth, write_month
+from billing.demo.documents import MadeMonth, MonthFiles, write_terms, write_traffic
 from billing.demo.journey import BillFile, Inputs, Journey, WorkFailed, travel
 from billing.demo.own_database import DatabaseRefused, demo_database, migrating, point_at
 from billing.demo.owners import SOURCE
@@ -84,7 +83,7 @@ class Command(BaseCommand):
         out: Path = options["out"]
         try:
             with companions.worker() as worker, _process() as beside:
-                made = _made_by(beside, console, out / "in", options)
+                month = _made_by(beside, console, out / "in", options)
                 with (
                     demo_database() as name,
                     migrating() as migrated,
@@ -94,7 +93,7 @@ class Command(BaseCommand):
                     migrated()
                     desk = _Desk(beside, name, out)
                     pushes = stripe is not None
-                    failed = self._run(console, options, made, worker, desk, pushes=pushes)
+                    failed = self._run(console, options, month, worker, desk, pushes=pushes)
         except REFUSALS as error:
             raise CommandError(str(error)) from error
         console.print(f"Documents are under {out}/, the database is {name}.")
@@ -105,18 +104,15 @@ class Command(BaseCommand):
         self,
         console: Console,
         options: dict[str, Any],
-        making: Future[MadeMonth] | None,
+        month: _Making | None,
         worker: Companion,
         desk: _Desk,
         *,
         pushes: bool,
     ) -> bool:
         """Take the journey and print what it found; whether something does not hold."""
-        started = perf_counter()
-        made = None if making is None else making.result()
-        waited = perf_counter() - started
-        if made is not None:
-            inputs, now = made_inputs(made), MONTH_END_WORK
+        if month is not None:
+            inputs, now = made_inputs(month.files), MONTH_END_WORK
         else:
             bill = BillFile(options["bill"], options["provider"], _columns(options["map"]))
             inputs = Inputs(options["usage"], (bill,), source="file")
@@ -128,11 +124,11 @@ class Command(BaseCommand):
             pushes=pushes,
             said=console.print,
             settled=desk.write,
+            written=(lambda: None) if month is None else month.wait,
         )
+        made = None if month is None else month.made.result()
         with journey.step("wait for the documents"):
             statements = desk.statements(journey)
-        if made is not None:
-            journey.seconds = {"wait for the made-up month": waited, **journey.seconds}
         found = list(checks(journey, made))
         print_summary(console, journey, made, statements, found)
         return not all(check.holds for check in found)
@@ -180,28 +176,39 @@ def _papers_from(
 
 def _made_by(
     process: Executor, console: Console, folder: Path, options: dict[str, Any]
-) -> Future[MadeMonth] | None:
+) -> _Making | None:
     """The month, being made up by another process while the database is; nothing where the
     usage is the user's own."""
     if options["usage"] is not None:
         return None
     console.print(f"making up a month of {options['events']:,} calls")
-    return process.submit(write_month, folder, options["events"])
+    files = write_terms(folder)
+    return _Making(files, process.submit(write_traffic, files, options["events"]))
 
 
-def made_inputs(made: MadeMonth) -> Inputs:
+class _Making(NamedTuple):
+    """The month's files: what was agreed is written, what it brought is being written."""
+
+    files: MonthFiles
+    made: Future[MadeMonth]
+
+    def wait(self) -> None:
+        self.made.result()
+
+
+def made_inputs(files: MonthFiles) -> Inputs:
     """The made-up month's files, as the journey wants them."""
     return Inputs(
-        usage=made.usage,
+        usage=files.usage,
         bills=(
-            BillFile(made.openai_bill, "openai"),
-            BillFile(made.anthropic_bill, "anthropic", CSV_COLUMNS),
+            BillFile(files.openai_bill, "openai"),
+            BillFile(files.anthropic_bill, "anthropic", CSV_COLUMNS),
         ),
         source=SOURCE,
-        owners=made.owners,
-        seats=made.seats,
-        rule=made.rule,
-        plans=made.plans,
+        owners=files.owners,
+        seats=files.seats,
+        rule=files.rule,
+        plans=files.plans,
     )
 
 
