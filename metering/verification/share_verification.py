@@ -18,7 +18,7 @@ _OF_SIDE: Final = "coalesce(sum((line ->> 3)::numeric) FILTER (WHERE {}), 0)"
 _INPUT: Final = "split_part(line ->> 0, '@', 1) = ANY(%(input_side)s)"
 _OUTPUT: Final = "split_part(line ->> 0, '@', 1) = ANY(%(output_side)s)"
 _PART: Final = (
-    "CASE WHEN {whole} > 0 THEN round({cost}, 24) * ({mine}) / ({whole})"
+    "CASE WHEN {cost} = 0 THEN 0 WHEN {whole} > 0 THEN round({cost}, 24) * ({mine}) / ({whole})"
     " WHEN last THEN {cost} ELSE 0 END"
 )
 """To 24 decimals at least: a quotient has no fewer than its dividend."""
@@ -44,17 +44,19 @@ def check(period: Period) -> Iterator[Finding]:
         " c AS (SELECT e.event_key, count(line) AS lines,"
         f"  {_OF_SIDE.format(_INPUT)} AS of_input, {_OF_SIDE.format(_OUTPUT)} AS of_output,"
         f"  {_OF_SIDE.format(f'NOT ({_INPUT}) AND NOT ({_OUTPUT})')} AS of_both"
-        "  FROM e LEFT JOIN LATERAL json_array_elements(e.lines) line ON true GROUP BY 1),"
-        " reported AS (SELECT e.event_key, (place - 1)::int AS position,"
-        "   share ->> 'tenant_id' AS tenant, NULL AS cost_centre,"
-        "   (share ->> 'input_tokens')::bigint AS input_tokens,"
-        "   (share ->> 'output_tokens')::bigint AS output_tokens, false AS last"
-        "  FROM e, json_array_elements(e.shares) WITH ORDINALITY t(share, place)"
-        "  UNION ALL SELECT e.event_key, json_array_length(e.shares), e.tenant, e.cost_centre,"
-        "   e.input_tokens - (SELECT sum((s ->> 'input_tokens')::bigint)"
-        "    FROM json_array_elements(e.shares) s),"
-        "   e.output_tokens - (SELECT sum((s ->> 'output_tokens')::bigint)"
-        "    FROM json_array_elements(e.shares) s), true FROM e),"
+        "  FROM (SELECT event_key, jsonb_array_elements(lines::jsonb) AS line FROM e"
+        "   UNION ALL SELECT event_key, NULL FROM e) e GROUP BY 1),"
+        " shared AS MATERIALIZED (SELECT e.event_key, (place - 1)::int AS position, t.tenant,"
+        "   t.input_tokens, t.output_tokens FROM e, ROWS FROM (json_to_recordset(e.shares)"
+        "   AS (tenant_id text, input_tokens bigint, output_tokens bigint))"
+        "   WITH ORDINALITY t (tenant, input_tokens, output_tokens, place)),"
+        " given AS (SELECT event_key, sum(input_tokens)::bigint AS input_tokens,"
+        "   sum(output_tokens)::bigint AS output_tokens FROM shared GROUP BY 1),"
+        " reported AS (SELECT event_key, position, tenant, NULL AS cost_centre, input_tokens,"
+        "   output_tokens, false AS last FROM shared"
+        "  UNION ALL SELECT event_key, json_array_length(e.shares), e.tenant, e.cost_centre,"
+        "   e.input_tokens - given.input_tokens, e.output_tokens - given.output_tokens, true"
+        "  FROM e LEFT JOIN given USING (event_key)),"
         " stored AS (SELECT s.* FROM event_share s JOIN e USING (event_key, revision))"
         " SELECT event_key, position, CASE WHEN s.tenant IS NOT NULL THEN"
         f"  concat_ws(', ', {_said('s')}) END, CASE WHEN r.tenant IS NOT NULL THEN"
@@ -74,9 +76,10 @@ def check(period: Period) -> Iterator[Finding]:
             f"it is stored as {has or 'no row'}; the call gives it {wants or 'nothing'}",
         )
     for key, cost, total in rows(
-        f"SELECT e.event_key, e.cost, sum(s.cost) FROM {events} e"
-        " JOIN event_share s ON s.event_key = e.event_key AND s.revision = e.revision"
-        " WHERE e.cost IS NOT NULL GROUP BY 1, 2 HAVING sum(s.cost) <> e.cost ORDER BY 1",
+        f"SELECT e.event_key, e.cost, total FROM {events} e JOIN (SELECT event_key, revision,"
+        "  sum(cost) AS total FROM event_share WHERE occurred_at >= %(period_start)s"
+        "  AND occurred_at < %(period_end)s GROUP BY 1, 2) s USING (event_key, revision)"
+        " WHERE e.cost IS NOT NULL AND total <> e.cost ORDER BY 1",
         parameters,
     ):
         yield Finding("shares", f"event {key}", f"its shares sum to {total}, its cost is {cost}")

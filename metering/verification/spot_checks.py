@@ -14,6 +14,7 @@ from metering.bulk import stream
 from metering.domain.money import EXACT, plain
 from metering.domain.periods import Period
 from metering.events import current
+from metering.past_usage import one_snapshot
 from metering.rollups import DAY
 from metering.verification.findings import Finding, rows
 
@@ -23,9 +24,8 @@ LARGEST: Final = 5_000
 """Requests beneath a cell, at most: a larger one is left to the checks that add up in SQL."""
 
 _KEY: Final = ", ".join(DAY.key)
-_IS_CELL: Final = " AND ".join(f"{name} = %({name})s" for name in DAY.key)
 _CHOSEN: Final = f"""
-    SELECT {_KEY} FROM {DAY.relation()} days
+    SELECT {_KEY}, sum(events), sum(cost) FROM {DAY.relation()} days
     WHERE day >= (%(period_start)s AT TIME ZONE 'UTC')::date
       AND day < (%(period_end)s AT TIME ZONE 'UTC')::date
     GROUP BY {_KEY} HAVING sum(events) BETWEEN 1 AND {LARGEST}
@@ -35,15 +35,26 @@ _CHOSEN: Final = f"""
 def check(period: Period, *, draw: str) -> Iterator[Finding]:
     """Cells that are not the sum of their requests. The same `draw` chooses the same cells;
     another, others."""
-    for key in rows(_CHOSEN, {**_edges(period), "draw": draw}):
-        cell = dict(zip(DAY.key, key, strict=True))
-        requests, by_day = _both(period, cell)
-        if requests != by_day:
-            yield Finding(
-                "spot check",
-                f"{cell['day']} {cell['cost_centre']} {cell['provider']} {cell['model_executed']}",
-                f"{requests} by request; {by_day} by day",
-            )
+    yield from _differing(period, draw)
+
+
+def _differing(period: Period, draw: str) -> list[Finding]:
+    """Days and requests as they stand at one moment."""
+    found = []
+    with one_snapshot(), localcontext(EXACT):
+        for *key, events, cost in rows(_CHOSEN, {**_edges(period), "draw": draw}):
+            cell = dict(zip(DAY.key, key, strict=True))
+            requests, by_day = _by_request(period, cell), _Sum(int(events), cost)
+            if requests != by_day:
+                where = (cell["day"], cell["cost_centre"], cell["provider"], cell["model_executed"])
+                found.append(
+                    Finding(
+                        "spot check",
+                        " ".join(map(str, where)),
+                        f"{requests} by request; {by_day} by day",
+                    )
+                )
+    return found
 
 
 class _Sum(NamedTuple):
@@ -56,30 +67,25 @@ class _Sum(NamedTuple):
         return f"{self.events} requests, cost {plain(self.cost)}"
 
 
-def _both(period: Period, cell: dict[str, Any]) -> tuple[_Sum, _Sum]:
-    """A cell by its requests and by the day, as they stand at one moment. A shared request counts
-    where its last part is."""
+def _by_request(period: Period, cell: dict[str, Any]) -> _Sum:
+    """A cell by its requests. A shared request counts where its last part is."""
     relation, parameters = current(period)
     alike = """e.occurred_at >= %(day)s::timestamp AT TIME ZONE 'UTC'
         AND e.occurred_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC'
         AND e.provider = %(provider)s AND e.pricing = %(pricing)s AND e.currency = %(currency)s
         AND coalesce(e.model_executed, e.model) = %(model_executed)s"""
     query = f"""
-        SELECT true, 1, e.cost FROM {relation} e
+        SELECT 1, e.cost FROM {relation} e
         WHERE {alike} AND e.shares IS NULL AND e.cost_centre = %(cost_centre)s
         UNION ALL
-        SELECT true, (o.position = json_array_length(e.shares))::int, o.cost
+        SELECT (o.position = json_array_length(e.shares))::int, o.cost
         FROM {relation} e JOIN event_share o
           ON o.event_key = e.event_key AND o.revision = e.revision
-        WHERE {alike} AND e.shares IS NOT NULL AND o.cost_centre = %(cost_centre)s
-        UNION ALL
-        SELECT false, events, cost FROM {DAY.relation()} days WHERE {_IS_CELL}"""
-    sums = {True: _Sum(), False: _Sum()}
-    with localcontext(EXACT):
-        for is_request, events, cost in stream(query, {**parameters, **cell}):
-            so_far = sums[is_request]
-            sums[is_request] = _Sum(so_far.events + int(events), so_far.cost + (cost or 0))
-    return sums[True], sums[False]
+        WHERE {alike} AND e.shares IS NOT NULL AND o.cost_centre = %(cost_centre)s"""
+    found = _Sum()
+    for events, cost in stream(query, {**parameters, **cell}):
+        found = _Sum(found.events + events, found.cost + (cost or 0))
+    return found
 
 
 def _edges(period: Period) -> dict[str, Any]:
