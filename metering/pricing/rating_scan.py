@@ -164,6 +164,7 @@ def _rated(
                 **parameters,
                 **rates,
                 "model": model,
+                "day": portion.day,
                 "author": act.author,
                 "why": act.reason,
                 "made_at": act.at,

@@ -239,14 +239,14 @@ _EACH_LINE: Final = ", ".join(
     f" trim_scale(e.{name}_amount), e.{name}_end) END"
     for name in CLASSES
 )
-_LINES: Final = f"nullif('[' || substr(concat({_EACH_LINE}), 2) || ']', '[]')"
-_USED: Final = f"({' + '.join(f'e.{name}_count' for name in CLASSES)}) > 0"
+_LINES: Final = f"nullif('[' || right(concat({_EACH_LINE}), -1) || ']', '[]')"
 _NOW: Final = {
     "now_cost": f"CASE WHEN e.is_priced THEN {_COST} END",
     "now_lines": f"CASE WHEN e.is_priced THEN {_LINES} END",
-    "now_pricing": f"CASE WHEN NOT e.is_priced THEN 'unpriced' WHEN {_COST} = 0 AND {_USED}"
-    " THEN 'free' ELSE 'priced' END",
 }
+_NOW_PRICING: Final = """CASE WHEN e.is_rated IS NOT TRUE THEN NULL
+    WHEN NOT e.is_priced THEN 'unpriced'
+    WHEN e.now_cost = 0 AND e.now_lines IS NOT NULL THEN 'free' ELSE 'priced' END"""
 NOW: Final = {
     "pricing": "now_pricing",
     "pricing_reason": "rated_reason",
@@ -259,7 +259,7 @@ own cache: by which columns of `verdicts`. (`cost` may have trailing zeros.)"""
 _STANDS: Final = f"""
     e.currency = e.{NOW["currency"]}
     AND e.pricing_reason IS NOT DISTINCT FROM e.{NOW["pricing_reason"]}
-    AND e.pricing = e.{NOW["pricing"]} AND e.cost IS NOT DISTINCT FROM e.{NOW["cost"]}
+    AND e.pricing = {_NOW_PRICING} AND e.cost IS NOT DISTINCT FROM e.{NOW["cost"]}
     AND e.lines::text IS NOT DISTINCT FROM e.{NOW["lines"]}"""
 _IS_RATED: Final = """(e.served_from <> 'caller_cache' AND e.is_known AND (NOT e.is_priced
     OR e.is_text AND e.input_count >= 0 AND (e.output_count = 0 OR e.output_price IS NOT NULL)))"""
@@ -286,7 +286,7 @@ def verdicts(events: str, condition: str) -> str:
     )
     # OFFSET 0 has each expression worked out once: without it, wherever it is named.
     return f"""
-        SELECT *, {_VERDICT} AS verdict FROM (
+        SELECT *, {_NOW_PRICING} AS now_pricing, {_VERDICT} AS verdict FROM (
             SELECT *, {now} FROM (
                 SELECT *, {_IS_RATED} AS is_rated, {amounts} FROM (
                     SELECT e.*, r.*, {counts}, {_OF_TEXT} AS is_text,

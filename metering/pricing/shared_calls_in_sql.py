@@ -5,6 +5,10 @@ by the owners' tokens (what goes in by input tokens, what comes out by output to
 remainder, equal remainders by position. The tokens and owners are those that were stored with the
 call's latest revision (`event_share`), whose positions are the shares' in their order and last the
 event's own owner.
+
+Most amounts are a price for each token and divide without a remainder. So the whole units of each
+part are worked out first, all classes of a part in one row, and only those amounts are looked at
+again of which units are left over.
 """
 
 from __future__ import annotations
@@ -16,63 +20,60 @@ from metering.pricing.ratings_in_sql import CLASSES
 
 _UNITS: Final = "1" + "0" * SHARE_SCALE
 _UNIT: Final = f"0.{'1':0>{SHARE_SCALE}}"
-_AMOUNTS: Final = (
-    *((f"{name}_before", name) for name in CLASSES),
-    *((f"{name}_amount", name) for name in CLASSES),
+_DIVIDED: Final = tuple(f"{name}_{when}" for when in ("before", "amount") for name in CLASSES)
+"""The amounts that are divided, of classes before and now."""
+
+
+def _tokens_of(name: str) -> str:
+    return "output_tokens" if name.startswith("output_") else "input_tokens"
+
+
+_WHOLE: Final = ", ".join(
+    f"CASE WHEN e.{name} > 0 THEN div({_UNITS} * e.{name} * s.{_tokens_of(name)},"
+    f" e.{_tokens_of(name)}) END AS {name}"
+    for name in _DIVIDED
 )
-_NUMBERS_OF_OUTPUT: Final = ", ".join(
-    str(number) for number, (_, of) in enumerate(_AMOUNTS) if of == "output"
+_LEFT: Final = ", ".join(f"e.{name} * {_UNITS} - w.{name} AS {name}" for name in _DIVIDED)
+_SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in _DIVIDED)
+_IS_LEFT: Final = " OR ".join(f"e.{name} * {_UNITS} > w.{name}" for name in _DIVIDED)
+_EACH_LEFT: Final = ", ".join(
+    f"('{name}', l.{name}, CASE WHEN l.{name} > 0 THEN"
+    f" mod({_UNITS} * e.{name} * s.{_tokens_of(name)}, e.{_tokens_of(name)}) END)"
+    for name in _DIVIDED
 )
-
-
-def _sum_of(*names: str) -> str:
-    numbers = ", ".join(str(n) for n, (name, _) in enumerate(_AMOUNTS) if name in names)
-    return f"coalesce(sum(p.units) FILTER (WHERE p.number IN ({numbers})), 0)"
-
-
+_MORE_UNITS: Final = ", ".join(
+    f"count(*) FILTER (WHERE p.name = '{name}') AS {name}" for name in _DIVIDED
+)
+_OF_PART: Final = {name: f"coalesce(w.{name}, 0) + coalesce(u.{name}, 0)" for name in _DIVIDED}
 _MORE: Final = ", ".join(
-    f"{_UNIT} * ({_sum_of(f'{name}_amount')} - {_sum_of(f'{name}_before')}) AS {name}_more"
+    f"{_UNIT} * ({_OF_PART[f'{name}_amount']} - ({_OF_PART[f'{name}_before']})) AS {name}_more"
     for name in CLASSES
 )
-_COST: Final = f"{_UNIT} * {_sum_of(*(f'{name}_amount' for name in CLASSES))}"
+_COST: Final = f"{_UNIT} * ({' + '.join(_OF_PART[f'{name}_amount'] for name in CLASSES)})"
 
 DIVIDED: Final = f"""
-    parts AS MATERIALIZED (
-        SELECT e.event_key, s.position, s.tenant, s.cost_centre, s.input_tokens, s.output_tokens
+    whole AS MATERIALIZED (
+        SELECT s.event_key, s.position, s.tenant, s.cost_centre, s.input_tokens, s.output_tokens,
+            {_WHOLE}
         FROM changed e JOIN event_share s ON s.event_key = e.event_key AND s.revision = e.revision
             AND s.occurred_at >= %(period_start)s AND s.occurred_at < %(period_end)s
         WHERE e.is_plain AND e.is_shared),
-    amounts AS MATERIALIZED (
-        SELECT t.event_key, t.number, t.total, t.number IN ({_NUMBERS_OF_OUTPUT}) AS is_of_output,
-            CASE WHEN t.number IN ({_NUMBERS_OF_OUTPUT}) THEN t.output_tokens
-                ELSE t.input_tokens END AS tokens
-        FROM (
-            SELECT e.event_key, e.input_tokens, e.output_tokens,
-                {_UNITS} * unnest(ARRAY[{", ".join(f"e.{name}" for name, _ in _AMOUNTS)}]) AS total,
-                generate_series(0, {len(_AMOUNTS) - 1}) AS number
-            FROM changed e WHERE e.is_plain AND e.is_shared
-        ) t WHERE t.total > 0),
-    floors AS (
-        SELECT t.event_key, t.number, t.position, t.total, div(t.share, t.tokens) AS units,
-            mod(t.share, t.tokens) AS remainder
-        FROM (
-            SELECT t.event_key, t.number, p.position, t.total, t.tokens, t.total
-                * CASE WHEN t.is_of_output THEN p.output_tokens ELSE p.input_tokens END AS share
-            FROM amounts t JOIN parts p USING (event_key) OFFSET 0
-        ) t),
-    portions AS (
-        SELECT p.event_key, p.number, p.position, p.units + (
-            row_number() OVER (PARTITION BY p.event_key, p.number
-                ORDER BY p.remainder DESC, p.position)
-            <= p.total - sum(p.units) OVER (PARTITION BY p.event_key, p.number)
-        )::int AS units
-        FROM floors p),
+    left_over AS MATERIALIZED (
+        SELECT e.event_key, {_LEFT}
+        FROM changed e JOIN (SELECT event_key, {_SUMS} FROM whole GROUP BY event_key) w
+            USING (event_key)
+        WHERE e.is_plain AND e.is_shared AND ({_IS_LEFT})),
+    further AS (
+        SELECT p.event_key, p.position, {_MORE_UNITS} FROM (
+            SELECT s.event_key, s.position, c.name, c.units, row_number() OVER (
+                PARTITION BY s.event_key, c.name ORDER BY c.remainder DESC, s.position) AS place
+            FROM left_over l JOIN changed e USING (event_key) JOIN whole s USING (event_key),
+                LATERAL (VALUES {_EACH_LEFT}) c (name, units, remainder)
+            WHERE c.units > 0
+        ) p WHERE p.place <= p.units GROUP BY p.event_key, p.position),
     divided AS MATERIALIZED (
-        SELECT p.*, coalesce(d.cost, 0) AS cost,
-            {", ".join(f"coalesce(d.{name}_more, 0) AS {name}_more" for name in CLASSES)}
-        FROM parts p LEFT JOIN (
-            SELECT p.event_key, p.position, {_COST} AS cost, {_MORE}
-            FROM portions p GROUP BY p.event_key, p.position
-        ) d USING (event_key, position))"""
+        SELECT w.event_key, w.position, w.tenant, w.cost_centre, w.input_tokens, w.output_tokens,
+            {_COST} AS cost, {_MORE}
+        FROM whole w LEFT JOIN further u USING (event_key, position))"""
 """Common table expressions over `changed` (`revisions_in_sql`): `divided` has each owner's part of
 each shared call among them, with its cost now and how much `more` each class costs."""
