@@ -38,6 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("openmeter/api/v1/events", openmeter.events, name="openmeter-events"),
     path("lago/api/v1/events", lago.event, name="lago-event"),
     path("lago/api/v1/events/batch", lago.batch, name="lago-events"),
+    path("lago/api/v1/<path:rest>", lago.elsewhere, name="lago-elsewhere"),
     path("v1/ingest/llm-request", opsmeter.llm_request, name="opsmeter-ingest"),
     path("v1/ingest/demo", opsmeter.demo, name="opsmeter-demo"),
     path("v1/ingest/demo-data", opsmeter.demo_data, name="opsmeter-demo-data"),

@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from metering.api.bodies import BodyRefused, read_body
 from metering.api.dialects import Refusal, endpoint
@@ -102,6 +103,22 @@ def batch(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     if isinstance(answered, _Refused):
         return _invalid(answered.details, answered.message)
     return _said(200, events=answered)
+
+
+@csrf_exempt
+def elsewhere(request: HttpRequest, rest: str) -> HttpResponse:
+    """What else Lago's clients ask for. Of an event neither its code nor its properties are kept,
+    and its id alone determines no key, so none is read back; that it is not there is not said."""
+    if not (rest == "events" or rest.startswith("events/")):
+        detail = "only events are spoken here: POST events, POST events/batch"
+        return _say(request, Refusal(404, "not_found", detail))
+    detail = (
+        "events are sent here and not read back; sent again, one that was taken is refused as"
+        f" {EXISTS}, and counts once"
+    )
+    response = _say(request, Refusal(405, "method_not_allowed", detail))
+    response["Allow"] = "POST"
+    return response
 
 
 def _body(request: HttpRequest, member: str) -> bytes:

@@ -75,3 +75,14 @@ def test_a_wrong_key_is_unauthorised(server: Server) -> None:
         stranger.events.create(event(1))
     assert refused.value.status_code == 401
     assert refused.value.response == {"status": 401, "error": "Unauthorized"}
+
+
+def test_an_event_is_not_said_to_be_missing_where_it_cannot_be_read_back(client: Any) -> None:
+    client.events.create(event(1))
+    with pytest.raises(exceptions.LagoApiError) as refused:
+        client.events.find("txn-1")
+    assert refused.value.status_code == 405
+    assert "value_already_exist" in refused.value.response["message"]
+    with pytest.raises(exceptions.LagoApiError) as refused:
+        client.customers.find("acme")
+    assert refused.value.response["error"] == "Not Found"
