@@ -2,7 +2,8 @@
 
 A request of up to `SMALL` events hands them to the process's committer (`group_commit.py`), which
 checks the keys of all senders by one query, claims, stores and commits once, and tells each its
-own outcomes. Larger requests are batches already and commit for themselves.
+own outcomes. Larger requests are batches already: native ones are `batch_intake`'s, and those of
+other formats commit for themselves, one at a time in each process (`admitted`).
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ WAITING: Final = 4_000
 """Events that may wait in a process: a second's work or two. Beyond it requests are refused, so
 that those that were taken are answered in time."""
 REMEMBERED: Final = 1_000
-LARGE_AT_ONCE: Final = 4
+LARGE_AT_ONCE: Final = 1
+"""Several at work at once take the interpreter from each other, and all are slower for it."""
 LARGE_OF_ONE: Final = 24
 """Large requests of one sender, waiting or at work: each takes a thread, of which the server has
 some more."""
-TURN_SECONDS: Final = 5.0
+TURN_SECONDS: Final = 10.0
 
 NOT_TAKEN: Final = (Overloaded, Unanswered)
 """Why a request must be sent again later. Sending again what was stored is harmless."""
@@ -109,8 +111,7 @@ def hand_in(sent: Sent, tell: Callable[[list[Outcome] | Exception], None]) -> No
 
 @contextmanager
 def admitted(key: KeyFacts, now: datetime) -> Iterator[None]:
-    """Let a large request commit for itself: `LARGE_AT_ONCE` at a time, since each holds its events
-    in memory and a connection of the database. Its key is asked about here.
+    """Let a large request commit for itself when it is its turn. Its key is asked about here.
 
     Raises `KeyRefused`, `Overloaded` if it is not its turn within `TURN_SECONDS`, or `OverShare`
     if `LARGE_OF_ONE` of its sender are here already.
@@ -126,7 +127,7 @@ def admitted(key: KeyFacts, now: datetime) -> Iterator[None]:
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _turns.acquire(timeout=TURN_SECONDS):
-        raise Overloaded(f"{LARGE_AT_ONCE} large requests are being stored")
+        raise Overloaded("other large requests are being stored")
     try:
         yield
     finally:
