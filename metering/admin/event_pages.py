@@ -9,12 +9,22 @@ from uuid import UUID
 
 from django.utils.html import format_html
 
-from metering.admin.figures import NOTHING, digest, exact, figure, instant, label, link, number
+from metering.admin.figures import (
+    NOTHING,
+    digest,
+    exact,
+    figure,
+    instant,
+    label,
+    link,
+    number,
+    validity,
+)
 from metering.admin.tables import Column, Section, Text, figures, text
 from metering.domain.money import plain
 from metering.domain.usage import COUNTS
 from metering.event_story import USAGE_IN_WORDS, EventStory
-from metering.pricing.explanation import explain
+from metering.pricing.explanation import Explanation, PriceFacts, explain
 
 ROUTES: Final = {
     "cost_centre": "the cost centre that the event named",
@@ -33,8 +43,9 @@ def sections_of(story: EventStory) -> Sequence[Section]:
 
 
 def _sections(story: EventStory) -> Iterator[Section]:
-    yield _cost(story)
-    yield _considered(story)
+    found = explain(story.event_key)
+    yield _cost(story, found)
+    yield _considered(found)
     yield _owner(story)
     yield _shares(story)
     yield _tokens(story)
@@ -44,7 +55,7 @@ def _sections(story: EventStory) -> Iterator[Section]:
     yield _report(story)
 
 
-def _cost(story: EventStory) -> Section:
+def _cost(story: EventStory, found: Explanation) -> Section:
     currency, reason = story.valued["currency"], story.valued["pricing_reason"]
     notes = [f"Not all of it could be priced: {reason}."] if reason else []
     quality = story.reported["usage_quality"]
@@ -57,6 +68,7 @@ def _cost(story: EventStory) -> Section:
             *text("class"),
             *figures("quantity", "price per unit", "amount"),
             Column("price row"),
+            *text("of the list", "valid"),
         ],
         [
             (
@@ -65,27 +77,33 @@ def _cost(story: EventStory) -> Section:
                 exact(line.unit_price, currency, extra=16),
                 exact(line.amount, currency, extra=16),
                 link("metering_pricerow", line.price_row, f"price {line.price_row}"),
+                *_price_facts(price),
             )
-            for line in story.lines
+            for line, price, _ in found.lines
         ],
         note=note,
-        totals=("total", "", "", exact(story.valued["cost"], currency, extra=16), "")
+        totals=("total", "", "", exact(story.valued["cost"], currency, extra=16), "", "", "")
         if story.lines
         else (),
         empty=f"No line: the call is {story.valued['pricing']}.",
     )
 
 
-def _considered(story: EventStory) -> Section:
-    """Why these prices and no others: every row of the model, book by book."""
-    found = explain(story.event_key)
+def _price_facts(price: PriceFacts | None) -> tuple[Text, Text]:
+    """The list that a row is of, and from when to when it holds."""
+    if price is None:
+        return NOTHING, NOTHING
+    return price.source, validity(price.valid_from, price.valid_to)
+
+
+def _considered(found: Explanation) -> Section:
+    """Why these prices and no others: each book, and every row that it has of the model."""
     rows: list[tuple[Text, ...]] = []
     for book in found.books:
-        if not book.verdicts:
-            rows.append((book.book, NOTHING, book.why))
+        rows.append((book.book, NOTHING, book.why))
         rows += [
             (
-                book.book,
+                NOTHING,
                 link("metering_pricerow", each.price.id, f"price {each.price.id}"),
                 f"{'chosen' if each.is_used else 'not chosen'}: {each.why}",
             )

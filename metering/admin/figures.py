@@ -127,6 +127,19 @@ def instant(value: datetime | None, *, seconds: bool = False) -> SafeString:
     )
 
 
+def validity(start: datetime | None, end: datetime | None) -> SafeString | str:
+    """From when to when something holds; without a start, as far back as anyone can know."""
+    match start, end:
+        case None, None:
+            return "always"
+        case None, _:
+            return format_html("until {}", instant(end))
+        case _, None:
+            return format_html("since {}", instant(start))
+        case _:
+            return format_html("{} to {}", instant(start), instant(end))
+
+
 def digest(value: str | bytes | None, length: int = 12) -> SafeString:
     """The beginning of a digest (or all of a key), with all of it in the title."""
     text = value.hex() if isinstance(value, bytes | memoryview) else value

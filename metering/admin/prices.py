@@ -12,7 +12,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from metering.admin.bases import ReadOnlyAdmin, shown
-from metering.admin.figures import NOTHING, digest, exact, figure, instant, link, listing, number
+from metering.admin.figures import (
+    NOTHING,
+    digest,
+    exact,
+    figure,
+    instant,
+    link,
+    listing,
+    number,
+    validity,
+)
 from metering.admin.tables import Section, figures, text
 from metering.domain.price_words import (
     conditions_in_words,
@@ -46,9 +56,7 @@ class CommitmentRowAdmin(ReadOnlyAdmin):
     def valid(self, row: CommitmentRow) -> SafeString | str:
         if row.valid_from == row.valid_to:
             return "taken back before it began"
-        if row.valid_to is None:
-            return format_html("since {}", instant(row.valid_from))
-        return format_html("{} to {}", instant(row.valid_from), instant(row.valid_to))
+        return validity(row.valid_from, row.valid_to)
 
     @shown("from the contract")
     def opened(self, row: CommitmentRow) -> SafeString | str:
@@ -90,7 +98,7 @@ class PriceRowAdmin(ReadOnlyAdmin):
                     )
                     for name, price in prices.items()
                 ],
-                note="A row with a condition states only what differs from the standard price.",
+                note=_note(Conditions.from_json(row.conditions)),
             )
         ]
 
@@ -110,16 +118,7 @@ class PriceRowAdmin(ReadOnlyAdmin):
     def valid(self, row: PriceRow) -> SafeString | str:
         if row.valid_from is not None and row.valid_from == row.valid_to:
             return "taken back before it began"
-        start, end = instant(row.valid_from), instant(row.valid_to)
-        match row.valid_from, row.valid_to:
-            case None, None:
-                return "always"
-            case None, _:
-                return format_html("until {}", end)
-            case _, None:
-                return format_html("since {}", start)
-            case _:
-                return format_html("{} to {}", start, end)
+        return validity(row.valid_from, row.valid_to)
 
     @shown("from the list")
     def opened(self, row: PriceRow) -> SafeString | str:
@@ -135,6 +134,12 @@ class PriceRowAdmin(ReadOnlyAdmin):
     @shown("digest")
     def content(self, row: PriceRow) -> SafeString:
         return digest(row.content_digest)
+
+
+def _note(on: Conditions) -> str:
+    if on.when:
+        return "It states only what differs from the standard price."
+    return "At these hours it holds in place of the standard price." if on.window else ""
 
 
 def _per_million(row: PriceRow, unit: str) -> SafeString:

@@ -68,8 +68,12 @@ def _row(each: UnpricedModel, *, may: bool) -> tuple[Any, ...]:
         instant(each.first_at),
         instant(each.last_at),
         each.reason.replace("_", " "),
-        f"it has a price now: re-rate {months}" if each.has_price_now else near,
-        _ways(each) if may else NOTHING,
+        f"it has a price now: re-rate {months}"
+        if each.has_price_now
+        else "it has a price; what these calls reported cannot be priced"
+        if each.is_contradicted
+        else near,
+        _ways(each) if may and not each.is_contradicted else NOTHING,
     )
 
 
@@ -135,7 +139,7 @@ def price_page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     asked = (request.GET.get("provider"), request.GET.get("model"))
     each = next((u for u in unpriced_models() if (u.provider, u.model) == asked), None)
-    if each is None:
+    if each is None or each.is_contradicted:
         raise Http404("this model is not used without a price")
     near = ", ".join(f"{c.provider}/{c.model_id}" for c in each.candidates)
 

@@ -30,7 +30,8 @@ _NO_PRICE: Final = ("unknown_model", "unknown_provider", "no_price_at_that_time"
 
 class UnpricedModel(NamedTuple):
     """A model with usage that has no price. `months` says how many such events each UTC month has;
-    `reason` is that of its latest one; `has_price_now`: re-rating would price it."""
+    `reason` is that of its latest one; `has_price_now`: re-rating would price it;
+    `is_contradicted`: it has a price, and what was reported cannot be priced."""
 
     provider: str
     model: str
@@ -41,6 +42,7 @@ class UnpricedModel(NamedTuple):
     months: tuple[tuple[Month, int], ...]
     reason: str
     has_price_now: bool
+    is_contradicted: bool
     candidates: tuple[Candidate, ...]
 
 
@@ -64,6 +66,7 @@ def unpriced_models() -> list[UnpricedModel]:
         last_at = max(last for *_, last in months)
         reason = _reason(provider, model, last_at)
         has_price = _has_price(book, provider, model, last_at)
+        lacked_price = reason.partition("@")[0] in _NO_PRICE
         queue.append(
             UnpricedModel(
                 provider,
@@ -74,7 +77,8 @@ def unpriced_models() -> list[UnpricedModel]:
                 last_at,
                 tuple((Month.parse(name), events) for name, events, *_ in months),
                 reason,
-                has_price and reason.partition("@")[0] in _NO_PRICE,
+                has_price and lacked_price,
+                has_price and not lacked_price,
                 () if has_price else tuple(nearest(provider, model, lists)),
             )
         )

@@ -172,6 +172,8 @@ def _in_words(each: UnpricedModel) -> str:
     )
     if each.has_price_now:
         return f"{said}; it has a price now: re-rate {months} with --rerate"
+    if each.is_contradicted:
+        return f"{said}; it has a price, and what these calls reported cannot be priced"
     near = ", ".join(f"{c.provider}/{c.model_id}" for c in each.candidates)
     return f"{said}; nearest with a price: {near or 'none'}"
 
@@ -187,5 +189,6 @@ def _as_json(each: UnpricedModel) -> dict[str, Any]:
         "months": {str(month): events for month, events in each.months},
         "reason": each.reason,
         "hasPriceNow": each.has_price_now,
+        "isContradicted": each.is_contradicted,
         "candidates": [{"provider": c.provider, "model": c.model_id} for c in each.candidates],
     }

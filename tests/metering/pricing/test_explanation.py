@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.metadata import version
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 from metering.event_search import find_event
 from metering.ingestion import ingest
 from metering.pricing.catalogue import GENAI_PRICES
 from metering.pricing.explanation import explain
 from metering.pricing.price_imports import import_contract, import_file
+from tests.admin_pages import browser, person, text
 from tests.metering.events import NOW, call
 
 pytestmark = pytest.mark.django_db
@@ -109,3 +112,15 @@ def test_in_words_and_refusals() -> None:
         call_command("explain_cost", "three")
     with pytest.raises(CommandError, match="no event has the key or request id '00000000"):
         call_command("explain_cost", "00000000-0000-0000-0000-000000000000")
+
+
+def test_the_page_of_an_event_names_each_row_its_list_and_its_validity() -> None:
+    ingest([call("one"), call("broken", cached_input_tokens=2000)], now=NOW)
+    viewer = browser(person("someone", "viewer"))
+    shown = text(viewer.get(reverse("admin:metering_usageevent_change", args=[find_event("one")])))
+    assert f"{GENAI_PRICES} {version('genai-prices')}" in shown
+    assert "openai/gpt-4o-mini is its openai/gpt-4o-mini" in shown
+    page = reverse("admin:metering_usageevent_change", args=[find_event("broken")])
+    broken = text(viewer.get(page))
+    assert "it holds, and nothing is priced: input_tokens_exceeded" in broken
+    assert "Nearest models" not in broken

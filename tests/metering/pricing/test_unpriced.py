@@ -153,6 +153,20 @@ def test_a_price_a_hundred_times_its_own_is_asked_about_in_both_places() -> None
     call_command("unpriced", *own, "--price", "input=2", "--confirm", stdout=StringIO())
 
 
+def test_a_model_whose_reports_contradict_themselves_is_given_no_price() -> None:
+    [broken] = [each for each in queue() if each["model"] == "gpt-4o-mini"]
+    assert (broken["isContradicted"], broken["hasPriceNow"]) == (True, False)
+    out = StringIO()
+    call_command("unpriced", stdout=out)
+    assert "it has a price, and what these calls reported cannot be priced" in out.getvalue()
+    finance = browser(person("someone", "finance"))
+    assert (
+        "what these calls reported cannot be priced" in finance.get(reverse("admin:unpriced")).text
+    )
+    page = reverse("admin:unpriced_model", query={"provider": "openai", "model": "gpt-4o-mini"})
+    assert finance.get(page).status_code == 404
+
+
 def test_the_queue_of_one_provider_or_model() -> None:
     assert {each["model"] for each in queue("openai", "something else")} == {"something else"}
     assert queue("nobody") == []
