@@ -36,7 +36,7 @@ from allocation.run_rows import outputs_digest, write_rows
 from metering.domain.cells import Owner
 from metering.domain.digests import digest_of
 from metering.domain.periods import Month
-from metering.readings import metered_cells, usage_digest
+from metering.readings import metered_usage
 
 METHOD: Final = "1"
 """Part of every run's inputs: raised when the same inputs come to be divided another way."""
@@ -115,8 +115,8 @@ def read_inputs(month: Month, rule: str | None, *, now: datetime) -> RunInputs:
     drivers, and the method of division."""
     lines = _billed(month)
     version = rule_for(month, rule, now=now)
-    usage = usage_digest(month.period)
-    gathered = gather(match(lines, metered_cells(month.period)).groups, content_of(version))
+    cells, usage = metered_usage(month.period)
+    gathered = gather(match(lines, cells).groups, content_of(version))
     readings = {query: reading(month, query) for query in driver_queries(gathered)}
     digest = _inputs_digest(month, usage, lines, version, readings)
     return RunInputs(version, usage, gathered, readings, digest)

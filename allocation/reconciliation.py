@@ -28,7 +28,7 @@ from metering.domain.digests import digest_of
 from metering.domain.period_costs import PeriodCosts
 from metering.domain.periods import Month
 from metering.pricing.period_costs import period_costs
-from metering.readings import cost_centres, metered_cells, usage_digest
+from metering.readings import cost_centres, metered_usage
 
 METHOD: Final = "3"
 """Part of every reconciliation's inputs: raised when the same inputs come to be explained
@@ -92,15 +92,13 @@ def reconcile(month: Month, *, now: datetime) -> Reconciliation:
     """
     with transaction.atomic():
         lock_month(month)
-        # The digest before the cells: usage that arrives in between then has another digest, and
-        # the next call takes it in.
-        usage, lines = usage_digest(month.period), bill_lines(month)
-        costs = period_costs(month)
+        metered, usage = metered_usage(month.period)
+        lines = bill_lines(month)
+        costs = period_costs(month, metered)
         inputs = _digest(lines, usage, costs)
         known = Reconciliation.objects.filter(month=str(month), inputs_digest=inputs).first()
         if known is not None:
             return known
-        metered = metered_cells(month.period)
         if not lines and not metered:
             raise NothingToReconcile(f"{month} has neither a bill nor metered usage")
         refuse_if_closed(month)

@@ -7,15 +7,16 @@ in `charged_usage`, the events under a line in `evidence`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
 from django.db import connection
 
 from metering.domain.cells import Cell, MeteredCell, Owner, class_and_model
-from metering.domain.money import EXACT
+from metering.domain.money import EXACT, plain
 from metering.domain.period_costs import EstimatedUse
 from metering.domain.periods import Period
 from metering.events import current
@@ -39,6 +40,13 @@ class UnknownDriver(ValueError):
     """The driver is not one that metering measures."""
 
 
+class MeteredUsage(NamedTuple):
+    """What was metered of a period in one reading: its cells, and the `usage_digest` over them."""
+
+    cells: list[MeteredCell]
+    digest: str
+
+
 def metered_cells(period: Period) -> list[MeteredCell]:
     """Metered usage per bill cell and owner, sorted; cut at UTC days.
 
@@ -46,6 +54,16 @@ def metered_cells(period: Period) -> list[MeteredCell]:
     What another model did within an answer (`input@claude-opus-4-8`) is in the cells of that
     model, which is where it is billed, in a reading of its own.
     """
+    return _metered(_cell_rows(period))
+
+
+def metered_usage(period: Period) -> MeteredUsage:
+    """`metered_cells` and `usage_digest` of one instant, for what it takes to read the cells."""
+    rows = _cell_rows(period)
+    return MeteredUsage(_metered(rows), _digest(rows))
+
+
+def _cell_rows(period: Period) -> list[_CellRow]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT provider, provider_project, day, model, token_class, tier,"
@@ -56,24 +74,46 @@ def metered_cells(period: Period) -> list[MeteredCell]:
             " ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
             [period.start.date(), period.end.date()],
         )
-        cells = [
-            MeteredCell(
-                Cell(provider, project, day, model, token_class, tier),
-                Owner(cost_centre, tenant),
-                quantity,
-                None if pricing == "unpriced" else cost,
-                currency,
-                int(events),
-            )
-            for (
-                provider, project, day, model, token_class, tier,
-                cost_centre, tenant, pricing, currency, quantity, cost, events,
-            ) in cursor
-        ]  # fmt: skip
+        return list(cursor.fetchall())
+
+
+_CellRow = tuple[
+    str, str, date, str, str, str, str, str, str, str, Decimal, Decimal, int
+]  # fmt: skip
+
+
+def _metered(rows: Iterable[_CellRow]) -> list[MeteredCell]:
+    cells = [
+        MeteredCell(
+            Cell(provider, project, day, model, token_class, tier),
+            Owner(cost_centre, tenant),
+            quantity,
+            None if pricing == "unpriced" else cost,
+            currency,
+            int(events),
+        )
+        for (
+            provider, project, day, model, token_class, tier,
+            cost_centre, tenant, pricing, currency, quantity, cost, events,
+        ) in rows
+    ]  # fmt: skip
     elsewhere = [cell for cell in cells if class_and_model(cell.cell.token_class)[1]]
     if not elsewhere:
         return cells
     return sorted((_where_billed(cell) for cell in cells), key=lambda c: (*c[:2], c.cost is None))
+
+
+def _digest(rows: Iterable[_CellRow]) -> str:
+    """`usage_digest` of rows that are at hand."""
+    lines = sorted(
+        f"{day}\t{provider}\t{project}\t{model}\t{token_class}\t{tier}\t{cost_centre}\t{tenant}"
+        f"\t{pricing}\t{currency}\t{plain(quantity)}\t{plain(cost)}\t{events}"
+        for (
+            provider, project, day, model, token_class, tier,
+            cost_centre, tenant, pricing, currency, quantity, cost, events,
+        ) in rows
+    )  # fmt: skip
+    return sha256("\n".join(lines).encode()).hexdigest()
 
 
 def estimated_cells(period: Period) -> dict[Cell, EstimatedUse]:

@@ -9,6 +9,7 @@ import pytest
 from allocation import allocation_run, period_close
 from allocation.models import PeriodClose
 from metering.domain.digests import digest_of
+from metering.readings import MeteredUsage
 from tests.allocation import october
 from tests.allocation.month_of_usage import MonthOfUsage
 from tests.allocation.october import CONTROLLER, NOW, OCTOBER
@@ -31,7 +32,10 @@ def closed(ready: None) -> PeriodClose:
 def usage(monkeypatch: pytest.MonkeyPatch) -> MonthOfUsage:
     month = MonthOfUsage()
     monkeypatch.setattr(allocation_run, "bill_lines", month.bill_lines)
-    monkeypatch.setattr(allocation_run, "metered_cells", lambda _: month.cells)
-    monkeypatch.setattr(allocation_run, "usage_digest", lambda _: digest_of(month.cells))
+    monkeypatch.setattr(
+        allocation_run,
+        "metered_usage",
+        lambda _: MeteredUsage(month.cells, digest_of(month.cells)),
+    )
     monkeypatch.setattr(allocation_run, "reading", lambda _month, _query: month.drivers)
     return month

@@ -33,6 +33,7 @@ from allocation.reconciliation import (
 from metering.domain.cells import MeteredCell
 from metering.domain.digests import digest_of
 from metering.domain.periods import Month
+from metering.readings import MeteredUsage
 from tests.allocation import october
 from tests.allocation.domain.bills import reading
 
@@ -59,8 +60,9 @@ def metered(monkeypatch: pytest.MonkeyPatch) -> list[MeteredCell]:
         reading("a", provider="groq", model="llama-4", quantity=50, cost="0.0001"),
         reading("b", provider="vllm", model="own", quantity=70, cost=None, currency=""),
     ]
-    monkeypatch.setattr(reconciliation, "metered_cells", lambda _period: cells)
-    monkeypatch.setattr(reconciliation, "usage_digest", lambda _period: digest_of(cells))
+    monkeypatch.setattr(
+        reconciliation, "metered_usage", lambda _period: MeteredUsage(cells, digest_of(cells))
+    )
     monkeypatch.setattr(bill_checks, "day_costs", lambda _period: october.day_costs_of(cells))
     monkeypatch.setattr(reconciliation, "_unexplained_owner", lambda: "person@example.com")
     return cells
@@ -130,7 +132,8 @@ def test_what_is_stored_is_what_was_digested() -> None:
 
 @pytest.mark.django_db
 def test_a_month_without_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciliation, "metered_cells", lambda _period: [])
+    nothing = MeteredUsage([], digest_of([]))
+    monkeypatch.setattr(reconciliation, "metered_usage", lambda _period: nothing)
     with pytest.raises(NothingToReconcile, match="2026-10"):
         reconcile(OCTOBER, now=NOW)
     with pytest.raises(CommandError, match="neither a bill"):

@@ -22,6 +22,7 @@ from metering.readings import (
     driver_reading,
     features,
     metered_cells,
+    metered_usage,
     owner_days,
     usage_digest,
 )
@@ -302,6 +303,17 @@ def test_sql_readings_equal_sums_over_the_events(spec: list[tuple[int, int, bool
         wanted[owner] = wanted.get(owner, Decimal(0)) + 1000 + (event.output_tokens or 0)
     assert driver_reading(OCTOBER, "tokens") == wanted
     assert (usage_digest(OCTOBER) == digest) is (not events)
+    assert metered_usage(OCTOBER) == (metered_cells(OCTOBER), usage_digest(OCTOBER))
+
+
+def test_a_digest_of_cells_at_hand_is_that_of_the_database_whatever_they_are_called() -> None:
+    names = ("naïve", "Zoë\u2028", "a b", "ab", "é", "e\u0301", "😀", "z")
+    ingest(
+        [call(name, tenant_id=name, output_tokens=10**i) for i, name in enumerate(names)], now=NOW
+    )
+    assert metered_usage(OCTOBER) == (metered_cells(OCTOBER), usage_digest(OCTOBER))
+    empty = Month.parse("2026-01").period
+    assert metered_usage(empty) == ([], usage_digest(empty))
 
 
 def test_evidence_is_a_set_of_events_with_a_digest() -> None:
