@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple, cast
@@ -23,14 +23,15 @@ from allocation.models import (
 )
 from allocation.period_locks import lock_month
 from allocation.provider_bills import bill_lines
-from metering.domain.cells import UNALLOCATED, MeteredCell
+from metering.domain.capacity import UNIT as CAPACITY
+from metering.domain.cells import UNALLOCATED, Cell, MeteredCell, Owner
 from metering.domain.digests import digest_of
 from metering.domain.period_costs import PeriodCosts
 from metering.domain.periods import Month
 from metering.pricing.period_costs import period_costs
 from metering.readings import cost_centres, metered_usage
 
-METHOD: Final = "3"
+METHOD: Final = "4"
 """Part of every reconciliation's inputs: raised when the same inputs come to be explained
 another way."""
 
@@ -99,7 +100,7 @@ def reconcile(month: Month, *, now: datetime) -> Reconciliation:
         known = Reconciliation.objects.filter(month=str(month), inputs_digest=inputs).first()
         if known is not None:
             return known
-        if not lines and not metered:
+        if not lines and not metered and not costs.reserved:
             raise NothingToReconcile(f"{month} has neither a bill nor metered usage")
         refuse_if_closed(month)
         results = explain(lines, metered, owner=_unexplained_owner(), costs=costs)
@@ -130,6 +131,8 @@ def explain(
         billed[line.provider].append(line)
     for cell in metered:
         used[cell.cell.provider].append(cell)
+    for cell in _only_reserved(costs, {*billed, *used}):
+        used[cell.cell.provider].append(cell)
     results = []
     for provider in sorted({*billed, *used}):
         try:
@@ -140,6 +143,21 @@ def explain(
             ) from error
         results.append(_result(provider, found, owner, has_bill=provider in billed))
     return tuple(results)
+
+
+def _only_reserved(costs: PeriodCosts | None, known: Collection[str]) -> Iterator[MeteredCell]:
+    """Where to tell of what is reserved at a provider that neither sent a bill nor was used:
+    readings of nothing, in one currency each."""
+    spelt = {provider.lower() for provider in known}
+    currencies: dict[str, str] = {}
+    for each in costs.reserved if costs is not None else ():
+        held = each.commitment
+        if held.provider in spelt or not each.costs:
+            continue
+        if currencies.setdefault(held.provider, held.currency) == held.currency:
+            cell = Cell(held.provider, "", each.costs[0].day, held.model, CAPACITY, "provisioned")
+            nothing = Decimal(0)
+            yield MeteredCell(cell, Owner(UNALLOCATED), nothing, nothing, held.currency, 0)
 
 
 class CurrencyTotal(NamedTuple):
@@ -223,8 +241,11 @@ def _unexplained_owner() -> str:
 
 
 def _result(provider: str, found: Waterfall, owner: str, *, has_bill: bool) -> ProviderResult:
-    steps = found.steps if has_bill else ()
-    evidence = [e for step in (found.matched, *steps) for e in step.evidence] if has_bill else []
+    """Without a bill there is nothing to explain, but for what is reserved and was to be on it."""
+    told = [step for step in found.steps if step.cause == "reserved_capacity" and step.evidence]
+    steps = found.steps if has_bill else tuple(told)
+    matched = (found.matched,) if has_bill else ()
+    evidence = [each for step in (*matched, *steps) for each in step.evidence]
     return ProviderResult(
         provider=provider,
         currency=found.currency,

@@ -49,11 +49,17 @@ def _is_missing(bill: Decimal | None) -> bool:
 
 
 def _unbilled(title: str, result: ReconciliationResult) -> Section:
+    told = result.evidence.filter(cause="reserved_capacity").values_list("note", flat=True)
     return Section(
         title,
         [*text("cause"), *figures("amount")],
         [("metered cost", exact(result.metered, result.currency))],
-        note=f"{result.provider} sent no bill for the month: there is nothing to explain.",
+        note=" ".join(
+            [
+                f"{result.provider} sent no bill for the month: there is nothing to explain.",
+                *(f"{note[:1].upper()}{note[1:]}." for note in told),
+            ]
+        ),
     )
 
 

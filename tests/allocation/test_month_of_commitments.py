@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from allocation import allocation_run
 from allocation.bills.reading import Terms
-from allocation.models import AllocationLine
+from allocation.models import AllocationLine, Reconciliation
 from allocation.provider_bills import import_bill
 from allocation.reconciliation import inputs_digest, reconcile, results_of
 from metering import owners
@@ -22,6 +23,7 @@ from metering.domain.usage import UsageEvent
 from metering.ingestion import ingest
 from metering.pricing.price_imports import import_contract
 from metering.readings import usage_digest
+from tests.admin_pages import browser, page_of, person, text
 from tests.allocation.october import NOW, OCTOBER, OWNERS
 
 CONTRACT = """\
@@ -121,3 +123,24 @@ def test_capacity_is_borne_by_whoever_ran_on_it() -> None:
         ("reserved capacity", "globex"): Decimal(7440),
         ("fees, taxes and adjustments", "acme"): Decimal("2348.8"),
     }
+
+
+@pytest.mark.usefixtures("month")
+def test_what_is_reserved_where_nothing_ran_and_no_bill_came_is_told_too() -> None:
+    more = CONTRACT + "azure,gpt-5.4,2026-10-16,,2,,USD,,,,50,\n"
+    import_contract(more, "d.csv", book="contract:acme", now=NOW, confirmed=True)
+    out = io.StringIO()
+    call_command("reconcile", "2026-10", stdout=out)
+    said = "38400 more is reserved for gpt-5.4, and not on the bill: no line of it is for that"
+    assert said in out.getvalue()
+    azure, openai = results_of(Reconciliation.objects.latest("number"))
+    assert (azure.provider, azure.bill) == ("azure", None)
+    assert (azure.metered, azure.steps) == (Decimal(0), (("reserved_capacity", Decimal(0)),))
+    assert [(row.cause, row.model, row.note) for row in azure.evidence] == [
+        ("reserved_capacity", "gpt-5.4", said)
+    ]
+    assert openai.bill == 12000
+    page = browser(person("someone", "viewer")).get(
+        page_of(Reconciliation.objects.latest("number"))
+    )
+    assert said[:5] in text(page)

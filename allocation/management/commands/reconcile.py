@@ -127,7 +127,8 @@ def _table(result: ProviderResult) -> str:
     head = f"\n{result.provider} ({result.currency or 'no currency'})"
     rows = [("metered cost", result.metered, 0)]
     if result.bill is None:
-        return f"{head}\n{_row(*rows[0])}\n  no bill yet: nothing to compare with"
+        said = [head, _row(*rows[0]), "  no bill yet: nothing to compare with", *_told(result)]
+        return "\n".join(said)
     counted = {
         cause: sum(1 for row in result.evidence if row.cause == cause)
         for cause in {row.cause for row in result.evidence}
@@ -145,7 +146,17 @@ def _table(result: ProviderResult) -> str:
         lines.append(f"  rounding is {plain(result.rounding_mean)} a cell on average")
     if dict(result.steps)["unexplained"]:
         lines.append(f"  {result.unexplained_owner or 'nobody'} answers for what is unexplained")
+    lines += _told(result)
     return "\n".join(lines)
+
+
+def _told(result: ProviderResult) -> list[str]:
+    """What should be on the bill by a contract, and is not."""
+    return [
+        f"  {row.note}"
+        for row in result.evidence
+        if row.note and not row.amount and row.cause in ("reserved_capacity", "committed_minimum")
+    ]
 
 
 def _row(words: str, amount: Decimal, cells: int) -> str:
