@@ -151,8 +151,7 @@ class _Push:
 
     def _keep(self, **fields: object) -> None:
         with transaction.atomic(durable=True):
-            self._lease.hold()
-            StripePush.objects.filter(pk=self._lease.push_id).update(**fields)
+            self._lease.hold(**fields)
 
     def _compared(self, customer: str, stripe_invoice: str) -> RemoteInvoice:
         """The invoice as Stripe holds it, which is the one that was asked for."""

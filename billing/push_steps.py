@@ -160,8 +160,9 @@ class MadeAtStripe:
 
     def compare(self, customer: str, stripe_invoice: str) -> tuple[RemoteInvoice, list[Difference]]:
         """The invoice read back, and everything in which it is not what was asked for."""
-        held = remote_invoice(self._gateway.invoice(stripe_invoice))
-        lines = [remote_line(line) for line in self._gateway.invoice_lines(stripe_invoice)]
+        answered = self._gateway.invoice(stripe_invoice)
+        held = remote_invoice(answered)
+        lines = [remote_line(line) for line in self._gateway.invoice_lines(answered)]
         return held, list(differences(self._asked, customer, held, lines))
 
     def finalize(self, draft: Drafted) -> RemoteInvoice:
@@ -170,8 +171,8 @@ class MadeAtStripe:
             return None if status == "draft" else draft.id
 
         params = {"invoice": draft.id, "auto_advance": True}
-        self._perform("finalize", draft.generation, "", params, find)
-        return remote_invoice(self._gateway.invoice(draft.id))
+        made = self._perform("finalize", draft.generation, "", params, find)
+        return remote_invoice(made.content or self._gateway.invoice(draft.id))
 
     def _perform(
         self,

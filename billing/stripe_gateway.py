@@ -133,9 +133,14 @@ class StripeGateway:
         """Raises `StripeMissing` if it was deleted (drafts only can be)."""
         return _answer(lambda: self._v1.invoices.retrieve(invoice)).content
 
-    def invoice_lines(self, invoice: str) -> Iterator[Mapping[str, Any]]:
+    def invoice_lines(self, invoice: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Every line of an invoice that Stripe has answered with: it comes with the first ten."""
+        came = invoice["lines"]
+        if not came["has_more"]:
+            yield from came["data"]
+            return
         yield from _pages(
-            lambda: self._v1.invoices.line_items.list(invoice, {"limit": _PAGE}),
+            lambda: self._v1.invoices.line_items.list(invoice["id"], {"limit": _PAGE}),
         )
 
     def invoice_items(self, invoice: str) -> Iterator[Mapping[str, Any]]:

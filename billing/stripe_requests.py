@@ -8,7 +8,7 @@ as a failure is given up for the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic_ns
@@ -71,10 +71,11 @@ class Lease:
             push.save(update_fields=["fence", "lease_until"])
             return cls(push_id, push.fence, clock)
 
-    def hold(self) -> None:
-        """Renew it in the caller's transaction. Raises `LeaseLost`."""
+    def hold(self, **told: object) -> None:
+        """Renew it in the caller's transaction, and write down of the push what is told. Raises
+        `LeaseLost`."""
         held = StripePush.objects.filter(pk=self.push_id, fence=self.fence)
-        if not held.update(lease_until=self.clock.now() + LEASE):
+        if not held.update(lease_until=self.clock.now() + LEASE, **told):
             raise LeaseLost(f"another process has taken push {self.push_id} over")
 
     def give_back(self) -> None:
@@ -97,10 +98,12 @@ class Ask:
 
 
 class Made(NamedTuple):
-    """The id of what was asked for, and whether this call was the one that made it."""
+    """The id of what was asked for, and whether this call was the one that made it: then what
+    Stripe answered, too."""
 
     id: str
     new: bool
+    content: Mapping[str, Any] | None = None
 
 
 def perform(
@@ -132,7 +135,8 @@ def perform(
             if request.params == ask.params:
                 raise
         else:
-            return Made(_confirm(request, answer.id, answer.request_id, lease), new=True)
+            made = _confirm(request, answer.id, answer.request_id, lease)
+            return Made(made, new=True, content=answer.content if made == answer.id else None)
     raise StripeUnavailable(f"Stripe failed {_TRIES} times to make the {ask.purpose}; try later")
 
 

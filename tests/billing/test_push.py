@@ -135,7 +135,7 @@ FAULTS: dict[str, tuple[str, Kind]] = {
     "a proxy's 503": (r"POST /v1/invoices", "unavailable"),
     "another request with the key": (r"POST /v1/invoiceitems", "conflict"),
     "a page that is no JSON": (r"POST /v1/invoiceitems", "garbage"),
-    "a lost reading": (r"GET /v1/invoices/\w+/lines", "lost"),
+    "a lost reading": (r"GET /v1/invoices/\w+", "lost"),
 }
 
 
@@ -230,7 +230,7 @@ def test_an_item_that_is_none_of_ours_is_found_and_a_mended_draft_goes_through(
     double: StripeDouble,
 ) -> None:
     invoice = approved("acme", SMALL)
-    double.api.fault(r"GET /v1/invoices/\w+/lines", "lost", times=3)
+    double.api.fault(r"GET /v1/invoices/\w+", "lost", times=3)
     pushed(invoice, double)
     draft = held(double)
     stray = double.books.create_item(
