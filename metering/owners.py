@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
+from threading import Lock
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
@@ -99,6 +100,7 @@ def load_book() -> OwnerBook:
 
 
 _books: dict[str, tuple[str, OwnerBook]] = {}
+_reading: Final = Lock()
 _CHANGED_BY: Final = "SELECT changed_by::text FROM owner_book_version"
 
 
@@ -118,9 +120,14 @@ def current_book() -> OwnerBook:
     remembered = _books.get(place)
     if remembered is not None and remembered[0] == version:
         return remembered[1]
-    book = load_book()
-    _books[place] = (version, book)
-    return book
+    # One thread reads it, and those that need it meanwhile wait.
+    with _reading:
+        remembered = _books.get(place)
+        if remembered is not None and remembered[0] == version:
+            return remembered[1]
+        book = load_book()
+        _books[place] = (version, book)
+        return book
 
 
 _FIELDS = ("kind", "key", "valid_from", "valid_to")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from decimal import Decimal
+from threading import RLock
 from typing import Final
 
 import msgspec
@@ -38,6 +39,7 @@ CONTRACT: Final = "contract:"
 
 _Place = tuple[str, str | None]
 _books: dict[_Place, tuple[tuple[int, int], PriceBook]] = {}
+_reading: Final = RLock()
 
 
 def is_empty() -> bool:
@@ -72,9 +74,14 @@ def load_book(book: str | None = None) -> PriceBook:
     cached = _books.get(place)
     if cached is not None and cached[0] == stamp:
         return cached[1]
-    loaded = _layers() if book is None else _alone(book)
-    _books[place] = (stamp, loaded)
-    return loaded
+    # One thread reads them (of all books those of each), and those that need them meanwhile wait.
+    with _reading:
+        cached = _books.get(place)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
+        loaded = _layers() if book is None else _alone(book)
+        _books[place] = (stamp, loaded)
+        return loaded
 
 
 def _layers() -> PriceBook:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
@@ -10,6 +13,7 @@ from django.db import connection, connections, transaction
 from metering import owners
 from metering.domain.attribution import OwnerBook
 from metering.models import CostCentre, OwnerMapping, UserIdentity
+from metering.pricing import catalogue
 from tests.metering.api.keys import post, secret, sent
 
 pytestmark = pytest.mark.usefixtures("fresh_db")
@@ -93,3 +97,40 @@ def test_inside_a_transaction_nothing_is_remembered() -> None:
         for number in range(2):
             CostCentre.objects.create(code=f"c{number}", name="C", responsible="somebody")
             assert f"c{number}" in owners.current_book().cost_centres
+
+
+@pytest.mark.parametrize(
+    ("module", "read", "ask"),
+    [
+        pytest.param(owners, "load_book", owners.current_book, id="owners"),
+        pytest.param(catalogue, "_layers", catalogue.load_book, id="prices"),
+    ],
+)
+def test_a_book_that_several_need_at_once_is_read_by_one_of_them(
+    monkeypatch: pytest.MonkeyPatch, module: Any, read: str, ask: Callable[[], object]
+) -> None:
+    together, second = threading.Barrier(2), threading.Barrier(2)
+    really = getattr(module, read)
+    found = []
+
+    def reading() -> object:
+        with suppress(threading.BrokenBarrierError):
+            second.wait(0.3)  # for the other one, which must not come
+        return really()
+
+    def asking() -> None:
+        try:
+            together.wait(5)
+            found.append(ask())
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(module, read, reading)
+    monkeypatch.setattr(module, "_books", {})
+    askers = [threading.Thread(target=asking) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert second.broken, "both have read it"
+    assert found[0] is found[1]
