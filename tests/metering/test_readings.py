@@ -345,7 +345,7 @@ def test_evidence_of_many_events_is_hashed_in_parts_and_is_the_same() -> None:
     ]
     whole = evidence_for(lines)
     assert [found.count for found in whole] == [60, 30, 40, 60, 0]
-    with mock.patch("metering.evidence._AT_ONCE", 7):
+    with mock.patch("metering.selected_events._AT_ONCE", 7):
         assert evidence_for(lines) == whole
     for line, found in zip(lines, whole, strict=True):
         assert (found.count, found.digest) == list_digest(event_keys(line))
