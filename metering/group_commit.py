@@ -145,7 +145,7 @@ class GroupCommit(Generic[Request, Answer]):
                 # Only now: a server's process is forked or spawned after this module is loaded.
                 self._thread = Thread(target=self._work, name="group commit", daemon=True)
                 self._thread.start()
-            if len(self._queue) >= self._enough:
+            if len(self._queue) >= self._enough or self._size >= self._largest:
                 self._changed.notify()
 
     def _admit(self, whose: Hashable, size: int) -> None:
@@ -166,9 +166,10 @@ class GroupCommit(Generic[Request, Answer]):
             present = len(group) + len(self._queue)
 
     def _gather(self, present: int) -> None:
-        """Wait for a request; and, if so many were there last, a moment for those to come back."""
+        """Wait for a request; and, if so many were there last, a moment for those to come back,
+        unless what is there fills a group."""
         self._enough = int(present * _ENOUGH)
-        if len(self._queue) < self._enough:
+        if len(self._queue) < self._enough and self._size < self._largest:
             self._changed.wait(GATHER_SECONDS)
         self._enough = 1
         while not self._queue:

@@ -63,6 +63,19 @@ def test_what_gathers_while_a_group_is_at_work_is_the_next_group() -> None:
     assert committing.groups == [[1], [2, 3, 4], [5]]
 
 
+def test_a_group_that_is_full_waits_for_nobody_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("metering.group_commit.GATHER_SECONDS", 60)
+    committing = Committing()
+    group: GroupCommit[int, int] = GroupCommit(committing, largest=2, most=100)
+    with ThreadPoolExecutor(8) as pool:
+        futures = held(committing, pool, group, 2, 3, 4, 5)
+        committing.go_on.set()
+        assert [future.result(10) for future in futures] == [10, 20, 30, 40, 50]
+    assert committing.groups == [[1], [2, 3], [4, 5]]
+
+
 def test_one_refused_request_refuses_no_other() -> None:
     committing = Committing()
     group: GroupCommit[int, int] = GroupCommit(committing, largest=10, most=100)

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.outside
 KILLS: Final = int(os.environ.get("KILLS", "8"))
 CLIENTS: Final = 8
 REQUESTS: Final = 60 * KILLS
-"""Of all clients together; a quarter of them are batches that commit for themselves."""
+"""Of all clients together; a quarter of them are batches, which a second committer stores."""
 BATCH: Final = 60
 WITHIN_SECONDS: Final = 240
 NOON: Final = datetime(2026, 10, 10, 12, tzinfo=UTC)
