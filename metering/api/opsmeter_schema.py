@@ -44,6 +44,12 @@ _CALL: Final[dict[str, Any]] = {
         "errorCode": _text("why it failed"),
         "userId": _text("who used it; replaced by a pseudonym before it is stored"),
         "tenantId": _text("the customer it was for"),
+        "costCenter": _text("the cost centre that bears it"),
+        "shares": {
+            "type": ["array", "null"],
+            "items": {"$ref": "#/components/schemas/UsageShare"},
+            "description": "the tenants of a batched call",
+        },
         "dataMode": _text("real, test or demo"),
         "environment": _text("prod, staging or dev"),
         "metadata": {

@@ -191,6 +191,11 @@ _SCHEMAS: Final[dict[str, Any]] = {
                 "minimum": 0,
                 "description": "of the call's output",
             },
+            "weight": {
+                "type": ["number", "string", "null"],
+                "description": "in the place of tokens, for all shares of a call: all of its"
+                " tokens are divided by the weights, whole tokens by the largest remainder",
+            },
         },
     },
     "UsageOutcomes": {

@@ -39,6 +39,7 @@ from metering.formats.problems import (
     shares_problem,
     units_problem,
 )
+from metering.formats.shares import UNREADABLE, by_tokens
 from metering.providers.counts import Counts, ImpossibleCount, UnreadableUsage, figures
 from metering.providers.dialects import read_usage
 
@@ -54,11 +55,12 @@ TagValue = Annotated[str, Meta(max_length=1000)]
 
 
 class NativeShare(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A share on the wire; a count that is left out is none."""
+    """A share on the wire: of tokens, of which a count that is left out is none, or by weight."""
 
     tenant_id: Name
     input_tokens: Count = 0
     output_tokens: Count = 0
+    weight: Decimal | None = None
 
 
 class NativeEvent(
@@ -221,9 +223,7 @@ def finish(
         if problem is None:
             _set(event, "units", {name: Decimal(plain(q)) for name, q in event.units.items()})
     if event.shares:
-        shares = tuple(_share(share) for share in event.shares)
-        _set(event, "shares", shares)
-        problem = problem or shares_problem(shares, event)
+        problem = _settle_shares(event, event.shares) or problem
     _become(event, UsageEvent)
     return problem
 
@@ -327,6 +327,26 @@ def _no_usage(event: UsageEvent) -> Problem | None:
         "the event reports no usage; give inputTokens or outputTokens (0 if there was none), "
         "units, or the provider's usage object",
     )
+
+
+def _settle_shares(event: UsageEvent, sent: tuple[NativeShare, ...]) -> Problem | None:
+    """Put tokens in the place of weights, and check that the shares divide the call."""
+    if all(share.weight is None for share in sent):
+        shares = tuple(_share(share) for share in sent)
+    else:
+        divided = by_tokens(list(map(_weighted, sent)), event.input_tokens, event.output_tokens)
+        if isinstance(divided, str):
+            _set(event, "shares", ())
+            return Problem("unreadable_shares", f"shares: {divided}")
+        shares = tuple(Share(**share) for share in divided)
+    _set(event, "shares", shares)
+    return shares_problem(shares, event)
+
+
+def _weighted(share: NativeShare) -> dict[str, Any]:
+    if share.weight is None or share.input_tokens or share.output_tokens:
+        return {UNREADABLE: "give all of them weights, or all of them tokens"}
+    return {"tenant_id": share.tenant_id, "weight": str(share.weight)}
 
 
 def _share(share: NativeShare) -> Share:

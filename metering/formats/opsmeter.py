@@ -1,9 +1,9 @@
 """Opsmeter's ingest payload: one JSON object → `UsageEvent` or `Rejection`.
 
-It has no cached and no reasoning tokens. `tenantId` and `occurredAt` are extensions of ours; its
-own SDK puts the tenant and the provider's request id into `metadata`, and sends no time (then the
-time of receipt counts). Fields that we do not know are let pass, as its clients expect of the
-original.
+It has no cached and no reasoning tokens. `tenantId`, `costCenter`, `shares` and `occurredAt` are
+extensions of ours, the first three in `metadata` too; its own SDK puts the tenant and the
+provider's request id there, and sends no time (then the time of receipt counts). Fields that we do
+not know are let pass, as its clients expect of the original.
 """
 
 from __future__ import annotations
@@ -14,26 +14,38 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from metering.domain.usage import DataMode, Environment, Rejection, Status, UsageEvent, UsageQuality
+from metering.domain.usage import (
+    DataMode,
+    Environment,
+    Rejection,
+    Status,
+    UsageEvent,
+    UsageQuality,
+)
 from metering.formats.malformed import UNDECODABLE, refuse
 from metering.formats.native import (
     MAX_TEXT,
     Count,
     Name,
     NativeEvent,
+    NativeShare,
     finish,
     rejection,
     unreadable_name,
     without_absent,
 )
+from metering.formats.problems import MAX_SHARES
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Shares = Annotated[tuple[NativeShare, ...], Meta(max_length=MAX_SHARES)]
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the Opsmeter SDK knows beside the payload's own fields."""
 
     tenant_id: Text | None = None
+    cost_center: Text | None = None
+    shares: Shares | None = None
     provider_request_id: Text | None = None
 
 
@@ -54,6 +66,8 @@ class OpsmeterPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     error_code: Text | None = None
     user_id: Text | None = None
     tenant_id: Text | None = None
+    cost_center: Text | None = None
+    shares: Shares | None = None
     data_mode: DataMode | None = None
     environment: Environment | None = None
     metadata: Metadata | None = None
@@ -90,6 +104,8 @@ def parse(
         endpoint_tag=sent.endpoint_tag or None,
         prompt_version=sent.prompt_version or None,
         tenant_id=sent.tenant_id or known.tenant_id or None,
+        cost_center=sent.cost_center or known.cost_center or None,
+        shares=sent.shares or known.shares or (),
         user_id=sent.user_id or None,
         status=sent.status or "success",
         error_code=sent.error_code or None,

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metering.domain.usage import Share, UsageEvent
 from metering.formats import native
@@ -80,6 +82,19 @@ def test_the_documented_event_is_read_whole() -> None:
     )
     assert type(event.shares[0]) is Share
     assert (event.workflow, event.served_from, event.trace_id) == ("w", "caller_cache", "t")
+
+
+@given(st.lists(st.integers(1, 10**6) | st.decimals("0.001", "1e9"), min_size=1, max_size=300))
+def test_weights_divide_all_tokens_of_the_call(weights: list[int | Decimal]) -> None:
+    """Hundreds may share a call; what by weights they have sums to it, to the token."""
+    shares = [{"tenantId": f"t{n}", "weight": str(weight)} for n, weight in enumerate(weights)]
+    event = accepted(inputTokens=1003, outputTokens=7, shares=shares)
+    assert [share.tenant_id for share in event.shares] == [each["tenantId"] for each in shares]
+    assert sum(share.input_tokens for share in event.shares) == 1003
+    assert sum(share.output_tokens for share in event.shares) == 7
+    total = sum(map(Decimal, weights))
+    for share, weight in zip(event.shares, weights, strict=True):
+        assert abs(share.input_tokens - 1003 * Decimal(weight) / total) < 1
 
 
 def test_every_field_of_an_event_can_be_sent_but_three() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.domain.usage import Rejection, UsageEvent
+from metering.domain.usage import Rejection, Share, UsageEvent
 from metering.formats import opsmeter
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -53,6 +54,27 @@ def test_the_documented_payload() -> None:
         prompt_version="summary_v3",
         latency_ms=820,
     )
+
+
+@pytest.mark.parametrize("where", [lambda told: told, lambda told: {"metadata": told}])
+def test_whom_a_call_is_for_may_be_told_beside_it_or_in_its_metadata(
+    where: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    shares = [{"tenantId": "acme", "weight": 2}, {"tenantId": "globex", "weight": "1"}]
+    event = parse({**DOCUMENTED, **where({"costCenter": "cc-1", "shares": shares})})
+    assert isinstance(event, UsageEvent)
+    assert event.cost_center == "cc-1"
+    assert event.shares == (
+        Share(tenant_id="acme", input_tokens=80, output_tokens=30),
+        Share(tenant_id="globex", input_tokens=40, output_tokens=15),
+    )
+
+
+def test_shares_that_cannot_be_read_are_not_left_out() -> None:
+    refused = parse({**DOCUMENTED, "shares": [{"tenantId": "acme", "inputTokens": 121}]})
+    assert isinstance(refused, Rejection)
+    assert refused.reason == "shares_exceed_input"
+    assert isinstance(parse({**DOCUMENTED, "shares": "acme"}), Rejection)
 
 
 def test_a_time_that_is_given_is_the_events() -> None:
