@@ -32,7 +32,7 @@ from billing.models import Invoice
 from billing.plans import import_plans
 from metering import owners, people
 from metering.background.work import Started
-from metering.background.work_status import RunStatus, status
+from metering.background.work_status import RunStatus, is_at_work, status
 from metering.domain.periods import Month
 from metering.files import usage_files
 from metering.files.file_ingestion import ingest_file
@@ -192,20 +192,21 @@ class _Trip:
     def take(self, month: Month) -> ClosedMonth:
         self.said(f"{month}: a worker reconciles the bills and allocates every cent")
         with self.journey.step("reconcile and allocate"):
-            self._work(month)
-            results = results_of(Reconciliation.objects.filter(month=str(month)).latest("number"))
+            self._done(self._begun(month))
             run = current_run(month)
         self.said(f"{month}: approving and closing")
         with self.journey.step("approve and close"):
             close, refusal = self._closed(month, run)
         run.refresh_from_db()
-        self.settled(run, results)
         self.said(f"{month}: drafting invoices")
         with self.journey.step("draft invoices"):
-            if close is not None:
-                self._work(month)
-            else:
+            drafting = None if close is None else self._begun(month)
+            results = results_of(Reconciliation.objects.filter(month=str(month)).latest("number"))
+            self.settled(run, results)
+            if drafting is None:
                 invoices = invoice_run.run(month, author=PREPARER, now=self.now)
+            else:
+                self._done(drafting)
         pushed: tuple[Pushed, ...] = ()
         if close is not None and self.pushes:
             self.said(f"{month}: approving the invoices; the worker pushes them to Stripe")
@@ -237,12 +238,11 @@ class _Trip:
             raise WorkFailed(f"{closed.month}: the verification has not come to its end")
         return replace(closed, findings=found.errors)
 
-    def _work(self, month: Month) -> None:
+    def _begun(self, month: Month) -> Started:
         """Have the worker do of the month's run what can be done before people act again."""
-        started = monthly_run.start(
+        return monthly_run.start(
             month, author=PREPARER, now=timezone.now(), rule=self.rule, as_of=self.now
         )
-        self._done(started)
 
     def _pushed(self, month: Month) -> tuple[InvoiceRun, tuple[Pushed, ...]]:
         """The month's invoices, approved and pushed. They are read while the worker pushes them:
@@ -270,7 +270,7 @@ class _Trip:
 
     def _rested(self, started: Started) -> RunStatus:
         """How the run stands when it has come to rest."""
-        self.worker.wait_until(lambda: _status(started).state != "at work")
+        self.worker.wait_until(lambda: not is_at_work(started.run))
         return _status(started)
 
 

@@ -68,6 +68,13 @@ def latest(kind: str, subject: str) -> RunStatus | None:
     return None if run is None else status(run)
 
 
+def is_at_work(run: WorkRun) -> bool:
+    """Whether the run's state is `at work`: for who asks again and again."""
+    unfinished = [WorkPart.State.WAITING, WorkPart.State.LEASED]
+    going_on = run.parts.filter(state__in=unfinished, note="", run__state=WorkRun.State.OPEN)
+    return going_on.exists()
+
+
 def status(run: WorkRun) -> RunStatus:
     """How the run stands now."""
     parts = [

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 
 from metering.background import work, workers
 from metering.background.flows import FenceLost
-from metering.background.work_status import status
+from metering.background.work_status import is_at_work, status
 from metering.models import WorkPart, WorkRun
 from tests.metering.background.made_work import (
     LEASE,
@@ -50,6 +50,27 @@ class TestStarting:
         start()
         with pytest.raises(FenceLost):
             completed(leased)
+
+    def test_whether_it_is_at_work_is_what_its_status_says(self) -> None:
+        run = start()
+        leased = leased_first(run)
+        said = []
+        for then in (
+            lambda: None,
+            lambda: work.postpone(leased, "no bill yet", until=NOW + timedelta(hours=1)),
+            start,
+        ):
+            then()
+            run.refresh_from_db()
+            assert is_at_work(run) is (status(run).state == "at work")
+            said.append(status(run).state)
+        newest = start()
+        work.fail(leased_first(newest), "refused", for_good=True)
+        assert not is_at_work(newest)
+        done = start()
+        workers.work_off(done.pk, clock=lambda: NOW)
+        assert not is_at_work(done)
+        assert said == ["at work", "waiting", "ended"]
 
 
 class TestLeases:
