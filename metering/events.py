@@ -46,13 +46,20 @@ class KeyRange(NamedTuple):
 def key_ranges(number: int) -> list[KeyRange]:
     """All keys in so many ranges (at most 65,536) of about as many keys each: keys are digests."""
     edges = [i * 0x10000 // number for i in range(number + 1)]
-    return [
-        KeyRange(
-            f"{first:04x}0000-0000-0000-0000-000000000000",
-            f"{end - 1:04x}ffff-ffff-ffff-ffff-ffffffffffff",
-        )
-        for first, end in pairwise(edges)
-    ]
+    return [_range(first, end) for first, end in pairwise(edges)]
+
+
+def first_part(keys: KeyRange, of: int) -> KeyRange:
+    """The first of so many parts of one of the `key_ranges`, or what is nearest to it."""
+    first, end = int(keys.first[:4], 16), int(keys.last[:4], 16) + 1
+    return _range(first, first + max(1, (end - first) // of))
+
+
+def _range(first: int, end: int) -> KeyRange:
+    return KeyRange(
+        f"{first:04x}0000-0000-0000-0000-000000000000",
+        f"{end - 1:04x}ffff-ffff-ffff-ffff-ffffffffffff",
+    )
 
 
 def current(

@@ -141,7 +141,7 @@ def asking() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
 
 
 def combinations(period: Period, keys: KeyRange) -> list[Combination]:
-    """Those of the stored events (of more than count, perhaps)."""
+    """Those of the stored events with these keys (of more than count, perhaps)."""
     with asking() as cursor:
         cursor.execute(
             "SELECT DISTINCT provider, coalesce(nullif(model_executed, ''), model), service_tier,"

@@ -1,7 +1,8 @@
-"""How fast a stored month is rated anew: where nothing differs, and where nearly all of it does."""
+"""How fast a stored month is rated anew: nothing of it differs, one model's price, nearly all."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,15 +10,16 @@ from metering import bulk
 from metering.events import current
 from metering.files.file_ingestion import ingest_file
 from metering.files.usage_files import open_usage
-from metering.pricing.price_imports import import_contract
+from metering.pricing.contract_imports import import_contract
 from metering.pricing.rating_scan import READ
 from metering.pricing.rerating import rerate
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.ingest import MONTH, NOW, usage_file
 from tests.benchmarks.measured import Benchmark, Measured, stopwatch
 
-EVENTS: Final = 1_000_000
+EVENTS: Final = round(1_000_000 * float(os.environ.get("SCALE") or 1))
 HEAD: Final = "provider,model,valid_from,discount_percent\n"
+NEARLY_ALL: Final = "ten per cent off"
 PROVIDERS: Final = ("openai", "anthropic", "google", "groq")
 _BASELINE: Final = "reading the same columns out of the database"
 _REVISED: Final = ("event_revision", "event_share")
@@ -25,33 +27,45 @@ _WRITTEN: Final = "inserting the same rows of revisions and parts, by one connec
 
 
 def rerating() -> Iterator[Measured]:
-    """Stored events per second through `rerate`: first with unchanged prices, then with a contract
-    that changes every price, so that all of them get a revision. The first against the database's
-    own speed in handing over what the ratings hang on and what is stored of them, the second
-    against its speed in writing no more than the rows that came of it."""
+    """Stored events per second through `rerate`: first with unchanged prices; then after what
+    happens to a price list, one model's price being another (one event in eight gets a revision);
+    then with a contract that changes every price. The first two against the database's own speed in
+    handing over what the ratings hang on and what is stored of them, the last against its speed in
+    writing no more than the rows that came of it."""
     with usage_file(EVENTS) as path, own_database():
         usage = open_usage(path, source="bench", received_at=NOW)
         ingest_file(usage, now=NOW)
         with stopwatch() as seconds:
             handed = _hand_over()
             baseline = handed / seconds()
-        with stopwatch() as seconds:
-            found = rerate(MONTH, author="bench", reason="nothing differs", now=NOW)
-            rate = found.looked_at / seconds()
-        assert found.looked_at == handed
-        assert found.changed == 0
+        changed, rate = _rerated(handed, "nothing differs")
+        assert changed == 0
         yield Measured("rating.rerate", rate, "events/s", handed, _BASELINE, baseline)
-        terms = "".join(f"{name},*,2026-01-01,10\n" for name in PROVIDERS)
-        import_contract(HEAD + terms, "bench.csv", book="contract:bench", now=NOW)
-        with stopwatch() as seconds:
-            found = rerate(MONTH, author="bench", reason="ten per cent off", now=NOW)
-            rate = found.looked_at / seconds()
-        assert found.changed > handed * 0.9
+        _contract("anthropic,claude-sonnet-5-5*,2026-01-01,5\n", "one.csv")
+        changed, rate = _rerated(handed, "one model's price")
+        assert handed * 0.1 < changed < handed * 0.2
+        yield Measured("rating.rerate_typical", rate, "events/s", handed, _BASELINE, baseline)
+        _contract("".join(f"{name},*,2026-01-01,10\n" for name in PROVIDERS), "all.csv")
+        changed, rate = _rerated(handed, NEARLY_ALL)
+        assert changed > handed * 0.8
         _prepare_again()
         with stopwatch() as seconds:
             _write_again()
-            written = found.changed / seconds()
+            written = changed / seconds()
         yield Measured("rating.rerate_changed", rate, "events/s", handed, _WRITTEN, written)
+
+
+def _contract(terms: str, name: str) -> None:
+    import_contract(HEAD + terms, name, book="contract:bench", now=NOW)
+
+
+def _rerated(events: int, why: str) -> tuple[int, float]:
+    """How many events differed, and how many were looked at in a second."""
+    with stopwatch() as seconds:
+        found = rerate(MONTH, author="bench", reason=why, now=NOW)
+        rate = found.looked_at / seconds()
+    assert found.looked_at == events
+    return found.changed, rate
 
 
 def _hand_over() -> int:
@@ -72,10 +86,15 @@ def _write_again() -> None:
 
 def _prepare_again() -> None:
     with bulk.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE again AS SELECT event_key, revision FROM event_revision"
+            " WHERE reason = %s",
+            [NEARLY_ALL],
+        )
         for table in _REVISED:
-            chosen = f"SELECT * FROM {table} WHERE revision = 1"
+            chosen = f"SELECT t.* FROM {table} t JOIN again USING (event_key, revision)"
             cursor.execute(f"CREATE TEMP TABLE again_{table} AS {chosen}")
-            cursor.execute(f"UPDATE again_{table} SET revision = 2")
+            cursor.execute(f"UPDATE again_{table} SET revision = revision + 1")
 
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {"rating.rerate": rerating}

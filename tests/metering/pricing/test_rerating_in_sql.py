@@ -170,5 +170,48 @@ def test_equal_remainders_are_settled_by_position() -> None:
     both_ways(_of({unit: UnitPrice(1, Decimal("1E-18") * 5) for unit in UNITS[:5]}))
 
 
+@pytest.mark.django_db
+def test_what_more_than_text_was_used_moves_too() -> None:
+    """From one book that prices nothing to another, in another currency: every class of a call
+    leaves its cell."""
+    more: list[dict[str, Any]] = [
+        {"units": {"web_search": Decimal(2)}},
+        {"audio_input_tokens": 3},
+        {"image_output_tokens": 4},
+        {"output_tokens": None},
+        {"cached_input_tokens": 1001},
+        {"reasoning_tokens": 900},
+        {"served_from": "caller_cache"},
+        {"shares": SHARES},
+        {},
+    ]
+    fields: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 7}
+    drawn = [rated_calls.event("text", **{**fields, **each}) for each in more]
+    with priced_by(PriceBook([], [rated_calls.BOOK._lists[0]], currency="USD")):
+        ingest(numbered(drawn), now=NOW)
+    fast, slow = both_ways(PriceBook([], [rated_calls.BOOK._lists[0]], currency="EUR"))
+    assert fast.differences == slow.differences
+    assert fast.changed == len(drawn)
+
+
+@pytest.mark.django_db
+def test_what_a_sample_of_calls_does_not_show_is_rated_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("metering.pricing.portions.WORTH_SAMPLING", 0)
+    fields: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 7}
+    regions = [f"region-{number}" for number in range(40)]
+    drawn = [rated_calls.event("text", **fields, region=region) for region in regions]
+    with priced_by(rated_calls.BOOK):
+        ingest(numbered(drawn), now=NOW)
+    other = _of(rated_calls.MODELS["sound"])
+    [portion] = portions(MONTH)
+    found = scan(portion, other, Act("finance", "why", NOW, is_trial=True))
+    assert 0 < len(found.others) < found.looked_at == len(drawn)
+    fast, slow = both_ways(other)
+    assert fast.differences == slow.differences
+    assert fast.changed == len(drawn)
+
+
 def _of(unit_prices: Mapping[str, UnitPrice]) -> PriceBook:
     return PriceBook([Price(100, "acme", "text", unit_prices)], [rated_calls.BOOK._lists[0]])
