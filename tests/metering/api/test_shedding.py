@@ -88,6 +88,12 @@ def test_so_is_what_does_not_come_as_far_as_its_view(path: str, status: int) -> 
     said(wire, refused_at(request, over_share=status == HTTPStatus.TOO_MANY_REQUESTS), status)
 
 
+def test_a_run_that_is_updated_is_refused_as_others_are() -> None:
+    response = refused_at(RequestFactory().patch("/langsmith/runs/7", b"{}"), over_share=True)
+    assert (response.status_code, response["Retry-After"]) == (429, "1")
+    assert json.loads(response.content)["error"] == "too_many_requests"
+
+
 @pytest.mark.parametrize("path", ["/api/v1/finance/cost-centres", "/admin/", "/nowhere"])
 def test_elsewhere_it_is_a_problem(path: str) -> None:
     response = refused_at(RequestFactory().get(path), over_share=False)
