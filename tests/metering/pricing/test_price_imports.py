@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from metering.domain.contract_terms import InvalidTerm
+from metering.domain.prices import Conditions, DailyWindow, Tier, UnitPrice
 from metering.domain.rating import Rating, rate
 from metering.models import PriceListImport, PriceRow
 from metering.pricelists.parsed import UnreadablePriceList
@@ -323,17 +324,67 @@ class TestWhatTheDatabaseRefuses:
             {"input_tokens": {"per": 0, "base": "1"}},
             {"input_tokens": {"per": 1, "base": "1", "tiers": [[20, "1"], [10, "2"]]}},
             {"input_tokens": {"per": 1, "base": "1", "tiers": [[20, "-1"]]}},
+            {"input_tokens": {"per": 1, "base": "1", "minimum": "-1"}},
+            {"input_tokens": {"per": 1, "base": "1", "scope": "marginal"}},
+            {"input_tokens": {"per": 1, "base": "1", "discount": "1"}},
+            {"input_tokens": {"per": 1, "base": 1}},
+            {"input_tokens": {"per": 1}},
+            {"input_tokens": {"base": "1"}},
+            {"": {"per": 1, "base": "1"}},
         ],
     )
     def test_a_price_that_cannot_be_right(self, prices: dict[str, Any]) -> None:
+        self.refuses("price_row_can_be_right", unit_prices=prices)
+
+    @pytest.mark.parametrize(
+        "conditions",
+        [
+            {"window": ["25:00:00", "02:00:00"]},
+            {"window": ["01:00:00", "01:00:00"]},
+            {"window": ["01:00:00"]},
+            {"window": ["01:00:00", "02:00:00", "UTC", [8]]},
+            {"window": ["01:00:00", "02:00:00", "UTC", [2, 1]]},
+            {"window": ["01:00:00", "02:00:00", "UTC", []]},
+            {"when": {"service_tier": "FLEX"}},
+            {"when": {"service_tier": 1}},
+            {"hours": 1},
+        ],
+    )
+    def test_calls_and_hours_that_cannot_be(self, conditions: dict[str, Any]) -> None:
+        self.refuses("price_row_bears_on_calls_that_can_be", conditions=conditions)
+
+    def test_a_currency_or_zone_that_is_none(self) -> None:
+        self.refuses("price_row_has_a_currency", currency="DOLLARS")
+        nowhere = {"window": ["01:00:00", "02:00:00", "Mars/Olympus"]}
+        self.refuses("time zone", conditions=nowhere)
+
+    def test_what_the_domain_writes_can_be_stored(self) -> None:
+        windows = (
+            DailyWindow(time(22), time(6), "Asia/Shanghai", (1, 5)),
+            DailyWindow(time(0), time(0), "UTC", (7,)),
+            DailyWindow(time(1, 30), time(2)),
+        )
+        for number, window in enumerate(windows):
+            on = Conditions({"service_tier": "flex"}, window)
+            self.stored(conditions=on.as_json(), conditions_digest=str(number))
+        marginal = UnitPrice(
+            1, Decimal("0.5"), (Tier(3, Decimal(1), inclusive=True),), marginal=True
+        )
+        least = UnitPrice(3600, Decimal("1E-7"), minimum=Decimal(10))
+        prices = {"output_tokens": marginal.as_json(), "audio_seconds": least.as_json()}
+        self.stored(unit_prices=prices, conditions_digest="prices")
+
+    def refuses(self, constraint: str, **different: Any) -> None:
+        with pytest.raises(DatabaseError, match=constraint), transaction.atomic():
+            self.stored(**different)
+
+    def stored(self, **different: Any) -> None:
         row = PriceRow.objects.filter(book=GENAI_PRICES).first()
         assert row is not None
-        row.pk, row.book, row.unit_prices = None, "by hand", prices
-        with (
-            pytest.raises(IntegrityError, match="price_row_can_be_right"),
-            transaction.atomic(),
-        ):
-            row.save(force_insert=True)
+        row.pk, row.book = None, "by hand"
+        for name, value in different.items():
+            setattr(row, name, value)
+        row.save(force_insert=True)
 
 
 def test_of_two_imports_at_once_the_second_finds_the_first(fresh_db: str) -> None:
