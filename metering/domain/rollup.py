@@ -256,6 +256,8 @@ class Deltas(defaultdict[str, list[Sums]]):
 
 
 def _total(column: tuple[int | Decimal, ...]) -> int | Decimal:
+    if not any(column):
+        return 0  # as are most counts of most calls
     if {int}.issuperset(map(type, column)):
         return sum(column)
     return reduce(EXACT.add, column)
