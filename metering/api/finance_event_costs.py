@@ -13,7 +13,8 @@ from metering.api.finance_access import FinanceView
 from metering.api.reading import answer, described
 from metering.api.values import Anything, Exact, Instant, Text, Truth, Whole
 from metering.event_search import SeveralEvents, UnknownEvent, find_event
-from metering.pricing.explanation import as_value, explain
+from metering.pricing.explanation import explain
+from metering.pricing.explanation_values import as_value
 
 
 class PriceSerializer(serializers.Serializer[Any]):

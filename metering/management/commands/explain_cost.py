@@ -13,12 +13,8 @@ from metering.domain.money import plain
 from metering.event_search import LOOKS_BACK, SeveralEvents, UnknownEvent, find_event
 from metering.event_story import USAGE_IN_WORDS, EventStory
 from metering.management.answering import AnsweringCommand, day_of
-from metering.pricing.explanation import (
-    Explanation,
-    PriceFacts,
-    as_value,
-    explain,
-)
+from metering.pricing.explanation import Explanation, PriceFacts, explain
+from metering.pricing.explanation_values import as_value
 
 
 class Command(AnsweringCommand):
