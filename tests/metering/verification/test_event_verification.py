@@ -166,7 +166,7 @@ PRICE_TAMPERINGS = {
     "its book": ("UPDATE price_row SET book = 'else'", "are not those"),
     "its rank": ("UPDATE price_row SET rank = rank + 1", "are not those"),
     "its conditions": (
-        'UPDATE price_row SET conditions = \'{"when": {"tier": "flex"}}\', conditions_digest = \'x\'',
+        """UPDATE price_row SET conditions = '{"when": {"x": "flex"}}', conditions_digest = 'x'""",
         "are not those",
     ),
     "its digest": ("UPDATE price_row SET content_digest = repeat('0', 64)", "are not those"),
