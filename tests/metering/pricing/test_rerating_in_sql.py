@@ -171,6 +171,20 @@ def test_equal_remainders_are_settled_by_position() -> None:
 
 
 @pytest.mark.django_db
+def test_prices_finer_than_shares_are_divided_one_by_one() -> None:
+    """To such a price and back from it."""
+    call = rated_calls.event("text", input_tokens=1001, output_tokens=7, shares=SHARES)
+    fine, plain = (
+        _of({unit: UnitPrice(1, Decimal(price)) for unit in UNITS[:5]}) for price in ("7E-20", "1")
+    )
+    with priced_by(plain):
+        ingest(numbered([call]), now=NOW)
+    for book in (fine, plain):
+        both_ways(book)
+        assert done(book, recompute=True).changed == 1
+
+
+@pytest.mark.django_db
 def test_what_more_than_text_was_used_moves_too() -> None:
     """From one book that prices nothing to another, in another currency: every class of a call
     leaves its cell."""
