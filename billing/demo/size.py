@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-EVENTS: Final = 80_000
+EVENTS: Final = 120_000
 """Calls made up, unless the command is asked for another number."""
 CUSTOMERS: Final = 40
