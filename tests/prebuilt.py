@@ -57,9 +57,21 @@ class Prebuilt:
         settings = {**connections.settings[DEFAULT_DB_ALIAS], "NAME": self._databases.clone()}
         backend = load_backend(settings["ENGINE"])
         made: BaseDatabaseWrapper = backend.DatabaseWrapper(settings, DEFAULT_DB_ALIAS)
-        with _meeting(made), TemporaryDirectory() as folder:
+        with _meeting(made), _threads_meeting(settings["NAME"]), TemporaryDirectory() as folder:
             build(Path(folder))
         return made
+
+
+@contextmanager
+def _threads_meeting(database: str) -> Iterator[None]:
+    """Connections that other threads open now go there."""
+    settings = connections.settings[DEFAULT_DB_ALIAS]
+    before = settings["NAME"]
+    settings["NAME"] = database
+    try:
+        yield
+    finally:
+        settings["NAME"] = before
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.metering.api.keys import post, rows, secret
 from tests.metering.formats.anything import Path, places, spoilings, spoilt, written
 from tests.scenarios.test_bad_bodies import expect_agreement
-from tests.scenarios.wires import WIRES, Wire, headers
+from tests.scenarios.wires import BESIDE, WIRES, Wire, headers
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -51,8 +51,8 @@ ENDPOINTS: Mapping[str, Beside | None] = {
     "langsmith": Beside("post"),
     "outcomes": Beside(content_type=_BATCH),
 }
-"""Endpoints by the name of their request in `WIRES`; `None` takes one call at a time."""
-WIRE = {wire.name: wire for wire in WIRES if wire.name in ENDPOINTS}
+"""Endpoints by the name of their request; `None` takes one call at a time."""
+WIRE = {wire.name: wire for wire in (*WIRES, *BESIDE) if wire.name in ENDPOINTS}
 IDS = {
     "req-1": "req-2",
     "chatcmpl-1": "chatcmpl-2",
