@@ -44,10 +44,9 @@ class CompanionEnded(RuntimeError):
 class _Process(Protocol):
     """What is asked of a program that runs, however it was started."""
 
-    @property
-    def pid(self) -> int | None: ...
     def has_ended(self, within: float = 0) -> bool: ...
     def terminate(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,6 @@ class _Executed:
     """A program that was executed."""
 
     process: subprocess.Popen[bytes]
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
 
     def has_ended(self, within: float = 0) -> bool:
         try:
@@ -70,6 +65,9 @@ class _Executed:
     def terminate(self) -> None:
         self.process.terminate()
 
+    def kill(self) -> None:
+        _kill_group(self.process.pid)
+
 
 @dataclass(frozen=True)
 class _Forked:
@@ -77,16 +75,16 @@ class _Forked:
 
     process: BaseProcess
 
-    @property
-    def pid(self) -> int | None:
-        return self.process.pid
-
     def has_ended(self, within: float = 0) -> bool:
         self.process.join(within)
         return self.process.exitcode is not None
 
     def terminate(self) -> None:
         self.process.terminate()
+
+    def kill(self) -> None:
+        if self.process.pid is not None:
+            _kill_group(self.process.pid)
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,9 @@ class Companion:
             sleep(_LOOK_SECONDS)
 
     def dismiss(self) -> None:
-        """Nothing more is asked of it: it may end while this process goes on."""
-        self.process.terminate()
+        """Nothing more is asked of it, and nothing it does is waited for: it need not even tidy
+        up, which a worker takes its time for."""
+        self.process.kill()
 
     def last_lines(self) -> str:
         return _so_far(self.said).decode(errors="replace")[-2_000:].strip() or "it said nothing"
@@ -224,10 +223,15 @@ def _running(name: str, command: list[str]) -> Iterator[Companion]:
 def _end(process: _Process) -> None:
     if process.has_ended():
         return
-    process.terminate()  # of a process that was dismissed it asks nothing more
-    if not process.has_ended(_END_SECONDS) and process.pid is not None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    process.terminate()
+    if not process.has_ended(_END_SECONDS):
+        process.kill()
+
+
+def _kill_group(pid: int) -> None:
+    """Kill a process that leads a group, and all of the group."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _so_far(said: IO[bytes]) -> bytes:

@@ -116,14 +116,15 @@ def travel(
     worker: Companion,
     pushes: bool,
     said: Callable[[str], None],
+    taken_in: Callable[[], None] = lambda: None,
     settled: Callable[[AllocationRun, Sequence[ProviderResult]], None] = lambda *_: None,
     written: Callable[[], None] = lambda: None,
 ) -> Journey:
     """Take every step for the months that the bills are of. `now` (aware) is the day of the
     month's end work; unless it `pushes`, nothing goes to Stripe; `said` hears each step as it
-    begins, `settled` of each month's run when its people have approved and closed it. `written`
-    returns when usage and bills are there, which need not be before owners, rule and plans are
-    taken in. Raises what the steps raise."""
+    begins, `taken_in` that usage and bills are stored, `settled` of each month's run when its
+    people have approved and closed it. `written` returns when usage and bills are there, which
+    need not be before owners, rule and plans are taken in. Raises what the steps raise."""
     journey = Journey()
     said("setting up owners, prices, rules and plans")
     with journey.step("set up"):
@@ -137,6 +138,7 @@ def travel(
     said("taking in the provider bills")
     with journey.step("import bills"):
         journey.bills = tuple(stored for file in inputs.bills for stored in take_bill(file, now))
+    taken_in()
     rule = read_rule_file(inputs.rule).content.name if inputs.rule else None
     trip = _Trip(journey, rule, now, worker, pushes, said, settled)
     closed = [trip.take(month) for month in sorted({bill.month for bill in journey.bills})]

@@ -14,6 +14,7 @@ from allocation import statements
 from allocation.domain.statements import Statement
 from allocation.models import AllocationRun
 from allocation.reconciliation import ProviderResult
+from allocation.rendering.charts import by_model_svg
 from allocation.rendering.run_json import allocation_value
 from allocation.rendering.statement_csv import statement_csv, statements_csv
 from allocation.rendering.statement_html import statement_html
@@ -25,6 +26,11 @@ from billing.run_report import as_json
 from metering.domain.money import plain
 
 COMPANY_FILE: Final = "company"
+
+
+def make_ready() -> None:
+    """Start what draws the pictures, which takes as long as a dozen of them."""
+    by_model_svg((), "USD")
 
 
 def write_papers(

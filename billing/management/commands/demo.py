@@ -31,7 +31,7 @@ from billing.demo.documents import MadeMonth, MonthFiles, write_terms, write_tra
 from billing.demo.journey import BillFile, Inputs, Journey, WorkFailed, travel
 from billing.demo.own_database import DatabaseRefused, demo_database, migrating, point_at
 from billing.demo.owners import SOURCE
-from billing.demo.papers import write_invoices, write_papers
+from billing.demo.papers import make_ready, write_invoices, write_papers
 from billing.demo.size import EVENTS
 from billing.demo.summary import print_summary
 from metering.files.usage_files import UnreadableFile
@@ -123,6 +123,7 @@ class Command(BaseCommand):
             worker=worker,
             pushes=pushes,
             said=console.print,
+            taken_in=desk.make_ready,
             settled=desk.write,
             written=(lambda: None) if month is None else month.wait,
         )
@@ -150,6 +151,9 @@ class _Desk:
     database: str
     folder: Path
     writing: dict[str, Future[list[Statement]]] = field(default_factory=dict)
+
+    def make_ready(self) -> None:
+        self.process.submit(make_ready)
 
     def write(self, run: AllocationRun, results: Sequence[ProviderResult]) -> None:
         self.writing[run.month] = self.process.submit(
