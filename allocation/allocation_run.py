@@ -36,7 +36,7 @@ from allocation.run_rows import outputs_digest, write_rows
 from metering.domain.cells import Owner
 from metering.domain.digests import digest_of
 from metering.domain.periods import Month
-from metering.readings import metered_usage
+from metering.readings import MeteredUsage, metered_usage
 
 METHOD: Final = "1"
 """Part of every run's inputs: raised when the same inputs come to be divided another way."""
@@ -110,12 +110,14 @@ def _counting(month: Month) -> QuerySet[AllocationRun]:
     )
 
 
-def read_inputs(month: Month, rule: str | None, *, now: datetime) -> RunInputs:
-    """What a run of the month would be made from now, with its digest: usage, bills, rule,
-    drivers, and the method of division."""
+def read_inputs(
+    month: Month, rule: str | None, *, now: datetime, metered: MeteredUsage | None = None
+) -> RunInputs:
+    """What a run of the month would be made from now, with its digest: usage (`metered`, where
+    that was read already), bills, rule, drivers, and the method of division."""
     lines = _billed(month)
     version = rule_for(month, rule, now=now)
-    cells, usage = metered_usage(month.period)
+    cells, usage = metered or metered_usage(month.period)
     gathered = gather(match(lines, cells).groups, content_of(version))
     readings = {query: reading(month, query) for query in driver_queries(gathered)}
     digest = _inputs_digest(month, usage, lines, version, readings)

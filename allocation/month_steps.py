@@ -1,7 +1,7 @@
 """A month's work up to its close, in steps that any worker may do a part of.
 
-Reconcile, gather, divide (a part for each pool of each bill), assemble; then a person approves and
-closes, and the last step waits for that. Dividing by parts gives the run, byte for byte, that
+Reconcile, divide (a part for each pool of each bill), assemble; then a person approves and closes,
+and the last step waits for that. Dividing by parts gives the run, byte for byte, that
 `allocation_run.run` gives: both divide the same portions and assemble their lines.
 """
 
@@ -13,13 +13,13 @@ from typing import Final
 from django.db import transaction
 
 from allocation import allocation_run, reconciliation
-from allocation.allocation_run import NoBills, RunIdentity
+from allocation.allocation_run import NoBills, RunIdentity, RunInputs
 from allocation.closed_months import MonthIsClosed, close_of, refuse_if_closed
 from allocation.domain.division import assemble, divide_portion
 from allocation.domain.pools import AmountTooFine, driver_queries
 from allocation.domain.portions import Portion, portions, providers
 from allocation.domain.rules import InvalidRule
-from allocation.models import AllocationRun, RuleVersion
+from allocation.models import AllocationRun, Reconciliation, RuleVersion
 from allocation.period_locks import lock_month
 from allocation.portion_codec import (
     Prepared,
@@ -39,7 +39,7 @@ from metering.background.schedules import SCHEDULE
 from metering.domain.apportionment import InvalidWeight
 from metering.domain.money import UnknownCurrency
 from metering.domain.periods import Month
-from metering.readings import usage_digest
+from metering.readings import metered_usage, usage_digest
 
 CLOSED: Final = "the month is closed"
 LOOKS_FOR_A_CLOSE: Final = timedelta(minutes=1)
@@ -50,49 +50,56 @@ class NotClosed(RuntimeError):
 
 
 def reconcile(leased: Leased) -> None:
-    """Explain the month's bills; wait for one where there is none. A closed month is left as it
-    is."""
+    """Explain the month's bills, then open a part for each portion of what a run would be made
+    from; none where the month's run was made from the same.
+
+    Waits for a bill where there is none. A closed month is left as it is. Both are made of one
+    reading of the usage; the reconciliation is kept whatever becomes of the run.
+    """
     month = Month.parse(leased.subject)
     with transaction.atomic():
+        lock_month(month)
         if close_of(month) is not None:
-            return work.complete(leased, note=CLOSED)
+            return work.complete(leased, note=CLOSED, opens=())
         if not bill_lines(month):
             raise NoBills(f"no bill covers {month}; import one with import_bill FILE --provider P")
-        found = reconciliation.reconcile(month, now=leased.now)
-        return work.complete(leased, note=f"reconciliation {found.number}")
-
-
-def gather(leased: Leased) -> None:
-    """Read what the run would be made from, and open a part for each portion of it; none where
-    the month's run was made from the same."""
-    month = Month.parse(leased.subject)
+        work.hold(leased)
+        metered = metered_usage(month.period)
+        found = reconciliation.reconcile(month, now=leased.now, metered=metered)
     rule = leased.arguments.get("rule") or allocation_run.rule_in_use(month)
     with transaction.atomic():
         lock_month(month)
         if close_of(month) is not None:
             return work.complete(leased, note=CLOSED, opens=())
-        inputs = allocation_run.read_inputs(month, rule, now=leased.now)
-        whose = providers(inputs.gathered)
-        prepared = Prepared(
-            rule=rule,
-            version_id=inputs.version.pk,
-            usage=inputs.usage,
-            digest=inputs.digest,
-            queries=driver_queries(inputs.gathered),
-            bills=tuple((bill, n, whose[bill]) for bill, n in inputs.gathered.scales.items()),
-            sources=inputs.gathered.sources,
-        )
-        known = allocation_run.run_of(month, inputs.digest)
-        return work.complete(
-            leased,
-            note="" if known is None else f"nothing has changed since run {known.number}",
-            result=encode_prepared(prepared),
-            opens=[
-                Part(_name(number, portion), encode_portion(portion, inputs.readings))
-                for number, portion in enumerate(portions(inputs.gathered), 1)
-                if known is None
-            ],
-        )
+        inputs = allocation_run.read_inputs(month, rule, now=leased.now, metered=metered)
+        return _open_portions(leased, found, rule, inputs)
+
+
+def _open_portions(
+    leased: Leased, found: Reconciliation, rule: str | None, inputs: RunInputs
+) -> None:
+    whose = providers(inputs.gathered)
+    prepared = Prepared(
+        rule=rule,
+        version_id=inputs.version.pk,
+        usage=inputs.usage,
+        digest=inputs.digest,
+        queries=driver_queries(inputs.gathered),
+        bills=tuple((bill, n, whose[bill]) for bill, n in inputs.gathered.scales.items()),
+        sources=inputs.gathered.sources,
+    )
+    known = allocation_run.run_of(Month.parse(leased.subject), inputs.digest)
+    same = "" if known is None else f"; nothing has changed since run {known.number}"
+    work.complete(
+        leased,
+        note=f"reconciliation {found.number}{same}",
+        result=encode_prepared(prepared),
+        opens=[
+            Part(_name(number, portion), encode_portion(portion, inputs.readings))
+            for number, portion in enumerate(portions(inputs.gathered), 1)
+            if known is None
+        ],
+    )
 
 
 def divide(leased: Leased) -> None:
@@ -105,13 +112,13 @@ def divide(leased: Leased) -> None:
 
 def assemble_run(leased: Leased) -> None:
     """Make the run of its portions, once. Where usage, bills or drivers have changed since they
-    were gathered, the month is divided anew, in one piece, under its lock."""
+    were read, the month is divided anew, in one piece, under its lock."""
     month = Month.parse(leased.subject)
     with transaction.atomic():
         lock_month(month)
         if close_of(month) is not None:
             return work.complete(leased, note=CLOSED)
-        (raw,) = work.results(leased.run_id, "gather")
+        (raw,) = work.results(leased.run_id, "reconcile")
         run = _assembled(leased, month, decode_prepared(raw))
         return work.complete(leased, note=f"run {run.number}, {run.outputs_digest[:12]}")
 
@@ -189,7 +196,6 @@ _REFUSALS: Final = (
 
 STEPS: Final = (
     Step("reconcile", reconcile, waits_for=(NoBills, NothingToReconcile), refused_by=_REFUSALS),
-    Step("gather", gather, waits_for=(NoBills,), refused_by=_REFUSALS),
     Step("divide", divide),
     Step("assemble", assemble_run, waits_for=(NoBills,), refused_by=_REFUSALS),
     Step("close", await_close, waits_for=(NotClosed,), looks_again=LOOKS_FOR_A_CLOSE),

@@ -29,7 +29,7 @@ from metering.domain.digests import digest_of
 from metering.domain.period_costs import PeriodCosts
 from metering.domain.periods import Month
 from metering.pricing.period_costs import period_costs
-from metering.readings import cost_centres, metered_usage
+from metering.readings import MeteredUsage, cost_centres, metered_usage
 
 METHOD: Final = "4"
 """Part of every reconciliation's inputs: raised when the same inputs come to be explained
@@ -84,8 +84,11 @@ class ProviderResult(NamedTuple):
     evidence: tuple[EvidenceRow, ...]
 
 
-def reconcile(month: Month, *, now: datetime) -> Reconciliation:
-    """Explain the difference between the month's bills and its metered cost, and store it.
+def reconcile(
+    month: Month, *, now: datetime, metered: MeteredUsage | None = None
+) -> Reconciliation:
+    """Explain the difference between the month's bills and its metered cost, and store it;
+    `metered` is the month's usage where that was read already.
 
     The same bills and the same usage give the reconciliation that exists already, also in a
     closed month. Raises `NothingToReconcile`, `CannotCompare`, or `MonthIsClosed` where a closed
@@ -93,17 +96,17 @@ def reconcile(month: Month, *, now: datetime) -> Reconciliation:
     """
     with transaction.atomic():
         lock_month(month)
-        metered, usage = metered_usage(month.period)
+        cells, usage = metered or metered_usage(month.period)
         lines = bill_lines(month)
-        costs = period_costs(month, metered)
+        costs = period_costs(month, cells)
         inputs = _digest(lines, usage, costs)
         known = Reconciliation.objects.filter(month=str(month), inputs_digest=inputs).first()
         if known is not None:
             return known
-        if not lines and not metered and not costs.reserved:
+        if not lines and not cells and not costs.reserved:
             raise NothingToReconcile(f"{month} has neither a bill nor metered usage")
         refuse_if_closed(month)
-        results = explain(lines, metered, owner=_unexplained_owner(), costs=costs)
+        results = explain(lines, cells, owner=_unexplained_owner(), costs=costs)
         return _store(month, inputs, results, now)
 
 

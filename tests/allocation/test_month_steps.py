@@ -165,11 +165,10 @@ class TestMonth:
         assert run.state == "approved"
         assert ("divide", 0) in [(step.name, step.parts) for step in status.steps]
 
-    def test_usage_that_comes_between_gathering_and_assembling_is_in_the_run(self) -> None:
+    def test_usage_that_comes_between_reading_and_assembling_is_in_the_run(self) -> None:
         october.usage_and_bill()
         run = work.start("to the close", "2026-10", author="analyst", now=NOW).run
-        for _ in range(2):  # reconcile, gather
-            workers.perform(*work.ready_parts(run.pk, now=NOW), now=NOW)
+        workers.perform(*work.ready_parts(run.pk, now=NOW), now=NOW)  # reconcile
         october.call(4, "globex", 1_000_000)
         workers.work_off(run.pk, clock=lambda: NOW)
         made = the_run()
@@ -198,8 +197,9 @@ class TestMonth:
         ).run
         workers.work_off(run.pk, clock=lambda: NOW)
         status = standing()
-        assert (status.state, status.step) == ("failed", "gather")
+        assert (status.state, status.step) == ("failed", "reconcile")
         assert "fairest" in status.errors[0]
+        assert Reconciliation.objects.count() == 1
 
     def test_the_rule_in_use_is_kept(self) -> None:
         october.usage_and_bill()

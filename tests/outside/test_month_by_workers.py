@@ -202,7 +202,7 @@ def test_the_month_by_workers_is_the_month_by_hand(
     assert nothing_twice()
 
 
-@pytest.mark.parametrize("step", ["gather", "divide", "assemble", "invoices"])
+@pytest.mark.parametrize("step", ["reconcile", "divide", "assemble", "invoices"])
 def test_a_worker_is_killed_in_the_middle_and_another_goes_on(
     database: str,
     redis_url: str,
