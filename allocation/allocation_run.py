@@ -20,14 +20,13 @@ from allocation.domain.bill_lines import BillLine
 from allocation.domain.division import divide
 from allocation.domain.matching import match
 from allocation.domain.pools import (
-    DriverQuery,
     Gathered,
     driver_queries,
     gather,
     queries_of,
 )
 from allocation.domain.rules import Direct
-from allocation.drivers import reading
+from allocation.drivers import readings
 from allocation.models import AllocationRun, RuleVersion
 from allocation.period_locks import lock_month
 from allocation.provider_bills import bill_lines
@@ -35,6 +34,7 @@ from allocation.rule_book import content_of, rule_for
 from allocation.run_rows import outputs_digest, write_rows
 from metering.domain.cells import Owner
 from metering.domain.digests import digest_of
+from metering.domain.drivers import DriverQuery
 from metering.domain.periods import Month
 from metering.readings import MeteredUsage, metered_usage
 
@@ -119,9 +119,9 @@ def read_inputs(
     version = rule_for(month, rule, now=now)
     cells, usage = metered or metered_usage(month.period)
     gathered = gather(match(lines, cells).groups, content_of(version))
-    readings = {query: reading(month, query) for query in driver_queries(gathered)}
-    digest = _inputs_digest(month, usage, lines, version, readings)
-    return RunInputs(version, usage, gathered, readings, digest)
+    found = readings(month, driver_queries(gathered))
+    digest = _inputs_digest(month, usage, lines, version, found)
+    return RunInputs(version, usage, gathered, found, digest)
 
 
 def digest_now(run: AllocationRun, *, usage: str, now: datetime) -> str:
@@ -147,8 +147,7 @@ def digest_by(
     """The same for inputs whose driver queries are known."""
     lines = _billed(month)
     version = rule_for(month, rule, now=now)
-    readings = {query: reading(month, query) for query in queries}
-    return _inputs_digest(month, usage, lines, version, readings)
+    return _inputs_digest(month, usage, lines, version, readings(month, queries))
 
 
 def _queries(run: AllocationRun) -> tuple[DriverQuery, ...]:
@@ -175,7 +174,7 @@ def _inputs_digest(
     usage: str,
     lines: Iterable[BillLine],
     version: RuleVersion,
-    readings: Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]],
+    drivers: Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]],
 ) -> str:
     return digest_of(
         {
@@ -184,7 +183,7 @@ def _inputs_digest(
             "usage": usage,
             "bills": bill_digests(lines),
             "rule": version.digest,
-            "drivers": _driver_digests(readings),
+            "drivers": _driver_digests(drivers),
         }
     )
 
@@ -198,11 +197,11 @@ def bill_digests(lines: Iterable[BillLine]) -> dict[str, str]:
 
 
 def _driver_digests(
-    readings: Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]],
+    drivers: Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]],
 ) -> list[tuple[DriverQuery, str]]:
     return [
         (query, digest_of([[*owner, key, value] for (owner, key), value in sorted(found.items())]))
-        for query, found in sorted(readings.items())
+        for query, found in sorted(drivers.items())
     ]
 
 

@@ -12,14 +12,14 @@ from typing import Final, NamedTuple, TextIO
 from django.db import connection, transaction
 from django.db.models import Q
 
-from allocation.domain.pools import DriverQuery
 from allocation.domain.rules import IMPORTED
 from allocation.models import DriverValue
 from metering.domain.cells import Owner
+from metering.domain.drivers import DriverQuery
 from metering.domain.money import EXACT, plain
 from metering.domain.periods import Month
 from metering.domain.spelling import meant
-from metering.readings import driver_reading
+from metering.driver_readings import driver_readings
 from metering.registered import cost_centres
 
 COLUMNS: Final = ("driver", "cost_centre", "tenant", "value", "valid_from", "valid_to")
@@ -51,19 +51,19 @@ class ImportedDrivers(NamedTuple):
     unchanged: int
 
 
-def reading(month: Month, query: DriverQuery) -> dict[tuple[Owner, str], Decimal]:
-    """A driver over the month, per owner (and model or endpoint tag, where the query asks)."""
-    if query.driver.startswith(IMPORTED):
-        return imported_reading(month, query.driver.removeprefix(IMPORTED))
-    return driver_reading(
-        month.period,
-        query.driver,
-        providers=query.providers,
-        models=query.models,
-        endpoint_tags=query.endpoint_tags,
-        tiers=query.tiers,
-        by=query.by,
-    )
+def readings(
+    month: Month, queries: Iterable[DriverQuery]
+) -> dict[DriverQuery, dict[tuple[Owner, str], Decimal]]:
+    """What each query asks for over the month."""
+    asked = list(queries)
+    measured = [query for query in asked if not query.driver.startswith(IMPORTED)]
+    found = driver_readings(month.period, measured)
+    return {
+        query: found[query]
+        if query in found
+        else imported_reading(month, query.driver.removeprefix(IMPORTED))
+        for query in asked
+    }
 
 
 def imported_reading(month: Month, driver: str) -> dict[tuple[Owner, str], Decimal]:

@@ -18,7 +18,6 @@ from allocation.domain.division import Readings
 from allocation.domain.pools import (
     BillKey,
     DirectAmount,
-    DriverQuery,
     PooledAmount,
     Source,
     queries_of,
@@ -26,6 +25,7 @@ from allocation.domain.pools import (
 from allocation.domain.portions import Portion
 from allocation.domain.rules import Pool
 from metering.domain.cells import Cell, Owner
+from metering.domain.drivers import DriverQuery
 
 
 class Prepared(NamedTuple):

@@ -10,7 +10,7 @@ from itertools import groupby
 from billing.domain.cycles import start_of_day, zone_of
 from billing.domain.plans import REQUESTS
 from billing.models import Subscription
-from metering import readings
+from metering import driver_readings
 from metering.charged_usage import UsageLine, charged_usages
 from metering.domain.cells import TOKEN_CLASSES
 from metering.domain.periods import Month, Period
@@ -66,7 +66,7 @@ def _tenants_using(month: Month) -> set[str]:
     owners = [
         owner
         for driver in ("requests", "tokens")
-        for owner, _ in readings.driver_reading(period, driver)
+        for owner, _ in driver_readings.driver_reading(period, driver)
     ]
     return {owner.tenant for owner in owners if owner.tenant}
 

@@ -1,17 +1,18 @@
-"""What the other apps may ask of metering's totals: cells, drivers, features, who there is.
+"""What the other apps may ask of metering's totals: cells, features, who there is.
 
 Totals come from the rollups, folded and tail in one snapshot. Periods are half-open; where a
-reading is cut at 15-minute buckets or at UTC days, it says so. What a customer is charged for is
-in `charged_usage`, the events under a line in `evidence`.
+reading is cut at 15-minute buckets or at UTC days, it says so. What costs are
+divided by is in `driver_readings`, what a customer is charged for in `charged_usage`, the events
+under a line in `evidence`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, Final, Literal, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -21,23 +22,7 @@ from metering.domain.period_costs import EstimatedUse
 from metering.domain.periods import Period
 from metering.events import current
 from metering.models import CostCentre, Tenant
-from metering.rollups import CELL, USAGE, USER, on_buckets
-
-By = Literal["owner", "owner_model", "owner_endpoint"]
-
-DRIVERS: Final = (
-    "requests",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
-    "metered_cost",
-    "active_users",
-)
-"""Drivers that metering measures. Imported ones (seats, head count) are allocation's."""
-
-
-class UnknownDriver(ValueError):
-    """The driver is not one that metering measures."""
+from metering.rollups import CELL, USAGE, on_buckets
 
 
 class MeteredUsage(NamedTuple):
@@ -219,71 +204,6 @@ def day_costs(period: Period) -> list[DayCost]:
             [period.start.date(), period.end.date()],
         )
         return [DayCost(*row) for row in cursor]
-
-
-def driver_reading(
-    period: Period,
-    driver: str,
-    *,
-    providers: Collection[str] = (),
-    models: Collection[str] = (),
-    endpoint_tags: Collection[str] = (),
-    tiers: Collection[str] = (),
-    by: By = "owner",
-) -> dict[tuple[Owner, str], Decimal]:
-    """How much of a driver each owner has; with `by`, per executed model or endpoint tag too.
-
-    Only calls with tokens of the named providers, executed models, endpoint tags and service tiers
-    in lower case (all, where none are named). Retries count as requests of their own; a shared
-    call counts as one request of its own owner. `active_users` are people and service accounts
-    with a call in the period; a user active for two owners counts for both; it knows no models.
-    `metered_cost` leaves out what is unpriced. Raises `UnknownDriver`.
-    """
-    if driver not in DRIVERS:
-        raise UnknownDriver(f"driver {driver!r} is not measured; measured are {', '.join(DRIVERS)}")
-    if driver == "active_users":
-        if by != "owner" or providers or models or endpoint_tags or tiers:
-            raise UnknownDriver("active_users is measured per owner only, without filters")
-        return _active_users(period)
-    measure = {
-        "requests": "sum(events)",
-        "tokens": "sum(input_tokens + output_tokens)",
-        "input_tokens": "sum(input_tokens)",
-        "output_tokens": "sum(output_tokens)",
-        "metered_cost": "sum(cost)",
-    }[driver]
-    detail = {"owner": "''", "owner_model": "model_executed", "owner_endpoint": "endpoint_tag"}[by]
-    conditions = ["bucket_at >= %s", "bucket_at < %s"]
-    parameters: list[Any] = [*on_buckets(period)]
-    for column, chosen in (
-        ("provider", providers),
-        ("model_executed", models),
-        ("endpoint_tag", endpoint_tags),
-        ("lower(service_tier)", tiers),
-    ):
-        if chosen:
-            conditions.append(f"{column} = ANY(%s)")
-            parameters.append(sorted(chosen))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT cost_centre, tenant, {detail}, {measure} FROM {USAGE.relation()} cells"
-            f" WHERE {' AND '.join(conditions)} GROUP BY 1, 2, 3 HAVING {measure} <> 0"
-            " ORDER BY 1, 2, 3",
-            parameters,
-        )
-        return {(Owner(c, t), d): Decimal(value) for c, t, d, value in cursor}
-
-
-def _active_users(period: Period) -> dict[tuple[Owner, str], Decimal]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT cost_centre, tenant, count(*) FROM ("
-            f" SELECT cost_centre, tenant, user_pseudonym FROM {USER.relation()} cells"
-            " WHERE day >= %s AND day < %s AND user_kind IN ('user', 'service')"
-            " GROUP BY 1, 2, 3 HAVING sum(events) > 0) active GROUP BY 1, 2 ORDER BY 1, 2",
-            [period.start.date(), period.end.date()],
-        )
-        return {(Owner(c, t), ""): Decimal(value) for c, t, value in cursor}
 
 
 def usage_digest(period: Period) -> str:

@@ -35,7 +35,6 @@ from allocation.domain.direct import divide_directly
 from allocation.domain.pools import (
     BillKey,
     DirectAmount,
-    DriverQuery,
     Gathered,
     PooledAmount,
     Source,
@@ -46,6 +45,7 @@ from allocation.domain.rules import BILL_ROUNDING, NO_POOL, NOBODY, Measure, ToO
 from allocation.domain.weighted import divide_by_weight
 from metering.domain.apportionment import NothingToApportionOver, round_to_total
 from metering.domain.cells import UNALLOCATED, Cell, Owner
+from metering.domain.drivers import DriverQuery
 from metering.domain.money import EXACT, from_units, minor_digits, settle, to_units
 
 Readings: TypeAlias = Mapping[DriverQuery, Mapping[tuple[Owner, str], Decimal]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.direct import DirectBasis, direct_basis
@@ -20,6 +20,7 @@ from allocation.domain.rules import (
     Weighted,
 )
 from metering.domain.cells import Cell
+from metering.domain.drivers import By, DriverQuery
 from metering.domain.money import RUN_SCALE, to_units
 
 MAX_SCALE: Final = 30
@@ -72,17 +73,6 @@ class Gathered(NamedTuple):
     sources: tuple[Source, ...]
     direct: tuple[DirectAmount, ...]
     pooled: tuple[PooledAmount, ...]
-
-
-class DriverQuery(NamedTuple):
-    """A reading that a run needs. Where no provider, model, tag or tier is named, all count."""
-
-    driver: str
-    providers: tuple[str, ...]
-    models: tuple[str, ...]
-    endpoint_tags: tuple[str, ...]
-    by: Literal["owner", "owner_model", "owner_endpoint"]
-    tiers: tuple[str, ...] = ()
 
 
 def gather(groups: Iterable[Group], rule: RuleContent) -> Gathered:
@@ -174,7 +164,7 @@ def query_of(measure: Measure, provider: str) -> DriverQuery:
         providers = (provider,)
     else:
         providers = tuple(sorted(measure.providers))
-    by: Literal["owner", "owner_model", "owner_endpoint"] = "owner"
+    by: By = "owner"
     if isinstance(measure, Weighted):
         by = "owner_model" if measure.by == "model" else "owner_endpoint"
     return DriverQuery(

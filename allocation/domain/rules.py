@@ -19,14 +19,12 @@ from allocation.domain.cost_shares import ACTIVITY_BASED, DIRECT, WEIGHTED
 from allocation.domain.weighted import ANY_OTHER
 from metering.domain.cells import UNALLOCATED, Owner
 from metering.domain.digests import digest_of
+from metering.domain.drivers import MEASURED
 
 AmountKind = Literal["metered", "unmetered", "capacity", "fee", "credit", "tax", "adjustment"]
 """A usage line is `metered` if we metered its cell and `unmetered` if not; `capacity` is what is
 reserved by the hour, whatever ran on it; the other kinds are the bill's own."""
 
-MEASURED_DRIVERS: Final = frozenset(
-    {"requests", "tokens", "input_tokens", "output_tokens", "active_users", "metered_cost"}
-)
 IMPORTED: Final = "driver:"
 """Prefix of a driver whose values come from outside usage: `driver:seats`."""
 
@@ -92,10 +90,10 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ) and owner.cost_centre not in self.except_cost_centres
 
     def __post_init__(self) -> None:
-        if not self.driver.startswith(IMPORTED) and self.driver not in MEASURED_DRIVERS:
+        if not self.driver.startswith(IMPORTED) and self.driver not in MEASURED:
             raise InvalidRule(
                 f"driver {self.driver!r} is not known; use one of "
-                f"{', '.join(sorted(MEASURED_DRIVERS))}, or driver:<name> for an imported one"
+                f"{', '.join(sorted(MEASURED))}, or driver:<name> for an imported one"
             )
         narrowed = (
             isinstance(self.providers, tuple) or self.models or self.endpoint_tags or self.tiers

@@ -37,5 +37,7 @@ def usage(monkeypatch: pytest.MonkeyPatch) -> MonthOfUsage:
         "metered_usage",
         lambda _: MeteredUsage(month.cells, digest_of(month.cells)),
     )
-    monkeypatch.setattr(allocation_run, "reading", lambda _month, _query: month.drivers)
+    monkeypatch.setattr(
+        allocation_run, "readings", lambda _month, queries: dict.fromkeys(queries, month.drivers)
+    )
     return month

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,6 @@ from allocation import allocation_run
 from allocation.allocation_run import NoBills, digest_now, read_inputs, run
 from allocation.closed_months import MonthIsClosed
 from allocation.domain.allocations import Allocation, OwnerSettlement
-from allocation.domain.pools import DriverQuery
 from allocation.models import (
     AllocationBill,
     AllocationLine,
@@ -27,8 +26,8 @@ from allocation.models import (
 )
 from allocation.rule_book import NoSuchRule
 from allocation.run_rows import outputs_digest, read_allocation, write_rows
-from metering.domain.cells import Owner
 from metering.domain.digests import digest_of
+from metering.domain.drivers import DriverQuery
 from metering.domain.periods import Month
 from tests.allocation.month_of_usage import (
     NOW,
@@ -119,11 +118,11 @@ class TestRun:
         made = october()
         asked: list[DriverQuery] = []
 
-        def reading(_month: Month, query: DriverQuery) -> dict[tuple[Owner, str], Decimal]:
-            asked.append(query)
-            return usage.drivers
+        def readings(_month: Month, queries: Iterable[DriverQuery]) -> dict[DriverQuery, Any]:
+            asked.extend(queries)
+            return dict.fromkeys(asked, usage.drivers)
 
-        monkeypatch.setattr(allocation_run, "reading", reading)
+        monkeypatch.setattr(allocation_run, "readings", readings)
         digest_of_now(made, usage)
         now = tuple(asked)
         assert now

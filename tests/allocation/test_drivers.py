@@ -12,17 +12,17 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import Error, transaction
 
-from allocation.domain.pools import DriverQuery
 from allocation.drivers import (
     ImportedDrivers,
     InvalidDrivers,
     read_driver_file,
-    reading,
+    readings,
     store_drivers,
 )
 from allocation.models import DriverValue
 from metering import owners
 from metering.domain.cells import Owner
+from metering.domain.drivers import DriverQuery
 from metering.domain.periods import Month
 
 pytestmark = pytest.mark.usefixtures("cost_centres")
@@ -46,7 +46,8 @@ def take_in(*rows: str) -> ImportedDrivers:
 
 
 def seats(month: Month = OCTOBER) -> dict[str, Decimal]:
-    found = reading(month, DriverQuery("driver:seats", (), (), (), "owner"))
+    query = DriverQuery("driver:seats")
+    found = readings(month, [query])[query]
     return {owner.cost_centre: value for (owner, _), value in found.items()}
 
 
@@ -59,8 +60,10 @@ def test_a_value_counts_for_the_days_of_the_month_that_it_held() -> None:
         "heads,cc-e,,9,2026-01-01,",
     )
     assert seats() == {"cc-a": Decimal(310), "cc-b": Decimal("7.5")}
-    assert reading(OCTOBER, DriverQuery("driver:heads", (), (), (), "owner")) == {
-        (Owner("cc-e"), ""): Decimal(279)
+    heads, tokens = DriverQuery("driver:heads"), DriverQuery("tokens")
+    assert readings(OCTOBER, [tokens, heads]) == {
+        heads: {(Owner("cc-e"), ""): Decimal(279)},
+        tokens: {},
     }
 
 

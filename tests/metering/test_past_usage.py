@@ -14,11 +14,13 @@ from metering.calls.call_reports import take
 from metering.charged_usage import charged_usages
 from metering.dispositions import TryOuts, uncount
 from metering.domain.call_reports import CallReport
+from metering.domain.drivers import DriverQuery
 from metering.domain.periods import Month
+from metering.driver_readings import driver_readings
 from metering.evidence import Selection, evidence
 from metering.ingestion import ingest
 from metering.past_usage import latest_changes, usage_as_of
-from metering.readings import driver_reading, features, metered_cells, usage_digest
+from metering.readings import features, metered_cells, usage_digest
 from metering.rollups import append_deltas
 from tests.metering.calls.call_reports import report
 from tests.metering.events import NOON, NOW, call
@@ -36,8 +38,9 @@ def everything() -> list[Any]:
     return [
         metered_cells(OCTOBER),
         usage_digest(OCTOBER),
-        driver_reading(OCTOBER, "tokens", by="owner_model"),
-        driver_reading(OCTOBER, "active_users"),
+        driver_readings(
+            OCTOBER, [DriverQuery("tokens", by="owner_model"), DriverQuery("active_users")]
+        ),
         [line for line in features(OCTOBER) if line.requests],
         charged_usages([(tenant, OCTOBER) for tenant in TENANTS]),
         evidence(Selection(period=OCTOBER)),

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from metering.charged_usage import charged_usage, charged_usages
 from metering.domain.cells import Owner
 from metering.domain.digests import list_digest
+from metering.domain.drivers import DriverQuery
 from metering.domain.periods import Month, Period
 from metering.domain.usage import Share
+from metering.driver_readings import UnknownDriver, driver_reading, driver_readings
 from metering.evidence import Selection, event_keys, evidence, evidence_for
 from metering.ingestion import ingest
 from metering.readings import (
-    UnknownDriver,
     day_costs,
-    driver_reading,
     features,
     metered_cells,
     metered_usage,
@@ -147,14 +147,31 @@ def test_drivers_by_model_and_endpoint_and_their_filters() -> None:
         ],
         now=NOW,
     )
-    by_model = driver_reading(OCTOBER, "requests", by="owner_model")
-    assert by_model == {(ACME, "gpt-4o"): 1, (ACME, "gpt-4o-mini"): 2, (GLOBEX, "gpt-4o-mini"): 1}
-    by_tag = driver_reading(OCTOBER, "requests", by="owner_endpoint", endpoint_tags=["other"])
-    assert by_tag == {(GLOBEX, "other"): 1}
-    assert driver_reading(OCTOBER, "requests", models=["gpt-4o"]) == {(ACME, ""): 1}
-    assert driver_reading(OCTOBER, "active_users") == {(ACME, ""): 1, (GLOBEX, ""): 1}
-    with pytest.raises(UnknownDriver, match="seats"):
-        driver_reading(OCTOBER, "seats")
+    wanted = {
+        DriverQuery("requests", by="owner_model"): {
+            (ACME, "gpt-4o"): 1,
+            (ACME, "gpt-4o-mini"): 2,
+            (GLOBEX, "gpt-4o-mini"): 1,
+        },
+        DriverQuery("requests", endpoint_tags=("other",), by="owner_endpoint"): {
+            (GLOBEX, "other"): 1
+        },
+        DriverQuery("requests", models=("gpt-4o",)): {(ACME, ""): 1},
+        DriverQuery("requests", models=("gpt-4o", "gpt-5")): {(ACME, ""): 1},
+        DriverQuery("requests", providers=("anthropic",)): {},
+        DriverQuery("input_tokens", providers=("openai",), tiers=("standard",)): {
+            (ACME, ""): 3000,
+            (GLOBEX, ""): 1000,
+        },
+        DriverQuery("output_tokens", tiers=("flex",)): {},
+        DriverQuery("active_users"): {(ACME, ""): 1, (GLOBEX, ""): 1},
+    }
+    assert driver_readings(OCTOBER, wanted) == wanted
+    for query, reading in wanted.items():
+        assert driver_readings(OCTOBER, [query]) == {query: reading}
+    for query in (DriverQuery("seats"), DriverQuery("active_users", models=("gpt-4o",))):
+        with pytest.raises(UnknownDriver, match=query.driver):
+            driver_readings(OCTOBER, [query])
 
 
 def test_charged_usage_is_by_the_model_asked_for() -> None:
