@@ -11,6 +11,15 @@ EVERY = [
         5,
         "Applies Stripe's webhooks that were kept and not applied yet.",
     ),
+    (
+        "keep up calls",
+        "metering.keep_up_calls",
+        60,
+        (
+            "Ends calls of which nothing was told for a day, makes what waited for a reopened month,"
+            " and forgets what is old of traces."
+        ),
+    ),
 ]
 AT = [
     (
@@ -27,6 +36,15 @@ AT = [
             "Reconciles and allocates the month before, waits for people to approve and close it, then"
             " drafts invoices. Each of these days begins it anew, with the bills that have come since,"
             ' until it is done. By another rule than the one in use: {"rule": "name"}.'
+        ),
+    ),
+    (
+        "verify by night",
+        "billing.start_verification",
+        {"hour": "2", "minute": "30"},
+        (
+            "Computes this month and the one before again from the raw events, and adds up some"
+            " days' request rows one by one. What does not hold stands on the start page."
         ),
     ),
 ]
