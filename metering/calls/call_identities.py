@@ -1,5 +1,6 @@
-"""By what a call is known to whoever reports it: the provider's request id, its trace, and, of what
-LangSmith's SDK may send twice, the instant at which it began.
+"""By what a call is known to whoever reports it: the provider's request id, its trace, and, of
+what one program may tell twice, when it began: LangSmith's runs at one instant, a provider's client
+within the time of a library around it.
 
 One row for each such identity names the events that carry it. An event adds itself to the row in
 the transaction that stores it, so of two routes that report one call at the same moment the second
@@ -19,20 +20,22 @@ from typing import Final, Literal, NamedTuple
 from metering import bulk
 from metering.domain.usage import UsageEvent
 from metering.event_rows import instant_text
-from metering.formats.otlp.traces import RUN_AS_SPAN
+from metering.formats.otlp.traces import OWN_CLIENT, RUN_AS_SPAN
 
 MOST_MEMBERS: Final = 500
 """An identity with so many events is no identity of a call; a trace of so many calls is paired as
 far as this goes."""
 
-Kind = Literal["request", "trace", "start"]
-KINDS: Final[tuple[Kind, ...]] = ("request", "trace", "start")
+Kind = Literal["request", "trace", "start", "within"]
+KINDS: Final[tuple[Kind, ...]] = ("request", "trace", "start", "within")
 """What tells most of a call, first."""
 _UUID_LENGTH: Final = 36
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 ROUNDING: Final = 5
 """Microseconds that two ways to write one instant may lie apart."""
+_TELLS_ITSELF: Final = "anthropic"
+"""The provider whose client makes spans by itself."""
 SPAN_EVENT: Final = "span:"
 """How the ids of events begin that were made of spans."""
 
@@ -63,9 +66,12 @@ class Shared(NamedTuple):
 
 def route_of(event: UsageEvent) -> str:
     """By which route an event came: its source; spans and events of one source apart, and of its
-    spans those of OpenTelemetry from LangSmith's own runs."""
+    spans those of OpenTelemetry from LangSmith's own runs, and those of a provider's own client
+    from those of what instruments it."""
     if event.event_id is None or not event.event_id.startswith(SPAN_EVENT):
         return event.source
+    if event.external_request_id.startswith(OWN_CLIENT):
+        return f"{event.source}#client"
     return f"{event.source}#{'runs' if _is_run(event) else 'spans'}"
 
 
@@ -93,7 +99,23 @@ def identities(event: UsageEvent) -> list[tuple[Kind, str]]:
         found.append(("trace", _uuid("trace", event.trace_id.replace("-", "").lower())))
     if event.provider_request_id is None:
         found += _starts(event)
-    return found
+    return found + _within(event)
+
+
+def _within(event: UsageEvent) -> list[tuple[Kind, str]]:
+    """The call by what it used, in the minute in which it began: where a provider's client tells of
+    its calls and a library around it has neither its trace nor the answer's id (OpenInference of
+    Anthropic's streams), nothing else is in both. A call that begins with one minute and is told
+    to begin in the one before is missed."""
+    own = event.external_request_id.startswith(OWN_CLIENT)
+    around = event.provider == _TELLS_ITSELF and event.provider_request_id is None
+    if not own and not (around and (event.event_id or "").startswith(SPAN_EVENT)):
+        return []
+    if not event.output_tokens and event.status != "error":
+        return []
+    used = f"{event.model_executed or event.model}:{event.input_tokens}:{event.output_tokens}"
+    minute = f"{event.occurred_at:%Y-%m-%dT%H:%M}"
+    return [("within", _uuid("within", event.source, event.provider, used, minute))]
 
 
 def _starts(event: UsageEvent) -> list[tuple[Kind, str]]:

@@ -2,8 +2,8 @@
 
 Two reports that carry the provider's request id are; of one trace, those of the same span, or of
 the same model with the same tokens, each paired once; so are those that began at one instant, of
-what LangSmith's SDK may send twice, unless they tell different usage. Never across tenants or
-providers.
+what LangSmith's SDK may send twice, unless they tell different usage; and what a provider's client
+tells within the time of a library around it. Never across tenants or providers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import timedelta
 from metering.calls import call_identities
 from metering.calls.call_identities import Kind, Shared, route_of
 from metering.calls.route_reports import Found
-from metering.domain.merged_calls import are_one, begun_as_one
+from metering.domain.merged_calls import are_one, begun_as_one, one_within_the_other
 from metering.domain.usage import UsageEvent, counts_of
 
 
@@ -38,6 +38,8 @@ def _fit(kind: Kind, key: str, other: str, found: Found) -> bool:
         return False
     if kind == "start" and not (_same_start(event, known) and begun_as_one(event, known)):
         return False
+    if kind == "within" and not one_within_the_other(event, known):
+        return False
     return all(
         _can_be_one(found.events[a].event, found.events[b].event, by_request=kind == "request")
         for a in found.groups[key]
@@ -47,8 +49,9 @@ def _fit(kind: Kind, key: str, other: str, found: Found) -> bool:
 
 def _can_be_one(one: UsageEvent, other: UsageEvent, *, by_request: bool) -> bool:
     """A route reports a call once, so two reports by one route are two calls: unless it gave them
-    one request id of the provider's and the same counts, under two names. What is for one tenant
-    is never merged with what is for another."""
+    one request id of the provider's under two names, and the same counts or one trace (servers at
+    home give short ids, which come again, but hardly in one trace). What is for one tenant is
+    never merged with what is for another."""
     if one.provider != other.provider:
         return False
     if one.tenant_id and other.tenant_id and one.tenant_id != other.tenant_id:
@@ -59,8 +62,12 @@ def _can_be_one(one: UsageEvent, other: UsageEvent, *, by_request: bool) -> bool
         by_request
         and one.provider_request_id == other.provider_request_id
         and one.external_request_id != other.external_request_id
-        and counts_of(one) == counts_of(other)
+        and (counts_of(one) == counts_of(other) or _spans_of_one_trace(one, other))
     )
+
+
+def _spans_of_one_trace(one: UsageEvent, other: UsageEvent) -> bool:
+    return None not in (_span(one), _span(other)) and one.trace_id == other.trace_id
 
 
 def _same_start(one: UsageEvent, other: UsageEvent) -> bool:

@@ -8,7 +8,7 @@ seen from the reports themselves. What comes out hangs on the reports alone, not
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
 from metering.domain.usage import COUNTS, UsageEvent, UsageQuality, counts_of
@@ -120,6 +120,20 @@ def begun_as_one(one: UsageEvent, other: UsageEvent) -> bool:
     return None in latencies or abs((latencies[0] or 0) - (latencies[1] or 0)) <= ROUNDING_MS
 
 
+def one_within_the_other(one: UsageEvent, other: UsageEvent) -> bool:
+    """Whether two reports are of the same call (as `are_one`, or both failed) and the time of one
+    lies within the time of the other, as that of a client's own span within one of a library around
+    it. A duration that nobody told is none."""
+    if not (are_one(one, other) or one.status == other.status == "error"):
+        return False
+    outer, inner = sorted((one, other), key=lambda event: event.occurred_at)
+    ends = [
+        event.occurred_at + timedelta(milliseconds=event.latency_ms or 0)
+        for event in (outer, inner)
+    ]
+    return ends[1] <= ends[0] + timedelta(milliseconds=ROUNDING_MS)
+
+
 def _tells(event: UsageEvent) -> bool:
     return event.usage_quality not in ("estimated", "missing")
 
@@ -143,7 +157,9 @@ def _attributes(route: Route, roles: Mapping[str, Role]) -> tuple[bool, int, str
 
 def _measures(
     route: Route, roles: Mapping[str, Role]
-) -> tuple[bool, int, bool, int, str, str, str]:
+) -> tuple[bool, int, bool, int, datetime, str, str, str]:
+    """Of reports that tell as much, the one that began last is believed: what is around a call
+    begins before it, and what is nearest to the provider has it from the provider."""
     event = route.event
     counts = sum(count is not None for count in counts_of(event)) + bool(event.units)
     usable = event.usage_quality != "missing"
@@ -152,6 +168,7 @@ def _measures(
         _BELIEVED[event.usage_quality],
         event.usage is not None,
         counts,
+        event.occurred_at,
         event.source,
         event.external_request_id,
         route.key,

@@ -16,6 +16,8 @@ from metering.formats.attribute_map import AttributeMap
 
 _USAGE: Final = "gen_ai.usage."
 _OPEN_INFERENCE: Final = "llm.token_count."
+_ANTHROPIC: Final = "anthropic."
+"""What Anthropic's own client adds to OpenTelemetry's names."""
 
 
 def _details(*names: str) -> tuple[str, ...]:
@@ -56,10 +58,10 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
         *("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens"),
     ),
     "cache_write": (
+        _USAGE + "cache_write.input_tokens",
         _USAGE + "cache_creation.input_tokens",
         _USAGE + "cache_creation_input_tokens",
         _USAGE + "cache_write_tokens",
-        _USAGE + "cache_write.input_tokens",
         _USAGE + "input_tokens.cache_write",
         _USAGE + "input_cache_creation",
         _OPEN_INFERENCE + "prompt_details.cache_write",
@@ -67,11 +69,13 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
         "ai.usage.inputTokenDetails.cacheWriteTokens",
     ),
     "cache_write_5m": (
+        _ANTHROPIC + "usage.cache_creation.ephemeral_5m_input_tokens",
         _USAGE + "cache_creation.ephemeral_5m_input_tokens",
         _USAGE + "input_cache_creation_5m",
         *_details("ephemeral_5m_input_tokens", "cache_creation.ephemeral_5m_input_tokens"),
     ),
     "cache_write_1h": (
+        _ANTHROPIC + "usage.cache_creation.ephemeral_1h_input_tokens",
         _USAGE + "cache_creation.ephemeral_1h_input_tokens",
         _USAGE + "input_cache_creation_1h",
         *_details("ephemeral_1h_input_tokens", "cache_creation.ephemeral_1h_input_tokens"),
@@ -117,6 +121,7 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 CACHE_INSIDE_NAMES: Final = (
     *(_USAGE + "cache_read.input_tokens", _USAGE + "cache_creation.input_tokens"),
+    _USAGE + "cache_write.input_tokens",
     *(_USAGE + "input_tokens.cached", _USAGE + "input_tokens.cache_write"),
     *(_USAGE + "input_cached_tokens", _USAGE + "input_cache_creation"),
     *(
@@ -180,12 +185,14 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "tier": (
         *("openai.response.service_tier", "gen_ai.openai.response.service_tier"),
         *("gen_ai.response.service_tier", "apportion.service_tier"),
+        _ANTHROPIC + "response.service_tier",
     ),
     "tier_asked": (
         *("openai.request.service_tier", "gen_ai.openai.request.service_tier"),
-        "gen_ai.request.service_tier",
+        *("gen_ai.request.service_tier", _ANTHROPIC + "request.service_tier"),
     ),
     "region": ("apportion.region", "gen_ai.request.inference_geo"),
+    "asked_with": ("llm.invocation_parameters", "embedding.invocation_parameters"),
     "error": ("error.type", "error.code"),
     "anonymous": ("apportion.anon_id",),
     "token_type": ("gen_ai.token.type", "gen_ai.usage.token_type", "token_type"),

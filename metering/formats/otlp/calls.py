@@ -24,7 +24,15 @@ _OPERATIONS: Final[Mapping[str, bool]] = {
         (
             *("invoke_agent", "create_agent", "execute_tool", "invoke_workflow", "agent_step"),
             *("chain", "tool", "agent", "workflow", "task", "retrieval", "retriever", "handoff"),
-            *("guardrail", "parser", "prompt", "search_memory", "create_memory", "execute_task"),
+            *(
+                "fetch_response",
+                "guardrail",
+                "parser",
+                "prompt",
+                "search_memory",
+                "create_memory",
+                "execute_task",
+            ),
         ),
         False,
     ),
@@ -40,9 +48,15 @@ _INNER: Final = (".doGenerate", ".doStream", ".doEmbed")
 _MODELS: Final = ("model", "embedder", "reranker", "background-model")
 
 
+_UNBILLED: Final = ("count_tokens", "countTokens", "CountTokens")
+"""How the names of spans end of what providers do for nothing, and some libraries call a call."""
+
+
 def is_call(span: Span) -> bool | None:
     """Whether the span is a call. Where no word says so, one that names the model that answered is,
     and one that tells usage and a model; `None`: it tells usage, and nobody's."""
+    if span.name.endswith(_UNBILLED):
+        return False
     said = _said(span)
     if said is not None:
         return said

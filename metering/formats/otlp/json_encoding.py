@@ -57,6 +57,7 @@ class _Event(msgspec.Struct):
 
 
 class _Span(msgspec.Struct, rename="camel"):
+    name: str | None = None
     trace_id: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None
@@ -124,6 +125,7 @@ def _spans(request: _Request, vocabulary: Vocabulary) -> Iterator[Span]:
                 picked = pick(span.attributes, vocabulary)
                 yield Span(
                     (i, j, k),
+                    span.name or "",
                     hex_id(span.trace_id, NO_TRACE),
                     hex_id(span.span_id, NO_SPAN),
                     hex_id(span.parent_span_id, NO_SPAN),

@@ -30,6 +30,9 @@ LIBRARIES: Final = (
     # hands on what Bedrock reports (traceloop/openllmetry#2175, #4449).
     Library("opentelemetry.instrumentation.anthropic", (), inside=True),
     Library("opentelemetry.instrumentation.bedrock", (), inside=False),
+    # OpenTelemetry's own add up what Anthropic reports, and so does Anthropic's client.
+    Library("opentelemetry.instrumentation.genai.", (), inside=True),
+    Library("com.anthropic.sdk.", (), inside=True),
     Library("opentelemetry.instrumentation.langchain", (), inside=True),
     # OpenInference: the prompt's count holds all of its details (Arize-ai/openinference#1429).
     Library("openinference.", (), inside=True),
@@ -43,6 +46,8 @@ LIBRARIES: Final = (
     # logfire changed from the one to the other (pydantic/logfire#1812).
     Library("logfire", (), inside=None),
 )
+
+_OWN_CLIENTS: Final = ("com.anthropic.sdk.",)
 
 _INCLUSIVE_PROVIDERS: Final = frozenset(
     {
@@ -64,6 +69,11 @@ def cache_is_inside(span: Span, provider: str) -> bool | None:
     if provider in _INCLUSIVE_PROVIDERS or "cache_inside" in span.facts:
         return True
     return False if "cache_outside" in span.facts else None
+
+
+def of_own_client(span: Span) -> bool:
+    """Whether a provider's own client made the span, beside whatever instruments it."""
+    return span.scope.name.startswith(_OWN_CLIENTS)
 
 
 @lru_cache(maxsize=1024)

@@ -50,6 +50,7 @@ def _spans(request: ExportTraceServiceRequest, vocabulary: Vocabulary) -> Iterat
                 picked = pick(span.attributes, vocabulary)
                 yield Span(
                     (i, j, k),
+                    span.name,
                     "" if trace_id == NO_TRACE else trace_id,
                     "" if span_id == NO_SPAN else span_id,
                     "" if parent_id == NO_SPAN else parent_id,

@@ -36,10 +36,12 @@ class Scope(NamedTuple):
 
 class Span(NamedTuple):
     """One span. Ids are lower-case hex, empty where there is none; times are nanoseconds since
-    1970, 0 where there is none. `facts` say what was called (`genai_names`), `own` whom it was for
+    1970, 0 where there is none. `name` is the operation's, in the words of whoever made the span;
+    it goes no further. `facts` say what was called (`genai_names`), `own` whom it was for
     (`attribute_map`); `resource` is the latter, of the program that made the span."""
 
     at: tuple[int, int, int]
+    name: str
     trace_id: str
     span_id: str
     parent_id: str

@@ -14,12 +14,14 @@ from typing import Any, Final, Literal
 
 from metering.domain.call_reports import SUPPOSED, CallReport
 from metering.domain.price_matching import PROVIDER_ALIASES
+from metering.domain.traces import INHERITED
 from metering.domain.usage import Rejection
 from metering.formats.attribute_map import DEFAULT, AttributeMap, plain_text
 from metering.formats.genai_names import MORE, TAG_LIST, vocabulary
 from metering.formats.native import EARLIEST, FUTURE
 from metering.formats.otlp import json_encoding, protobuf_encoding
 from metering.formats.otlp.calls import is_call, is_embedding
+from metering.formats.otlp.libraries import of_own_client
 from metering.formats.otlp.models import model_of, provider_of
 from metering.formats.otlp.spans import Facts, Span
 from metering.formats.otlp.texts import estimated
@@ -45,6 +47,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RUN_AS_SPAN: Final = "langsmith:"
 """How the request ids begin of calls that LangSmith's SDK tells as spans: it may tell them a second
 time, as runs."""
+OWN_CLIENT: Final = "client:"
+"""How the request ids begin of calls that a provider's own client tells of, as Anthropic's does: a
+library that instruments it may tell them a second time."""
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
 _MILLION: Final = 1_000_000
@@ -148,12 +153,21 @@ class _Reader:
         if span.resource:
             told = {**self._with_metadata(span.resource), **told}
         fields = self._attributes.settle(told)
+        if span.resource:
+            self._suppose_the_programs(own, fields)
         fallback = fields.pop("endpoint_fallback", None)
         if fallback is not None:
-            fields[f"{SUPPOSED}endpoint_tag"] = fallback
+            fields.setdefault(f"{SUPPOSED}endpoint_tag", fallback)
         if "trace_name" in told:
             fields = {**supposed_names(plain_text(told["trace_name"])), **fields}
         return fields
+
+    def _suppose_the_programs(self, own: Facts, fields: dict[str, Any]) -> None:
+        """What the program says of all its spans holds where no span around this one says other."""
+        told = self._attributes.settle(self._with_metadata(own)) if own else {}
+        for name in INHERITED:
+            if name in fields and name not in told:
+                fields[f"{SUPPOSED}{name}"] = fields.pop(name)
 
     def _with_metadata(self, told: Facts) -> Facts:
         """The facts, with what metadata and lists of tags say where no attribute says it."""
@@ -193,6 +207,8 @@ class _Reader:
         """Add what makes the span a call: who ran which model, how it ended, what it used."""
         facts = span.facts
         model = model_of(facts)
+        if "asked_with" in facts:
+            model = self._asked_with(facts, model, fields)
         provider, supposed = provider_of(facts, model, self._providers)
         if provider is not None:
             fields[f"{SUPPOSED}provider" if supposed else "provider"] = provider
@@ -201,18 +217,27 @@ class _Reader:
         for field, fact in _SIMPLE:
             if fact in facts and (text := plain_text(facts[fact])):
                 fields[field] = text
-        if "response_id_of_library" in facts:
-            found = provider_request_id(facts["response_id_of_library"])
-            if found is not None:
-                fields.setdefault("provider_request_id", found)
-        if "langsmith_kind" in facts:
-            fields["external_request_id"] = f"{RUN_AS_SPAN}{span.trace_id}/{span.span_id}"
-            if provider_request_id(fields.get("provider_request_id")) is None:
-                fields.pop("provider_request_id", None)  # a framework's: the run tells none either
+        _add_ids(span, fields)
         if span.failed or "error" in facts:
             fields |= _failure(facts)
         _add_tier(facts, fields)
         self._add_usage(span, fields)
+
+    def _asked_with(self, facts: Facts, model: str | None, fields: dict[str, Any]) -> str | None:
+        """The model that the request's own parameters ask for; the one beside them is then the one
+        that answered. Add what else they tell: for whom, and in which tier."""
+        asked = object_of(facts["asked_with"])
+        user = plain_text(asked.get("user"))
+        if user:
+            fields.setdefault(_USER, user)
+        if "service_tier" in asked:
+            facts.setdefault("tier_asked", asked["service_tier"])
+        named = plain_text(asked.get("model"))
+        if not named:
+            return model
+        if model is not None and model != named and "model_executed" not in facts:
+            fields["model_executed"] = model
+        return named
 
     def _add_usage(self, span: Span, fields: dict[str, Any]) -> None:
         embedding = is_embedding(span)
@@ -233,6 +258,22 @@ _SIMPLE: Final = (
     ("region", "region"),
 )
 """Fields that are a fact as it is told."""
+
+
+def _add_ids(span: Span, fields: dict[str, Any]) -> None:
+    """Add how the call is known: by the answer's id, and by who tells of it, where somebody else
+    may tell of it too."""
+    facts = span.facts
+    if "response_id_of_library" in facts:
+        found = provider_request_id(facts["response_id_of_library"])
+        if found is not None:
+            fields.setdefault("provider_request_id", found)
+    if "langsmith_kind" in facts:
+        fields["external_request_id"] = f"{RUN_AS_SPAN}{span.trace_id}/{span.span_id}"
+        if provider_request_id(fields.get("provider_request_id")) is None:
+            fields.pop("provider_request_id", None)  # a framework's: the run tells none either
+    elif of_own_client(span):
+        fields["external_request_id"] = f"{OWN_CLIENT}{span.trace_id}/{span.span_id}"
 
 
 def _failure(facts: Facts) -> dict[str, str]:

@@ -336,3 +336,94 @@ def test_a_merged_call_costs_what_the_meter_saw() -> None:
     assert rows("SELECT cost FROM usage_event WHERE event_id LIKE 'merged:%'") == [
         (Decimal("0.0002475"),)
     ]
+
+
+def by_client(trace: int, **different: Any) -> CallReport:
+    """A call as Anthropic's own client tells it, in a trace of its own."""
+    fields = {"provider": "anthropic", "model": "claude-sonnet-4-5", **USED, "latency_ms": 800}
+    fields |= {"occurred_at": (NOON + timedelta(milliseconds=5)).isoformat()}
+    name = f"client:{trace}/s{trace}"
+    told = {**fields, "external_request_id": name, "provider_request_id": "msg_1", **different}
+    return report(f"s{trace}", trace_id=f"t{trace}", fields=told)
+
+
+def by_library(trace: int, **different: Any) -> CallReport:
+    """The same call as a library around the client tells it, which began before and ended after."""
+    fields = {"provider": "anthropic", "model": "claude-sonnet-4-5", **USED, "latency_ms": 810}
+    told = {**fields, "occurred_at": NOON.isoformat(), **different}
+    return report(f"s{trace}", trace_id=f"t{trace}", fields=told)
+
+
+FAILED: dict[str, Any] = {**dict.fromkeys(USED), "status": "error"}
+
+
+@pytest.mark.usefixtures("books_hold")
+@pytest.mark.parametrize("client_first", [True, False])
+@pytest.mark.parametrize(
+    ("client", "library", "output"),
+    [
+        ({}, {"provider_request_id": "msg_1", "output_tokens": 201}, 200),
+        ({}, {}, 200),
+        ({"provider_request_id": None, **FAILED}, FAILED, None),
+    ],
+)
+def test_a_client_and_a_library_around_it_tell_of_one_call(
+    client: dict[str, Any],
+    library: dict[str, Any],
+    output: int | None,
+    client_first: bool,  # noqa: FBT001 - a case
+) -> None:
+    """The client is nearer to the provider, so its counts are believed."""
+    both = [by_client(1, **client), by_library(2, **library)]
+    for told in both if client_first else reversed(both):
+        take([told], source="app", now=NOW, key_tenant=None)
+    assert rows(
+        "SELECT output_tokens FROM usage_event e WHERE NOT EXISTS"
+        " (SELECT FROM event_disposition d WHERE d.event_key = e.event_key)"
+    ) == [(output,)]
+    assert counted()[0] == 1
+
+
+@pytest.mark.usefixtures("books_hold")
+@pytest.mark.parametrize(
+    "library",
+    [
+        by_library(2, output_tokens=201),
+        by_library(2, latency_ms=700),
+        by_library(2, occurred_at=(NOON + timedelta(milliseconds=6)).isoformat()),
+        by_library(2, provider_request_id="msg_2"),
+        by_library(2, tenant_id="globex"),
+    ],
+)
+def test_what_a_library_tells_of_another_time_is_another_call(library: CallReport) -> None:
+    take([by_client(1, tenant_id="acme")], source="app", now=NOW, key_tenant=None)
+    take([library], source="app", now=NOW, key_tenant=None)
+    assert counted()[0] == 2
+
+
+@pytest.mark.usefixtures("books_hold")
+def test_calls_that_run_at_once_are_each_told_once_more() -> None:
+    """Whichever of them is taken for whose: as many count as there were."""
+    take([by_client(n, provider_request_id=f"msg_{n}") for n in range(4)], **FROM_APP)
+    take([by_library(10 + n) for n in range(3)], **FROM_APP)
+    assert counted()[0] == 4
+    take([by_library(20), by_library(21)], **FROM_APP)
+    assert counted()[0] == 5
+
+
+FROM_APP: dict[str, Any] = {"source": "app", "now": NOW, "key_tenant": None}
+
+
+@pytest.mark.usefixtures("books_hold")
+def test_one_request_id_in_one_trace_is_one_call_whatever_was_counted() -> None:
+    def spans(trace: str) -> list[CallReport]:
+        told = {**MODEL, **USED, "provider_request_id": f"chatcmpl-{trace}"}
+        return [
+            report(f"s{n}", trace_id=trace, fields={**told, "output_tokens": n}) for n in (7, 9)
+        ]
+
+    take(spans("one"), **FROM_APP)
+    assert counted()[0] == 1
+    apart = [structs.replace(told, trace_id=f"{told.span_id}-own") for told in spans("two")]
+    take(apart, **FROM_APP)
+    assert counted()[0] == 3

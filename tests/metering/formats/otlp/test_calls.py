@@ -69,7 +69,7 @@ def test_a_span_by_todays_conventions() -> None:
                 "tenant_id": "acme",
                 "endpoint_tag": "support.reply",
                 "~~endpoint_tag": "support-bot",
-                "environment": "prod",
+                "~~environment": "prod",
                 "tags": {"service": "support-bot"},
             },
         )
@@ -161,6 +161,7 @@ def test_a_provider_that_nobody_names_is_supposed_by_the_model() -> None:
         ({"genkit:type": "flow"}, False),
         ({"gen_ai.response.model": "gpt-4-0613"}, True),
         ({"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 5}, True),
+        ({"gen_ai.operation.name": "fetch_response", "gen_ai.response.model": "gpt-4o"}, False),
         ({"gen_ai.usage.input_tokens": 5}, None),
         ({"model_name": "gpt-4o", "agent_name": "a", "gen_ai.usage.input_tokens": 5}, False),
         ({"gen_ai.request.model": "gpt-4o"}, False),
@@ -208,6 +209,8 @@ def test_what_fails_says_as_what_and_not_in_which_words() -> None:
         ({"openai.request.service_tier": "flex"}, {"service_tier": "flex"}),
         ({"openai.request.service_tier": "auto"}, {}),
         ({"openai.response.service_tier": "batch"}, {"batch": True}),
+        ({"anthropic.response.service_tier": "priority"}, {"service_tier": "priority"}),
+        ({"llm.invocation_parameters": '{"service_tier": "flex"}'}, {"service_tier": "flex"}),
         (
             {"openai.request.service_tier": "auto", "openai.response.service_tier": "priority"},
             {"service_tier": "priority"},
@@ -219,3 +222,38 @@ def test_the_tier_that_served_goes_before_the_one_that_was_asked_for(
 ) -> None:
     found = report(CHAT | attributes).fields
     assert {name: found[name] for name in ("service_tier", "batch") if name in found} == fields
+
+
+@pytest.mark.parametrize("name", ["messages.count_tokens", "models.countTokens", "CountTokens"])
+def test_counting_tokens_is_no_call_whatever_a_library_calls_it(name: str) -> None:
+    told = {"openinference.span.kind": "LLM", "llm.model_name": "claude-sonnet-4-5"}
+    assert report(told, name=name).is_call is False
+    assert report(told, name=f"{name}.and_more").is_call is True
+
+
+def test_the_model_that_was_asked_for_stands_in_the_requests_parameters() -> None:
+    """OpenInference tells the model that answered beside them; of what failed, there is none."""
+    asked = {
+        "openinference.span.kind": "LLM",
+        "llm.system": "openai",
+        "llm.invocation_parameters": '{"model": "gpt-4o-mini", "user": "u_42"}',
+    }
+    names = ("provider", "model", "model_executed", "user_id")
+
+    def told(**more: object) -> list[object]:
+        fields = report({**asked, **more}).fields
+        return [fields.get(name) for name in names]
+
+    answered = {"llm.model_name": "gpt-4o-mini-2024-07-18", "llm.token_count.prompt": 9}
+    assert told(**answered) == ["openai", "gpt-4o-mini", "gpt-4o-mini-2024-07-18", "u_42"]
+    assert told() == ["openai", "gpt-4o-mini", None, "u_42"]
+    assert told(**{"user.id": "known", "llm.model_name": "gpt-4o-mini"})[2:] == [None, "known"]
+    assert told(**{"llm.invocation_parameters": "no object", **answered})[1] == (
+        "gpt-4o-mini-2024-07-18"
+    )
+
+
+def test_what_a_providers_own_client_tells_is_known_as_that() -> None:
+    fields = report(CHAT, id="eee19b7ec3c1b174", scope="com.anthropic.sdk.python").fields
+    assert fields["external_request_id"] == f"client:{TRACE}/eee19b7ec3c1b174"
+    assert "external_request_id" not in report(CHAT, scope="own").fields

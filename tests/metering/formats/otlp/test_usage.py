@@ -102,6 +102,9 @@ BESIDE = {**INSIDE, "input_tokens": 55000}
         ({"gen_ai.provider.name": "gcp.gemini"}, "own", INSIDE),
         # names that came with the rule
         ({NEW_READ: 20000}, "own", INSIDE),
+        ({"gen_ai.usage.cache_write.input_tokens": 5000}, "own", INSIDE),
+        ({}, "opentelemetry.instrumentation.genai.anthropic", INSIDE),
+        ({}, "com.anthropic.sdk.python", INSIDE),
         ({"gen_ai.usage.input_tokens.cached": 20000}, "own", INSIDE),
         ({"llm.token_count.prompt_details.cache_read": 20000}, "own", INSIDE),
         ({"ai.usage.inputTokenDetails.cacheReadTokens": 20000}, "ai", INSIDE),
@@ -129,6 +132,8 @@ def test_writes_by_time_to_live_are_part_of_all_writes() -> None:
     told = {**CLAUDE, INPUT: 9000, OUTPUT: 5, NEW_READ: 0}
     hour = "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens"
     short = "gen_ai.usage.cache_creation.ephemeral_5m_input_tokens"
+    client = "anthropic.usage.cache_creation.ephemeral_1h_input_tokens"
+    assert usage({**told, NEW_WRITE: 5000, client: 2000})["cache_write_1h_tokens"] == 2000
     assert usage({**told, short: 3000, hour: 2000})["cache_write_tokens"] == 5000
     assert usage({**told, NEW_WRITE: 5000, short: 3000, hour: 2000})["cache_write_tokens"] == 5000
     # a split that does not sum: what was written is not lost

@@ -57,7 +57,7 @@ def test_the_span_goes_before_the_program_around_it() -> None:
     fields = report(CHAT | {"metadata": '{"customer": "of the span"}'}, resource=program).fields
     assert fields["tenant_id"] == "of the span"
     assert fields["tags"] == {"service": "web", "team": "core"}
-    assert report(CHAT, resource=program).fields["tenant_id"] == "of the program"
+    assert report(CHAT, resource=program).fields["~~tenant_id"] == "of the program"
 
 
 def test_a_source_has_its_own_names() -> None:
