@@ -70,13 +70,13 @@ def verify(month: Month) -> Verified:
 
 
 def checks_of(month: Month) -> dict[str, Callable[[], Iterator[Finding]]]:
-    """Every check over a month, by name; none depends on another."""
+    """Every check over a month, by name; none depends on another, and the short ones come last."""
     return {
+        "bills and allocation": lambda: allocation_verification.check_month(month),
         "invoices": lambda: _invoices(month),
+        **event_verification.checks(month),
         "seals of charges": lambda: charge_seals.check(month),
         "Stripe": lambda: push_verification.check(month),
-        "bills and allocation": lambda: allocation_verification.check_month(month),
-        **event_verification.checks(month),
     }
 
 

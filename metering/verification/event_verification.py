@@ -25,16 +25,17 @@ from metering.verification.findings import Finding, rows
 
 
 def checks(month: Month) -> dict[str, Callable[[], Iterator[Finding]]]:
-    """Metering's checks over one UTC month, by name; none depends on another."""
+    """Metering's checks over one UTC month, by name; none depends on another. Those that take
+    longest come first, so that whoever does several at once is not left with a long one."""
     period = month.period
     return {
         "rollups": lambda: rollup_verification.check(period),
-        "requests of some days": lambda: spot_checks.check(period, draw=str(timezone.now().date())),
-        "chain of seals": lambda: seal_chain.check(month),
-        "seals": lambda: _seals(month),
         "event digests": lambda: digest_verification.check(period),
         "cells, cost lines and price rows": lambda: line_verification.check(period),
         "shares": lambda: share_verification.check(period),
+        "seals": lambda: _seals(month),
+        "requests of some days": lambda: spot_checks.check(period, draw=str(timezone.now().date())),
+        "chain of seals": lambda: seal_chain.check(month),
         "ledger": lambda: _ledger(period),
         "dispositions": lambda: _successors(period),
     }
