@@ -1,9 +1,10 @@
 """LangSmith's API for runs, under `/langsmith`: what its SDKs call with
 `LANGSMITH_ENDPOINT=https://…/langsmith` and an API key of ours.
 
-Answered like the original: 202 where all was taken. Where some of the runs were not, the others are
-stored all the same, and 422 names those: clients do not repeat it, but log it. They do repeat 429
-and 5xx; what was stored counts once.
+Answered like the original: 202 where all was taken, with a message that also tells of runs that are
+over and name no model, for which there is no other place. Where some of the runs were not, the
+others are stored all the same, and 422 names those: clients do not repeat it, but log it. They do
+repeat 429 and 5xx; what was stored counts once.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _INFO: Final = {
     "instance_flags": {"zstd_compression_enabled": True, "gzip_body_enabled": True},
 }
 """What we take, in the words by which the SDKs choose how to send it."""
+_IDLE: Final = "waiting_for_model"
 _encode: Final = msgspec.json.Encoder().encode
 
 Items = Sequence[CallReport | Rejection]
@@ -141,8 +143,22 @@ def _taken(key: KeyFacts, items: Items, said: str, books: Books, now: datetime) 
     outcomes = take_reports(key, items, books=books, now=now)
     refused = [outcome for outcome in outcomes if is_refused(outcome)]
     if not refused:
-        return _answered(202, {"message": said})
+        return _answered(202, {"message": said + _that_waits(items, outcomes)})
     return _answered(422, {"detail": [_detail(outcome) for outcome in refused[:NAMED]]})
+
+
+def _that_waits(items: Items, outcomes: Sequence[Outcome]) -> str:
+    """What to say of runs that are over and whose model nobody has told: they are kept, and count
+    nowhere unless a later message names it (`manage.py open_calls` lists them)."""
+    idle = [
+        outcome
+        for item, outcome in zip(items, outcomes, strict=True)
+        if isinstance(item, CallReport) and item.ended and outcome.reason == _IDLE
+    ]
+    if not idle:
+        return ""
+    others = f" (and {len(idle) - 1} more)" if len(idle) > 1 else ""
+    return f"; {idle[0].place}{others}: {idle[0].message}"
 
 
 def _detail(outcome: Outcome) -> dict[str, Any]:

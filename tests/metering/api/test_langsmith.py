@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import zstandard
 from django.test import Client
 
+from metering.calls.call_upkeep import open_calls
 from metering.domain.periods import Month
 from metering.verification.event_verification import check_month
 from tests.metering.api.keys import post, rows, secret, stored
@@ -93,6 +95,30 @@ def test_a_batch_counts_its_leaf_calls() -> None:
     assert rows(COUNTED) == [("acme", "search", 13, 4, 1000, "priced", "provider_reported")]
     month = Month.of(START)
     assert [*check_month(month), *check_month(month.previous())] == []
+
+
+def test_a_run_that_is_over_and_names_no_model_is_said_to_wait() -> None:
+    key, first, second = secret(), str(uuid4()), str(uuid4())
+    nameless: dict[str, Any] = {"extra": {"metadata": {}}, "outputs": {"usage_metadata": USED}}
+    begun = send(key, "runs/batch", {"post": [run(first, **nameless)]})
+    assert begun.json() == {"message": "Runs batch ingested"}, "its model may come with its end"
+    over = {"end_time": END.isoformat()}
+    ended = send(
+        key,
+        "runs/batch",
+        {
+            "patch": [patch(first, trace_id=first, dotted_order=order(first))],
+            "post": [run(second, **nameless, **over)],
+        },
+    )
+    assert (ended.status_code, stored()) == (202, 0)
+    assert re.fullmatch(
+        rf"Runs batch ingested; trace ({first}|{second}), span \1 \(and 1 more\): kept; it counts"
+        " when a report names its provider and model",
+        ended.json()["message"],
+    )
+    waiting = {(each.span_id, each.reason) for each in open_calls(most=9)}
+    assert waiting == {(first, "waiting_for_model"), (second, "waiting_for_model")}
 
 
 BOUNDARY = "f1c7"
