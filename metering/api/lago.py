@@ -125,10 +125,15 @@ def _body(request: HttpRequest, member: str) -> bytes:
     """The body, if it says that it is JSON: Lago reads no other, and then finds nothing in it."""
     if (request.content_type or "").lower() not in ("application/json", ""):
         raise BodyRefused(400, "missing", _MISSING.format(member))
-    return read_body(request, limit=MAX_BODY).removeprefix(BOM)
+    body = read_body(request, limit=MAX_BODY).removeprefix(BOM)
+    if not body.strip():
+        raise BodyRefused(400, "missing", _MISSING.format(member))
+    return body
 
 
 def _unreadable(error: Exception) -> Refusal:
+    if isinstance(error, RecursionError):
+        return Refusal(400, "malformed_json", "the JSON is nested too deeply; send flat values")
     return Refusal(400, "malformed_json", f"the body is not what is expected: {error!s:.200}")
 
 

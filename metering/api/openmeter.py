@@ -71,7 +71,9 @@ def events(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     items = parse_all(placed, parse, key, now := datetime.now(UTC))
     whole = take_whole(key, items, refuses=_is_lost, now=now)
     if whole.stored:
-        return HttpResponse(status=204)
+        response = HttpResponse(status=204)
+        del response["Content-Type"]  # there is no content
+        return response
     return _refused(request, [outcome for outcome in whole.outcomes if _is_lost(outcome)], placed)
 
 

@@ -111,11 +111,24 @@ def _endpoint(
 @_endpoint("POST", sender_of)
 def llm_request(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     """One call. A resend is answered like the first report, with a warning that says so."""
+    kind = request.content_type or ""
+    if not is_json(kind):
+        detail = f"{kind!r:.80} is not understood; send application/json"
+        raise BodyRefused(415, "unsupported-media-type", detail)
     now = datetime.now(UTC)
     item = report_of(read_body(request, limit=MAX_BODY), key, now)
     (outcome,) = take(Sent(key, [item]))
     status, body = told(item, outcome)
     return HttpResponse(body, status=status, content_type="application/json")
+
+
+def is_json(kind: str) -> bool:
+    """Whether a body of this media type may be JSON: it says so, or says nothing of it."""
+    named = kind.partition(";")[0].strip().lower()
+    return named in _MAY_BE_JSON or named.endswith(("/json", "+json"))
+
+
+_MAY_BE_JSON: Final = ("", "text/plain", "application/octet-stream")
 
 
 def report_of(body: bytes, key: KeyFacts, now: datetime) -> UsageEvent | Rejection:

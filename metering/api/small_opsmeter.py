@@ -10,7 +10,7 @@ from typing import NamedTuple
 from django.http import HttpResponse
 
 from metering.api.dialects import NOT_NOW, SCOPE, not_now
-from metering.api.opsmeter import refused, refused_key, report_of, told
+from metering.api.opsmeter import is_json, refused, refused_key, report_of, told
 from metering.api_keys import KeyRefused
 from metering.domain.usage import Rejection
 from metering.outcomes import Outcome
@@ -27,10 +27,10 @@ class SmallPost(NamedTuple):
         return told(self.sent.items[0], outcomes[0])
 
 
-def read(secret: str, kind: str, query: str, body: bytes, now: datetime) -> SmallPost | None:  # noqa: ARG001 - neither has a say, as in the view
+def read(secret: str, kind: str, query: str, body: bytes, now: datetime) -> SmallPost | None:  # noqa: ARG001 - it has no say, as in the view
     """The call sent with this key; `None` unless all is in order."""
     key = remembered(secret, SCOPE)
-    if key is None:
+    if key is None or not is_json(kind):
         return None
     item = report_of(body, key, now)
     return None if isinstance(item, Rejection) else SmallPost(Sent(key, [item]))

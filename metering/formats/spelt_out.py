@@ -20,6 +20,7 @@ from metering.domain.usage import COUNTS, Rejection, UsageEvent
 from metering.formats import native
 from metering.formats.malformed import UNDECODABLE, refuse
 from metering.formats.shares import by_tokens
+from metering.providers.counts import shown
 
 WIRE: Final[Mapping[str, str]] = {name: wire for wire, name in native.FIELDS.items()}
 """The fields of an event → the native event's names for them."""
@@ -163,7 +164,7 @@ def whole_of(value: object, name: str) -> int:
         and found == found.to_integral_value()
     ):
         return int(found)
-    raise Unreadable("wrong_type", f"{name} is {value!r:.60}; a count is a whole number", name)
+    raise Unreadable("wrong_type", f"{name} is {shown(value)}; a count is a whole number", name)
 
 
 def figure_of(value: object) -> object:

@@ -103,10 +103,15 @@ def count(holder: Mapping[str, object], key: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise UnreadableUsage(f"usage: {key} is {value!r:.60}; a count is a whole number")
+        raise UnreadableUsage(f"usage: {key} is {shown(value)}; a count is a whole number")
     if not 0 <= value <= MAX_TOKENS:
         raise ImpossibleCount(f"usage: {key} is {value}; a count lies between 0 and {MAX_TOKENS}")
     return value
+
+
+def shown(value: object) -> str:
+    """A value as it was sent, or nearly, for a sentence about it."""
+    return f"{value!s:.60}" if isinstance(value, Decimal) else f"{value!r:.60}"
 
 
 def whole(value: Decimal) -> int | None:

@@ -24,6 +24,7 @@ from metering.providers.counts import (
     ImpossibleCount,
     UnreadableUsage,
     added,
+    shown,
     units,
     whole,
 )
@@ -128,15 +129,14 @@ def _sides(usage: Mapping[str, object]) -> _Sides:
 
 
 def _count(name: str, value: object) -> int:
-    if isinstance(value, Decimal) and (found := whole(value)) is not None:
-        value = found
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UnreadableUsage(f"usage: {name:.60} is {value!r:.60}; a count is a whole number")
-    if not 0 <= value <= MAX_TOKENS:
+    found = whole(value) if isinstance(value, Decimal) else value
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise UnreadableUsage(f"usage: {name:.60} is {shown(value)}; a count is a whole number")
+    if not 0 <= found <= MAX_TOKENS:
         raise ImpossibleCount(
             f"usage: {name:.60} is {value!s:.30}; a count lies between 0 and {MAX_TOKENS}"
         )
-    return value
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -103,7 +103,9 @@ def test_so_are_opsmeters(client: httpx.Client) -> None:
     assert both(client, tenant, key, at=path).status_code == 409
     for spoilt in (b"{", b"", b"[]", json.dumps({**call, "provider": "opnai"}).encode()):
         assert both(client, spoilt, key, at=path).json()["ok"] is False
-    assert both(client, body, {**key, "Content-Type": "image/png"}, at=path).status_code == 200
+    assert both(client, body, {**key, "Content-Type": "image/png"}, at=path).status_code == 415
+    for kind in ("text/plain", "application/vnd.api+json; charset=utf-8"):
+        assert both(client, body, {**key, "Content-Type": kind}, at=path).status_code == 200
     assert both(client, body, {**key, "X-API-Key": "apk_no"}, at=path).status_code == 401
     assert rows("SELECT count(*) FROM usage_event") == [(1,)]
 

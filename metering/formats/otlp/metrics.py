@@ -23,11 +23,12 @@ from metering.domain.usage import Rejection
 from metering.formats.attribute_map import DEFAULT, AttributeMap, plain_text
 from metering.formats.genai_names import vocabulary
 from metering.formats.malformed import UNDECODABLE
-from metering.formats.native import EARLIEST, FUTURE
+from metering.formats.native import EARLIEST, FUTURE, MAX_TEXT
 from metering.formats.otlp import json_encoding, protobuf_encoding
 from metering.formats.otlp.models import model_of, provider_of
 from metering.formats.otlp.spans import Picker, UndecodableExport, Vocabulary
 from metering.formats.otlp.traces import KNOWN_PROVIDERS, Encoding
+from metering.formats.problems import name_problem
 
 TOKENS: Final = ("gen_ai.client.token.usage", "gen_ai.client.inference.usage.tokens")
 COSTS: Final = ("llm_cost", "llm.cost", "gen_ai.client.cost", "gen_ai.usage.cost")
@@ -98,18 +99,30 @@ def _reading(point: _Point, received_at: datetime, attributes: AttributeMap) -> 
         unit = unit if len(unit) == len(DEFAULT_CURRENCY) else DEFAULT_CURRENCY
     else:
         unit = "{token}"
+    named = {"provider": provider or "", "model": model, "kind": kind, "unit": unit}
+    named["tenant"] = str(told.get("tenant_id", ""))
+    problem = _name_problem(named)
+    if problem is not None:
+        return _refused(point, *problem)
     return Reading(
         series=sha256(_encode(point.told)).digest(),
-        provider=provider or "",
-        model=model,
-        tenant=str(told.get("tenant_id", "")),
-        kind=kind,
-        unit=unit,
+        **named,
         cumulative=point.cumulative,
         started_at=_instant(point.started or point.ended),
         ended_at=ended,
         total=total,
     )
+
+
+def _name_problem(named: Mapping[str, str]) -> tuple[str, str] | None:
+    """Why one of the names can be none, and as what it is refused: as an event's are."""
+    for field, name in named.items():
+        problem = name_problem(field, name) if name else None
+        if problem is not None:
+            return problem.reason, problem.message
+        if len(name) > MAX_TEXT:
+            return "too_long", f"{field} is longer than {MAX_TEXT} characters"
+    return None
 
 
 def _refused(point: _Point, reason: str, message: str) -> Rejection:

@@ -146,12 +146,15 @@ def test_a_request_without_its_event() -> None:
         post(key, {}, path=ONE),
         post(key, {"event": None}, path=ONE),
         post(key, {"event": {}}, path=ONE),
+        post(key, b" ", path=ONE),
         post(key, b"event[code]=a", path=ONE, content_type="application/x-www-form-urlencoded"),
     ):
         assert (response.status_code, response.json()) == (400, missing)
     broken = post(key, b'{"event":', path=ONE)
     assert broken.status_code == 400
     assert broken.json()["error"].startswith("BadRequest: ")
+    deep = post(key, b'{"event":' + b"[" * 9_999, path=ONE)
+    assert (deep.status_code, "nested too deeply" in deep.json()["error"]) == (400, True)
 
 
 def test_keys_and_methods() -> None:

@@ -50,6 +50,7 @@ def test_three_content_types_with_and_without_parameters(parameters: str) -> Non
     ):
         response = tell(key, body, kind + parameters)
         assert (response.status_code, response.content) == (204, b"")
+        assert "Content-Type" not in response
     assert rows("SELECT tenant, input_tokens, count(*) FROM usage_event GROUP BY 1, 2") == [
         ("acme", 540, 4)
     ]

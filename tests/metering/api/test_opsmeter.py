@@ -54,8 +54,8 @@ def reported(request_id: str = "ext_1", **different: Any) -> dict[str, Any]:
     return {**plain, **different}
 
 
-def tell(key: str, body: object, path: str = INGEST) -> Any:
-    return post(None, body, path=path, X_API_Key=key)
+def tell(key: str, body: object, path: str = INGEST, **different: str) -> Any:
+    return post(None, body, path=path, X_API_Key=key, **different)
 
 
 def ask(key: str, method: str, path: str) -> Any:
@@ -115,6 +115,15 @@ def test_what_cannot_be_taken_is_refused_in_the_dialect(
     assert set(answer) == CLIENTS_READ | {"message"}
     assert response["Content-Type"] == "application/json"
     assert not rows("SELECT 1 FROM usage_event")
+
+
+def test_a_body_that_says_to_be_no_json_is_refused() -> None:
+    key = secret()
+    for kind in ("", "text/plain", "application/json; charset=utf-8", "application/vnd.api+json"):
+        assert tell(key, reported(), content_type=kind).status_code == 200
+    for kind in ("application/x-www-form-urlencoded", "image/png"):
+        response = tell(key, reported("other"), content_type=kind)
+        assert (response.status_code, response.json()["reason"]) == (415, "unsupported_media_type")
 
 
 def test_other_content_under_the_same_key_is_a_conflict() -> None:

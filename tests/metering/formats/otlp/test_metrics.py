@@ -134,6 +134,20 @@ def test_a_point_that_cannot_be_is_refused_alone(point: dict[str, Any]) -> None:
     assert found.place == "resourceMetrics[0].scopeMetrics[0].metrics[0].dataPoints[0]"
 
 
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({**USED, "gen_ai.request.model": "gpt\0"}, "control_character"),
+        ({**USED, "tenant.id": "ac\u200bme"}, "invisible_character"),
+        ({**USED, "gen_ai.token.type": "x" * 201}, "too_long"),
+    ],
+)
+def test_names_that_no_event_can_have_are_refused(told: dict[str, object], reason: str) -> None:
+    [found] = read(metrics(told))
+    assert isinstance(found, Rejection)
+    assert found.reason == reason
+
+
 @pytest.mark.parametrize("body", [b"", b"[", b"\xff", b'{"resourceMetrics": 7}'])
 def test_what_is_no_export_is_refused(body: bytes) -> None:
     with pytest.raises(UndecodableExport):
