@@ -7,9 +7,12 @@ from typing import Any, Final
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.operations.models import CreateModel
+from django.db.migrations.operations.fields import AddField
+from django.db.migrations.operations.models import AddConstraint, AddIndex, CreateModel
 from django.db.migrations.state import ProjectState, StateApps
 from pgtrigger.migrations import AddTrigger
+
+_PARTS_OF_A_TABLE: Final = (AddField, AddConstraint, AddIndex)
 
 
 class AtOnce(Operation):
@@ -18,7 +21,8 @@ class AtOnce(Operation):
     Django draws every model that is related to a changed one anew after each operation; with some
     hundred tables and triggers that takes more time than the database does. Here they are drawn
     once. So the operations must not depend on what stands between them: tables in their final
-    form, and their triggers.
+    form, and their triggers. A table that is made here has all that the operations add to it from
+    the start.
     """
 
     serialization_expand_args: Final = ["operations"]  # type: ignore[misc]  # Operation's own is untyped
@@ -52,8 +56,12 @@ class AtOnce(Operation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
+        made = {each.name_lower for each in self.operations if isinstance(each, CreateModel)}
         for operation in self.operations:
-            operation.database_forwards(app_label, schema_editor, from_state, to_state)
+            if not (
+                isinstance(operation, _PARTS_OF_A_TABLE) and operation.model_name_lower in made
+            ):
+                operation.database_forwards(app_label, schema_editor, from_state, to_state)
 
     def database_backwards(
         self,

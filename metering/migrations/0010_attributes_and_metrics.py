@@ -6,6 +6,8 @@ import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
 
+from config.schema_operations import AtOnce
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -13,180 +15,202 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name="AttributeNameHistory",
-            fields=[
-                ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
-                ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
-                ("pgh_label", models.TextField(help_text="The event label.")),
-                ("pgh_context", pghistory.utils.JSONField(null=True)),
-                ("pgh_context_id", models.UUIDField(null=True)),
-                ("id", models.BigIntegerField()),
-                ("source", models.TextField(help_text="the source whose messages are read so")),
-                (
-                    "field",
-                    models.TextField(
-                        help_text="what it says: tenantId, userId, endpointTag, promptVersion, costCenter, environment, dataMode, workflow, shares, or tags.NAME"
-                    ),
-                ),
-                (
-                    "attribute",
-                    models.TextField(help_text="the attribute's name as the source sends it"),
-                ),
-                (
-                    "position",
-                    models.PositiveSmallIntegerField(
-                        default=0, help_text="the lowest is asked first"
-                    ),
-                ),
-                ("active", models.BooleanField(default=True)),
-            ],
-            options={
-                "db_table": "attribute_name_history",
-                "abstract": False,
-                "default_permissions": (),
-            },
-        ),
-        migrations.CreateModel(
-            name="MetricReading",
-            fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("series", models.BinaryField(max_length=32)),
-                ("source", models.TextField()),
-                ("provider", models.TextField(blank=True, default="")),
-                ("model", models.TextField(blank=True, default="")),
-                ("tenant", models.TextField(blank=True, default="")),
-                ("kind", models.TextField()),
-                ("unit", models.TextField()),
-                ("cumulative", models.BooleanField()),
-                ("started_at", models.DateTimeField()),
-                ("ended_at", models.DateTimeField()),
-                ("total", models.DecimalField(decimal_places=12, max_digits=40)),
-                ("received_at", models.DateTimeField()),
-            ],
-            options={
-                "db_table": "metric_reading",
-                "ordering": ["-ended_at", "id"],
-            },
-        ),
-        migrations.CreateModel(
-            name="AttributeName",
-            fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("source", models.TextField(help_text="the source whose messages are read so")),
-                (
-                    "field",
-                    models.TextField(
-                        help_text="what it says: tenantId, userId, endpointTag, promptVersion, costCenter, environment, dataMode, workflow, shares, or tags.NAME"
-                    ),
-                ),
-                (
-                    "attribute",
-                    models.TextField(help_text="the attribute's name as the source sends it"),
-                ),
-                (
-                    "position",
-                    models.PositiveSmallIntegerField(
-                        default=0, help_text="the lowest is asked first"
-                    ),
-                ),
-                ("active", models.BooleanField(default=True)),
-            ],
-            options={
-                "db_table": "attribute_name",
-                "ordering": ["source", "field", "position", "attribute"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("source", "field", "attribute"), name="attribute_name_once"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("source", ""), _negated=True),
-                            models.Q(("field", ""), _negated=True),
-                            models.Q(("attribute", ""), _negated=True),
+        AtOnce(
+            [
+                migrations.CreateModel(
+                    name="AttributeNameHistory",
+                    fields=[
+                        ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
+                        ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
+                        ("pgh_label", models.TextField(help_text="The event label.")),
+                        ("pgh_context", pghistory.utils.JSONField(null=True)),
+                        ("pgh_context_id", models.UUIDField(null=True)),
+                        ("id", models.BigIntegerField()),
+                        (
+                            "source",
+                            models.TextField(help_text="the source whose messages are read so"),
                         ),
-                        name="attribute_name_whole",
+                        (
+                            "field",
+                            models.TextField(
+                                help_text="what it says: tenantId, userId, endpointTag, promptVersion, costCenter, environment, dataMode, workflow, shares, or tags.NAME"
+                            ),
+                        ),
+                        (
+                            "attribute",
+                            models.TextField(
+                                help_text="the attribute's name as the source sends it"
+                            ),
+                        ),
+                        (
+                            "position",
+                            models.PositiveSmallIntegerField(
+                                default=0, help_text="the lowest is asked first"
+                            ),
+                        ),
+                        ("active", models.BooleanField(default=True)),
+                    ],
+                    options={
+                        "db_table": "attribute_name_history",
+                        "abstract": False,
+                        "default_permissions": (),
+                    },
+                ),
+                migrations.CreateModel(
+                    name="MetricReading",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True,
+                                primary_key=True,
+                                serialize=False,
+                                verbose_name="ID",
+                            ),
+                        ),
+                        ("series", models.BinaryField(max_length=32)),
+                        ("source", models.TextField()),
+                        ("provider", models.TextField(blank=True, default="")),
+                        ("model", models.TextField(blank=True, default="")),
+                        ("tenant", models.TextField(blank=True, default="")),
+                        ("kind", models.TextField()),
+                        ("unit", models.TextField()),
+                        ("cumulative", models.BooleanField()),
+                        ("started_at", models.DateTimeField()),
+                        ("ended_at", models.DateTimeField()),
+                        ("total", models.DecimalField(decimal_places=12, max_digits=40)),
+                        ("received_at", models.DateTimeField()),
+                    ],
+                    options={
+                        "db_table": "metric_reading",
+                        "ordering": ["-ended_at", "id"],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="AttributeName",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True,
+                                primary_key=True,
+                                serialize=False,
+                                verbose_name="ID",
+                            ),
+                        ),
+                        (
+                            "source",
+                            models.TextField(help_text="the source whose messages are read so"),
+                        ),
+                        (
+                            "field",
+                            models.TextField(
+                                help_text="what it says: tenantId, userId, endpointTag, promptVersion, costCenter, environment, dataMode, workflow, shares, or tags.NAME"
+                            ),
+                        ),
+                        (
+                            "attribute",
+                            models.TextField(
+                                help_text="the attribute's name as the source sends it"
+                            ),
+                        ),
+                        (
+                            "position",
+                            models.PositiveSmallIntegerField(
+                                default=0, help_text="the lowest is asked first"
+                            ),
+                        ),
+                        ("active", models.BooleanField(default=True)),
+                    ],
+                    options={
+                        "db_table": "attribute_name",
+                        "ordering": ["source", "field", "position", "attribute"],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("source", "field", "attribute"), name="attribute_name_once"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("source", ""), _negated=True),
+                                    models.Q(("field", ""), _negated=True),
+                                    models.Q(("attribute", ""), _negated=True),
+                                ),
+                                name="attribute_name_whole",
+                            ),
+                        ],
+                    },
+                ),
+                pgtrigger.migrations.AddTrigger(
+                    model_name="attributename",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="insert_insert",
+                        sql=pgtrigger.compiler.UpsertTriggerSql(
+                            func='INSERT INTO "attribute_name_history" ("active", "attribute", "field", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "source") VALUES (NEW."active", NEW."attribute", NEW."field", NEW."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'insert\', NEW."id", NEW."position", NEW."source"); RETURN NULL;',
+                            hash="d8cf5f4600cd95ef7d3397eb40e4d0098a2bc398",
+                            operation="INSERT",
+                            pgid="pgtrigger_insert_insert_dd730",
+                            table="attribute_name",
+                            when="AFTER",
+                        ),
                     ),
-                ],
-            },
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="attributename",
-            trigger=pgtrigger.compiler.Trigger(
-                name="insert_insert",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func='INSERT INTO "attribute_name_history" ("active", "attribute", "field", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "source") VALUES (NEW."active", NEW."attribute", NEW."field", NEW."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'insert\', NEW."id", NEW."position", NEW."source"); RETURN NULL;',
-                    hash="d8cf5f4600cd95ef7d3397eb40e4d0098a2bc398",
-                    operation="INSERT",
-                    pgid="pgtrigger_insert_insert_dd730",
-                    table="attribute_name",
-                    when="AFTER",
                 ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="attributename",
-            trigger=pgtrigger.compiler.Trigger(
-                name="update_update",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."active" IS DISTINCT FROM (NEW."active") OR OLD."attribute" IS DISTINCT FROM (NEW."attribute") OR OLD."field" IS DISTINCT FROM (NEW."field") OR OLD."position" IS DISTINCT FROM (NEW."position") OR OLD."source" IS DISTINCT FROM (NEW."source"))',
-                    func='INSERT INTO "attribute_name_history" ("active", "attribute", "field", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "source") VALUES (NEW."active", NEW."attribute", NEW."field", NEW."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'update\', NEW."id", NEW."position", NEW."source"); RETURN NULL;',
-                    hash="697d87d6acdb801e15e2d0ca63f29c02a7d40d67",
-                    operation="UPDATE",
-                    pgid="pgtrigger_update_update_686bd",
-                    table="attribute_name",
-                    when="AFTER",
+                pgtrigger.migrations.AddTrigger(
+                    model_name="attributename",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="update_update",
+                        sql=pgtrigger.compiler.UpsertTriggerSql(
+                            condition='WHEN (OLD."active" IS DISTINCT FROM (NEW."active") OR OLD."attribute" IS DISTINCT FROM (NEW."attribute") OR OLD."field" IS DISTINCT FROM (NEW."field") OR OLD."position" IS DISTINCT FROM (NEW."position") OR OLD."source" IS DISTINCT FROM (NEW."source"))',
+                            func='INSERT INTO "attribute_name_history" ("active", "attribute", "field", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "source") VALUES (NEW."active", NEW."attribute", NEW."field", NEW."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'update\', NEW."id", NEW."position", NEW."source"); RETURN NULL;',
+                            hash="697d87d6acdb801e15e2d0ca63f29c02a7d40d67",
+                            operation="UPDATE",
+                            pgid="pgtrigger_update_update_686bd",
+                            table="attribute_name",
+                            when="AFTER",
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="attributename",
-            trigger=pgtrigger.compiler.Trigger(
-                name="delete_delete",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func='INSERT INTO "attribute_name_history" ("active", "attribute", "field", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "source") VALUES (OLD."active", OLD."attribute", OLD."field", OLD."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'delete\', OLD."id", OLD."position", OLD."source"); RETURN NULL;',
-                    hash="3eb2b6d5e95e76143c7a4a9469b53a042272db1f",
-                    operation="DELETE",
-                    pgid="pgtrigger_delete_delete_2d2ff",
-                    table="attribute_name",
-                    when="AFTER",
+                pgtrigger.migrations.AddTrigger(
+                    model_name="attributename",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="delete_delete",
+                        sql=pgtrigger.compiler.UpsertTriggerSql(
+                            func='INSERT INTO "attribute_name_history" ("active", "attribute", "field", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "source") VALUES (OLD."active", OLD."attribute", OLD."field", OLD."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'delete\', OLD."id", OLD."position", OLD."source"); RETURN NULL;',
+                            hash="3eb2b6d5e95e76143c7a4a9469b53a042272db1f",
+                            operation="DELETE",
+                            pgid="pgtrigger_delete_delete_2d2ff",
+                            table="attribute_name",
+                            when="AFTER",
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        migrations.AddField(
-            model_name="attributenamehistory",
-            name="pgh_obj",
-            field=models.ForeignKey(
-                db_constraint=False,
-                on_delete=django.db.models.deletion.DO_NOTHING,
-                related_name="history",
-                to="metering.attributename",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="metricreading",
-            index=models.Index(fields=["source", "ended_at"], name="metric_reading_by_source"),
-        ),
-        migrations.AddConstraint(
-            model_name="metricreading",
-            constraint=models.UniqueConstraint(
-                fields=("series", "started_at", "ended_at"), name="metric_reading_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="metricreading",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("total__gte", 0)), name="metric_reading_not_negative"
-            ),
+                migrations.AddField(
+                    model_name="attributenamehistory",
+                    name="pgh_obj",
+                    field=models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="history",
+                        to="metering.attributename",
+                    ),
+                ),
+                migrations.AddIndex(
+                    model_name="metricreading",
+                    index=models.Index(
+                        fields=["source", "ended_at"], name="metric_reading_by_source"
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="metricreading",
+                    constraint=models.UniqueConstraint(
+                        fields=("series", "started_at", "ended_at"), name="metric_reading_once"
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="metricreading",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(("total__gte", 0)), name="metric_reading_not_negative"
+                    ),
+                ),
+            ],
         ),
     ]

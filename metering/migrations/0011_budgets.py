@@ -12,6 +12,8 @@ import pgtrigger.migrations
 from decimal import Decimal
 from django.db import migrations, models
 
+from config.schema_operations import AtOnce
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -19,343 +21,361 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name="BudgetRow",
-            fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+        AtOnce(
+            [
+                migrations.CreateModel(
+                    name="BudgetRow",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True,
+                                primary_key=True,
+                                serialize=False,
+                                verbose_name="ID",
+                            ),
+                        ),
+                        (
+                            "source",
+                            models.TextField(
+                                blank=True,
+                                default="",
+                                help_text="a source: a workspace, in Opsmeter's words",
+                            ),
+                        ),
+                        (
+                            "book",
+                            models.TextField(
+                                choices=[
+                                    ("cost", "cost: what calls should have cost"),
+                                    ("charge", "charge: what the tenant is charged"),
+                                ],
+                                default="cost",
+                            ),
+                        ),
+                        (
+                            "amount",
+                            metering.fields.ExactField(
+                                decimal_places=30,
+                                help_text="a month, in the currency",
+                                max_digits=60,
+                            ),
+                        ),
+                        ("currency", models.CharField(max_length=3)),
+                        (
+                            "warn_share",
+                            metering.fields.ExactField(
+                                decimal_places=30,
+                                default="0.8",
+                                help_text="of the amount, from which on it is warned: 0.8",
+                                max_digits=60,
+                            ),
+                        ),
+                        ("valid_from", models.DateField(help_text="the first month's first day")),
+                        (
+                            "valid_to",
+                            models.DateField(
+                                blank=True,
+                                help_text="first day of the month from which on it no longer holds",
+                                null=True,
+                            ),
+                        ),
+                        ("reason", models.TextField(blank=True, default="")),
+                        (
+                            "cost_centre",
+                            models.ForeignKey(
+                                blank=True,
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                to="metering.costcentre",
+                            ),
+                        ),
+                        (
+                            "tenant",
+                            models.ForeignKey(
+                                blank=True,
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                to="metering.tenant",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "budget",
+                        "db_table": "budget",
+                        "ordering": ["valid_from", "id"],
+                    },
                 ),
-                (
-                    "source",
-                    models.TextField(
-                        blank=True,
-                        default="",
-                        help_text="a source: a workspace, in Opsmeter's words",
-                    ),
+                migrations.CreateModel(
+                    name="BudgetRowHistory",
+                    fields=[
+                        ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
+                        ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
+                        ("pgh_label", models.TextField(help_text="The event label.")),
+                        ("pgh_context", pghistory.utils.JSONField(null=True)),
+                        ("pgh_context_id", models.UUIDField(null=True)),
+                        ("id", models.BigIntegerField()),
+                        (
+                            "source",
+                            models.TextField(
+                                blank=True,
+                                default="",
+                                help_text="a source: a workspace, in Opsmeter's words",
+                            ),
+                        ),
+                        (
+                            "book",
+                            models.TextField(
+                                choices=[
+                                    ("cost", "cost: what calls should have cost"),
+                                    ("charge", "charge: what the tenant is charged"),
+                                ],
+                                default="cost",
+                            ),
+                        ),
+                        (
+                            "amount",
+                            metering.fields.ExactField(
+                                decimal_places=30,
+                                help_text="a month, in the currency",
+                                max_digits=60,
+                            ),
+                        ),
+                        ("currency", models.CharField(max_length=3)),
+                        (
+                            "warn_share",
+                            metering.fields.ExactField(
+                                decimal_places=30,
+                                default="0.8",
+                                help_text="of the amount, from which on it is warned: 0.8",
+                                max_digits=60,
+                            ),
+                        ),
+                        ("valid_from", models.DateField(help_text="the first month's first day")),
+                        (
+                            "valid_to",
+                            models.DateField(
+                                blank=True,
+                                help_text="first day of the month from which on it no longer holds",
+                                null=True,
+                            ),
+                        ),
+                        ("reason", models.TextField(blank=True, default="")),
+                        (
+                            "cost_centre",
+                            models.ForeignKey(
+                                blank=True,
+                                db_constraint=False,
+                                null=True,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                related_name="+",
+                                related_query_name="+",
+                                to="metering.costcentre",
+                            ),
+                        ),
+                        (
+                            "pgh_obj",
+                            models.ForeignKey(
+                                db_constraint=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                related_name="history",
+                                to="metering.budgetrow",
+                            ),
+                        ),
+                        (
+                            "tenant",
+                            models.ForeignKey(
+                                blank=True,
+                                db_constraint=False,
+                                null=True,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                related_name="+",
+                                related_query_name="+",
+                                to="metering.tenant",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "db_table": "budget_history",
+                        "abstract": False,
+                        "default_permissions": (),
+                    },
                 ),
-                (
-                    "book",
-                    models.TextField(
-                        choices=[
-                            ("cost", "cost: what calls should have cost"),
-                            ("charge", "charge: what the tenant is charged"),
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[
+                            (
+                                django.db.models.functions.comparison.Coalesce(
+                                    "tenant_id", models.Value("")
+                                ),
+                                "=",
+                            ),
+                            (
+                                django.db.models.functions.comparison.Coalesce(
+                                    "cost_centre_id", models.Value("")
+                                ),
+                                "=",
+                            ),
+                            ("source", "="),
+                            ("book", "="),
+                            (
+                                metering.models.budgets._Months(
+                                    models.F("valid_from"),
+                                    models.F("valid_to"),
+                                    django.contrib.postgres.fields.ranges.RangeBoundary(),
+                                ),
+                                "&&",
+                            ),
                         ],
-                        default="cost",
+                        name="one_budget_of_an_owner_at_a_time",
                     ),
                 ),
-                (
-                    "amount",
-                    metering.fields.ExactField(
-                        decimal_places=30, help_text="a month, in the currency", max_digits=60
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cost_centre", None), ("tenant", None)),
+                            models.Q(("source", ""), ("tenant", None)),
+                            models.Q(("cost_centre", None), ("source", "")),
+                            _connector="OR",
+                        ),
+                        name="budget_is_of_one_owner_or_of_everything",
                     ),
                 ),
-                ("currency", models.CharField(max_length=3)),
-                (
-                    "warn_share",
-                    metering.fields.ExactField(
-                        decimal_places=30,
-                        default="0.8",
-                        help_text="of the amount, from which on it is warned: 0.8",
-                        max_digits=60,
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(("book__in", ["cost", "charge"])),
+                        name="budget_book_known",
                     ),
                 ),
-                ("valid_from", models.DateField(help_text="the first month's first day")),
-                (
-                    "valid_to",
-                    models.DateField(
-                        blank=True,
-                        help_text="first day of the month from which on it no longer holds",
-                        null=True,
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            ("book", "cost"), ("tenant__isnull", False), _connector="OR"
+                        ),
+                        name="budget_of_charges_is_of_a_tenant",
                     ),
                 ),
-                ("reason", models.TextField(blank=True, default="")),
-                (
-                    "cost_centre",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        to="metering.costcentre",
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            ("amount__gt", 0), ("amount__lt", Decimal(1000000000000000))
+                        ),
+                        name="budget_is_an_amount_above_zero",
                     ),
                 ),
-                (
-                    "tenant",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        to="metering.tenant",
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(("warn_share__gt", 0), ("warn_share__lte", 1)),
+                        name="budget_warns_at_a_share_of_it",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(("currency__regex", "^[A-Z]{3}$")),
+                        name="budget_currency_is_a_code",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            ("valid_from__day", 1),
+                            models.Q(("valid_to", None), ("valid_to__day", 1), _connector="OR"),
+                        ),
+                        name="budget_is_of_whole_months",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="budgetrow",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            ("valid_to", None),
+                            ("valid_to__gte", models.F("valid_from")),
+                            _connector="OR",
+                        ),
+                        name="budget_ends_after_it_starts",
+                    ),
+                ),
+                pgtrigger.migrations.AddTrigger(
+                    model_name="budgetrow",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="only_a_budgets_end_may_change",
+                        sql=pgtrigger.compiler.UpsertTriggerSql(
+                            condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."tenant_id" IS DISTINCT FROM (NEW."tenant_id") OR OLD."cost_centre_id" IS DISTINCT FROM (NEW."cost_centre_id") OR OLD."source" IS DISTINCT FROM (NEW."source") OR OLD."book" IS DISTINCT FROM (NEW."book") OR OLD."amount" IS DISTINCT FROM (NEW."amount") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."warn_share" IS DISTINCT FROM (NEW."warn_share") OR OLD."valid_from" IS DISTINCT FROM (NEW."valid_from") OR OLD."reason" IS DISTINCT FROM (NEW."reason"))',
+                            func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
+                            hash="099d5caad59c6031d5e1d7f0c8be946aaebad667",
+                            operation="UPDATE",
+                            pgid="pgtrigger_only_a_budgets_end_may_change_869e4",
+                            table="budget",
+                            when="BEFORE",
+                        ),
+                    ),
+                ),
+                pgtrigger.migrations.AddTrigger(
+                    model_name="budgetrow",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="a_budget_may_only_end_earlier",
+                        sql=pgtrigger.compiler.UpsertTriggerSql(
+                            condition="WHEN (OLD.valid_to IS NOT NULL AND (NEW.valid_to IS NULL OR NEW.valid_to > OLD.valid_to))",
+                            func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
+                            hash="b5358ae9f04dfd750d239690eb565e7d66174b34",
+                            operation="UPDATE",
+                            pgid="pgtrigger_a_budget_may_only_end_earlier_a8d91",
+                            table="budget",
+                            when="BEFORE",
+                        ),
+                    ),
+                ),
+                pgtrigger.migrations.AddTrigger(
+                    model_name="budgetrow",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="a_budget_is_never_deleted",
+                        sql=pgtrigger.compiler.UpsertTriggerSql(
+                            func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;",
+                            hash="057c1de89b98e24c90ee730a3666ba357d35641b",
+                            operation="DELETE",
+                            pgid="pgtrigger_a_budget_is_never_deleted_fdbeb",
+                            table="budget",
+                            when="BEFORE",
+                        ),
+                    ),
+                ),
+                pgtrigger.migrations.AddTrigger(
+                    model_name="budgetrow",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="insert_insert",
+                        sql=pgtrigger.compiler.UpsertTriggerSql(
+                            func='INSERT INTO "budget_history" ("amount", "book", "cost_centre_id", "currency", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "reason", "source", "tenant_id", "valid_from", "valid_to", "warn_share") VALUES (NEW."amount", NEW."book", NEW."cost_centre_id", NEW."currency", NEW."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'insert\', NEW."id", NEW."reason", NEW."source", NEW."tenant_id", NEW."valid_from", NEW."valid_to", NEW."warn_share"); RETURN NULL;',
+                            hash="56c48655b7bad11e1cce521087b51ec62eaf5199",
+                            operation="INSERT",
+                            pgid="pgtrigger_insert_insert_a259d",
+                            table="budget",
+                            when="AFTER",
+                        ),
+                    ),
+                ),
+                pgtrigger.migrations.AddTrigger(
+                    model_name="budgetrow",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="update_update",
+                        sql=pgtrigger.compiler.UpsertTriggerSql(
+                            condition='WHEN (OLD."amount" IS DISTINCT FROM (NEW."amount") OR OLD."book" IS DISTINCT FROM (NEW."book") OR OLD."cost_centre_id" IS DISTINCT FROM (NEW."cost_centre_id") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."source" IS DISTINCT FROM (NEW."source") OR OLD."tenant_id" IS DISTINCT FROM (NEW."tenant_id") OR OLD."valid_from" IS DISTINCT FROM (NEW."valid_from") OR OLD."valid_to" IS DISTINCT FROM (NEW."valid_to") OR OLD."warn_share" IS DISTINCT FROM (NEW."warn_share"))',
+                            func='INSERT INTO "budget_history" ("amount", "book", "cost_centre_id", "currency", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "reason", "source", "tenant_id", "valid_from", "valid_to", "warn_share") VALUES (NEW."amount", NEW."book", NEW."cost_centre_id", NEW."currency", NEW."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'update\', NEW."id", NEW."reason", NEW."source", NEW."tenant_id", NEW."valid_from", NEW."valid_to", NEW."warn_share"); RETURN NULL;',
+                            hash="b5d695b6ca69ede6e4819c8e3cc72141bca28a55",
+                            operation="UPDATE",
+                            pgid="pgtrigger_update_update_837ab",
+                            table="budget",
+                            when="AFTER",
+                        ),
                     ),
                 ),
             ],
-            options={
-                "verbose_name": "budget",
-                "db_table": "budget",
-                "ordering": ["valid_from", "id"],
-            },
-        ),
-        migrations.CreateModel(
-            name="BudgetRowHistory",
-            fields=[
-                ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
-                ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
-                ("pgh_label", models.TextField(help_text="The event label.")),
-                ("pgh_context", pghistory.utils.JSONField(null=True)),
-                ("pgh_context_id", models.UUIDField(null=True)),
-                ("id", models.BigIntegerField()),
-                (
-                    "source",
-                    models.TextField(
-                        blank=True,
-                        default="",
-                        help_text="a source: a workspace, in Opsmeter's words",
-                    ),
-                ),
-                (
-                    "book",
-                    models.TextField(
-                        choices=[
-                            ("cost", "cost: what calls should have cost"),
-                            ("charge", "charge: what the tenant is charged"),
-                        ],
-                        default="cost",
-                    ),
-                ),
-                (
-                    "amount",
-                    metering.fields.ExactField(
-                        decimal_places=30, help_text="a month, in the currency", max_digits=60
-                    ),
-                ),
-                ("currency", models.CharField(max_length=3)),
-                (
-                    "warn_share",
-                    metering.fields.ExactField(
-                        decimal_places=30,
-                        default="0.8",
-                        help_text="of the amount, from which on it is warned: 0.8",
-                        max_digits=60,
-                    ),
-                ),
-                ("valid_from", models.DateField(help_text="the first month's first day")),
-                (
-                    "valid_to",
-                    models.DateField(
-                        blank=True,
-                        help_text="first day of the month from which on it no longer holds",
-                        null=True,
-                    ),
-                ),
-                ("reason", models.TextField(blank=True, default="")),
-                (
-                    "cost_centre",
-                    models.ForeignKey(
-                        blank=True,
-                        db_constraint=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        related_query_name="+",
-                        to="metering.costcentre",
-                    ),
-                ),
-                (
-                    "pgh_obj",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="history",
-                        to="metering.budgetrow",
-                    ),
-                ),
-                (
-                    "tenant",
-                    models.ForeignKey(
-                        blank=True,
-                        db_constraint=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        related_query_name="+",
-                        to="metering.tenant",
-                    ),
-                ),
-            ],
-            options={
-                "db_table": "budget_history",
-                "abstract": False,
-                "default_permissions": (),
-            },
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                expressions=[
-                    (
-                        django.db.models.functions.comparison.Coalesce(
-                            "tenant_id", models.Value("")
-                        ),
-                        "=",
-                    ),
-                    (
-                        django.db.models.functions.comparison.Coalesce(
-                            "cost_centre_id", models.Value("")
-                        ),
-                        "=",
-                    ),
-                    ("source", "="),
-                    ("book", "="),
-                    (
-                        metering.models.budgets._Months(
-                            models.F("valid_from"),
-                            models.F("valid_to"),
-                            django.contrib.postgres.fields.ranges.RangeBoundary(),
-                        ),
-                        "&&",
-                    ),
-                ],
-                name="one_budget_of_an_owner_at_a_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("cost_centre", None), ("tenant", None)),
-                    models.Q(("source", ""), ("tenant", None)),
-                    models.Q(("cost_centre", None), ("source", "")),
-                    _connector="OR",
-                ),
-                name="budget_is_of_one_owner_or_of_everything",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("book__in", ["cost", "charge"])), name="budget_book_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("book", "cost"), ("tenant__isnull", False), _connector="OR"),
-                name="budget_of_charges_is_of_a_tenant",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("amount__gt", 0), ("amount__lt", Decimal(1000000000000000))),
-                name="budget_is_an_amount_above_zero",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("warn_share__gt", 0), ("warn_share__lte", 1)),
-                name="budget_warns_at_a_share_of_it",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("currency__regex", "^[A-Z]{3}$")),
-                name="budget_currency_is_a_code",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("valid_from__day", 1),
-                    models.Q(("valid_to", None), ("valid_to__day", 1), _connector="OR"),
-                ),
-                name="budget_is_of_whole_months",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="budgetrow",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("valid_to", None), ("valid_to__gte", models.F("valid_from")), _connector="OR"
-                ),
-                name="budget_ends_after_it_starts",
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="budgetrow",
-            trigger=pgtrigger.compiler.Trigger(
-                name="only_a_budgets_end_may_change",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."id" IS DISTINCT FROM (NEW."id") OR OLD."tenant_id" IS DISTINCT FROM (NEW."tenant_id") OR OLD."cost_centre_id" IS DISTINCT FROM (NEW."cost_centre_id") OR OLD."source" IS DISTINCT FROM (NEW."source") OR OLD."book" IS DISTINCT FROM (NEW."book") OR OLD."amount" IS DISTINCT FROM (NEW."amount") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."warn_share" IS DISTINCT FROM (NEW."warn_share") OR OLD."valid_from" IS DISTINCT FROM (NEW."valid_from") OR OLD."reason" IS DISTINCT FROM (NEW."reason"))',
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="099d5caad59c6031d5e1d7f0c8be946aaebad667",
-                    operation="UPDATE",
-                    pgid="pgtrigger_only_a_budgets_end_may_change_869e4",
-                    table="budget",
-                    when="BEFORE",
-                ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="budgetrow",
-            trigger=pgtrigger.compiler.Trigger(
-                name="a_budget_may_only_end_earlier",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition="WHEN (OLD.valid_to IS NOT NULL AND (NEW.valid_to IS NULL OR NEW.valid_to > OLD.valid_to))",
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="b5358ae9f04dfd750d239690eb565e7d66174b34",
-                    operation="UPDATE",
-                    pgid="pgtrigger_a_budget_may_only_end_earlier_a8d91",
-                    table="budget",
-                    when="BEFORE",
-                ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="budgetrow",
-            trigger=pgtrigger.compiler.Trigger(
-                name="a_budget_is_never_deleted",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;",
-                    hash="057c1de89b98e24c90ee730a3666ba357d35641b",
-                    operation="DELETE",
-                    pgid="pgtrigger_a_budget_is_never_deleted_fdbeb",
-                    table="budget",
-                    when="BEFORE",
-                ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="budgetrow",
-            trigger=pgtrigger.compiler.Trigger(
-                name="insert_insert",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func='INSERT INTO "budget_history" ("amount", "book", "cost_centre_id", "currency", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "reason", "source", "tenant_id", "valid_from", "valid_to", "warn_share") VALUES (NEW."amount", NEW."book", NEW."cost_centre_id", NEW."currency", NEW."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'insert\', NEW."id", NEW."reason", NEW."source", NEW."tenant_id", NEW."valid_from", NEW."valid_to", NEW."warn_share"); RETURN NULL;',
-                    hash="56c48655b7bad11e1cce521087b51ec62eaf5199",
-                    operation="INSERT",
-                    pgid="pgtrigger_insert_insert_a259d",
-                    table="budget",
-                    when="AFTER",
-                ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="budgetrow",
-            trigger=pgtrigger.compiler.Trigger(
-                name="update_update",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."amount" IS DISTINCT FROM (NEW."amount") OR OLD."book" IS DISTINCT FROM (NEW."book") OR OLD."cost_centre_id" IS DISTINCT FROM (NEW."cost_centre_id") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."source" IS DISTINCT FROM (NEW."source") OR OLD."tenant_id" IS DISTINCT FROM (NEW."tenant_id") OR OLD."valid_from" IS DISTINCT FROM (NEW."valid_from") OR OLD."valid_to" IS DISTINCT FROM (NEW."valid_to") OR OLD."warn_share" IS DISTINCT FROM (NEW."warn_share"))',
-                    func='INSERT INTO "budget_history" ("amount", "book", "cost_centre_id", "currency", "id", "pgh_context", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "reason", "source", "tenant_id", "valid_from", "valid_to", "warn_share") VALUES (NEW."amount", NEW."book", NEW."cost_centre_id", NEW."currency", NEW."id", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_id\', TRUE), \'\'), NULL)::UUID, NOW(), \'update\', NEW."id", NEW."reason", NEW."source", NEW."tenant_id", NEW."valid_from", NEW."valid_to", NEW."warn_share"); RETURN NULL;',
-                    hash="b5d695b6ca69ede6e4819c8e3cc72141bca28a55",
-                    operation="UPDATE",
-                    pgid="pgtrigger_update_update_837ab",
-                    table="budget",
-                    when="AFTER",
-                ),
-            ),
         ),
     ]
