@@ -20,7 +20,7 @@ from typing import Final, Literal, NamedTuple
 from metering import bulk
 from metering.domain.usage import UsageEvent
 from metering.event_rows import instant_text
-from metering.formats.otlp.traces import OWN_CLIENT, RUN_AS_SPAN
+from metering.formats.otlp.call_fields import OWN_CLIENT, RUN_AS_SPAN
 
 MOST_MEMBERS: Final = 500
 """An identity with so many events is no identity of a call; a trace of so many calls is paired as

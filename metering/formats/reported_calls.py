@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, cast, get_args, get_type_hints
 
 import msgspec
 
@@ -32,6 +32,7 @@ _QUALITIES: Final[dict[object, UsageQuality]] = {name: name for name in get_args
 _WORSE: Final = frozenset({"inconsistent", "missing"})
 _SHORT: Final = 40
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+_set: Final = msgspec.structs.force_setattr
 
 
 def event_of(
@@ -52,36 +53,63 @@ def event_of(
     """
     fields = call.fields
     place = f"trace {trace_id}, span {span_id}"
-    told: dict[str, Any] = {_TOLD[name]: value for name, value in fields.items() if name in _TOLD}
-    if not fields.keys() <= _KNOWN:
+    told: dict[str, Any] = {name: value for name, value in fields.items() if name in _TOLD}
+    if len(told) < len(fields) and not fields.keys() <= _KNOWN:
         return _unknown_field(min(fields.keys() - _KNOWN), place, span_id)
-    timed = told.get("occurredAt") is not None
+    timed = told.get("occurred_at") is not None
     if not timed:
-        told["occurredAt"] = first_said_at
-    if "externalRequestId" not in told:
-        told["externalRequestId"] = _short(f"{trace_id}/{span_id}", span_id)
-    if "traceId" not in told:
-        told["traceId"] = _short(trace_id)
+        told["occurred_at"] = first_said_at
+    told.setdefault("external_request_id", _short(f"{trace_id}/{span_id}", span_id))
+    told.setdefault("trace_id", _short(trace_id))
     if not call.has_usage:
-        told["inputTokens"] = 0
-    event = native.parse(_encode(told), place=place, source=source, received_at=_ANY_TIME)
+        told["input_tokens"] = 0
+    event = _plainly_read(told, source) or _read(told, place, source)
     if isinstance(event, Rejection):
         return msgspec.structs.replace(event, key=span_id)
-    changes: dict[str, Any] = {
-        "event_id": event_id(scope, span_id, version),
-        "time_reported": timed,
-        "usage_quality": _quality(event, fields),
-    }
+    _set(event, "event_id", event_id(scope, span_id, version))
+    _set(event, "time_reported", timed)
+    if "usage_quality" in fields:
+        _set(event, "usage_quality", _quality(event, fields))
     if not call.has_usage:
-        changes |= {"input_tokens": None, "usage_quality": "missing"}
+        _set(event, "input_tokens", None)
+        _set(event, "usage_quality", "missing")
     if fields.get("shares"):
         divided = _shares(fields["shares"], event)
         if isinstance(divided, Problem):
             return Rejection(
                 place=place, reason=divided.reason, message=divided.message, key=span_id
             )
-        changes["shares"] = divided
-    return msgspec.structs.replace(event, **changes)
+        _set(event, "shares", divided)
+    return event
+
+
+def _read(told: Mapping[str, Any], place: str, source: str) -> UsageEvent | Rejection:
+    """The event of these fields by the way of every native event, which words what is wrong."""
+    payload = _encode({_TOLD[name]: value for name, value in told.items()})
+    return native.parse(payload, place=place, source=source, received_at=_ANY_TIME)
+
+
+def _plainly_read(told: Mapping[str, Any], source: str) -> UsageEvent | None:
+    """What `_read` makes of them, without writing them out first, which costs more than to read
+    them; `None` where anything has to be looked at more closely."""
+    if "usage" in told:
+        return None
+    texts = [value for value in told.values() if value.__class__ is str]
+    if "tags" in told:
+        tags = told["tags"]
+        if tags.__class__ is not dict:
+            return None
+        texts += tags
+        texts += [value for value in tags.values() if value.__class__ is str]
+    joined = '"'.join(texts)
+    if not joined.isascii() or not joined.isprintable() or (" " in joined and '" ' in f'"{joined}'):
+        return None
+    try:
+        event = msgspec.convert(told, _Reported)
+    except msgspec.ValidationError:
+        return None
+    problem = native.finish(event, source=source, received_at=_ANY_TIME)
+    return event if problem is None else None
 
 
 def _unknown_field(name: str, place: str, span_id: str) -> Rejection:
@@ -206,10 +234,37 @@ def _told_struct() -> type[msgspec.Struct]:
     return msgspec.defstruct("Told", fields, forbid_unknown_fields=True, frozen=True, gc=False)
 
 
+def _reported_struct() -> type[native.NativeEvent]:
+    """The native event under its own names: what it is read as, without the wire's names."""
+    hints = get_type_hints(native.NativeEvent, include_extras=True)
+    fields = [
+        (each.name, hints[each.name])
+        if each.required
+        else (each.name, hints[each.name], _default_of(each))
+        for each in msgspec.structs.fields(native.NativeEvent)
+    ]
+    made = msgspec.defstruct(
+        *("Reported", fields),
+        bases=(UsageEvent,),
+        forbid_unknown_fields=True,
+        frozen=True,
+        kw_only=True,
+        gc=False,
+    )
+    return cast("type[native.NativeEvent]", made)
+
+
+def _default_of(each: msgspec.structs.FieldInfo) -> Any:
+    if each.default_factory is msgspec.NODEFAULT:
+        return each.default
+    return msgspec.field(default_factory=each.default_factory)
+
+
 _LATER: Final = frozenset({"usage", "shares", *_OWN})
 """What can be read only beside the rest of the call: whose usage object it is, what shares divide;
 and what is decided here."""
 _Told: Final = _told_struct()
+_Reported: Final = _reported_struct()
 _NAMES: Final = tuple(
     name for name in _Told.__struct_fields__ if get_type_hints(_Told)[name] == str | None
 )

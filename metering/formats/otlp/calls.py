@@ -65,9 +65,14 @@ def is_call(span: Span) -> bool | None:
         return False
     if "model_executed" in facts:
         return True
-    if not any(fact in facts for fact in _USAGE):
+    if _USAGE.isdisjoint(facts):
         return False
     return True if "model" in facts else None
+
+
+def likeness(span: Span) -> tuple[bool, bool]:
+    """What `is_call` asks of a span besides what it has in common with others (`Span.alike`)."""
+    return span.name.endswith(_UNBILLED), _USAGE.isdisjoint(span.facts)
 
 
 def _said(span: Span) -> bool | None:
@@ -110,9 +115,11 @@ def is_embedding(span: Span) -> bool:
     return "doEmbed" in str(facts.get("vercel_operation", ""))
 
 
-_USAGE: Final = (
-    *("input", "output", "total", "cache_read", "cache_write", "langfuse_usage"),
-    *("vercel_metadata", "genkit_output"),
+_USAGE: Final = frozenset(
+    (
+        *("input", "output", "total", "cache_read", "cache_write", "langfuse_usage"),
+        *("vercel_metadata", "genkit_output"),
+    )
 )
 
 

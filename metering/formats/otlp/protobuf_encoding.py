@@ -1,4 +1,9 @@
-"""Spans from OTLP's protobuf encoding, by OpenTelemetry's own message classes."""
+"""Spans from OTLP's protobuf encoding.
+
+OpenTelemetry's own message classes say whether the body is an export at all, and read what is
+looked at for the first time; what was seen before is known by its bytes (`lean_messages`,
+`attribute_memory`).
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,11 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-from metering.formats.attribute_map import TAG_PREFIX
+from metering.formats.otlp.attribute_memory import Memory
+from metering.formats.otlp.lean_messages import Request
 from metering.formats.otlp.spans import (
     NO_SPAN,
     NO_TRACE,
@@ -30,24 +38,26 @@ _ERROR: Final = 2
 def spans(body: bytes, vocabulary: Vocabulary) -> Iterator[Span]:
     """The spans in the order of sending. Raises `UndecodableExport` before the first of them."""
     try:
-        request = ExportTraceServiceRequest.FromString(body)
+        ExportTraceServiceRequest.FromString(body)  # attributes and events are no bytes to it
+        request = Request.FromString(body)
     except DecodeError as error:
         raise UndecodableExport(
             "the body is no ExportTraceServiceRequest in protobuf; if it is JSON, say so with"
             " Content-Type: application/json"
         ) from error
-    return _spans(request, vocabulary)
+    return _spans(request, _memory_of(vocabulary))
 
 
-def _spans(request: ExportTraceServiceRequest, vocabulary: Vocabulary) -> Iterator[Span]:
+def _spans(request: Any, memory: Memory) -> Iterator[Span]:
     for i, of_resource in enumerate(request.resource_spans):
-        resource = pick(of_resource.resource.attributes, vocabulary).own
+        around = memory.together(of_resource.resource.attributes[:])
+        resource = around.own
         for j, of_scope in enumerate(of_resource.scope_spans):
             scope = Scope(of_scope.scope.name, of_scope.scope.version)
             for k, span in enumerate(of_scope.spans):
                 trace_id, span_id = span.trace_id.hex(), span.span_id.hex()
                 parent_id = span.parent_span_id.hex()
-                picked = pick(span.attributes, vocabulary)
+                facts, own, alike = memory.read(span.attributes[:])
                 yield Span(
                     (i, j, k),
                     span.name,
@@ -59,37 +69,42 @@ def _spans(request: ExportTraceServiceRequest, vocabulary: Vocabulary) -> Iterat
                     span.status.code == _ERROR,
                     scope,
                     resource,
-                    picked.facts,
-                    picked.own,
+                    facts,
+                    own,
                     partial(_texts, span),
+                    None if alike is None else (alike, around),
                 )
 
 
+_memories: dict[int, Memory] = {}
+_MOST_MEMORIES: Final = 64
+
+
+def _memory_of(vocabulary: Vocabulary) -> Memory:
+    """What is remembered of attributes under this vocabulary, of which there are few: one for each
+    source that names things its own way."""
+    known = _memories.get(id(vocabulary))
+    if known is None or known.vocabulary is not vocabulary:
+        if len(_memories) >= _MOST_MEMORIES:
+            _memories.clear()
+        known = _memories[id(vocabulary)] = Memory(vocabulary, _told)
+    return known
+
+
+def _told(attribute: bytes) -> tuple[str, object]:
+    """A `KeyValue`, as name and value."""
+    held = KeyValue.FromString(attribute)
+    value = held.value
+    return held.key, value.string_value or value.int_value or value_of(value)
+
+
 def pick(attributes: Sequence[Any], vocabulary: Vocabulary) -> Picker:
-    """What a list of `KeyValue` tells. This is where most of an export's time goes: a value is
-    asked for as what it most often is, and only then for what it is."""
+    """What a list of `KeyValue` tells."""
     picker = Picker()
-    facts, own, ranks = picker.facts, picker.own, picker.ranks
-    meanings_of, rank_of = vocabulary.get, picker.ranks.get
     for attribute in attributes:
-        key = attribute.key
-        meanings = meanings_of(key)
-        if meanings is None:
-            meanings = meanings_of_tag(key) if key.startswith(TAG_PREFIX) else ()
-            if not meanings:
-                continue
-        held = attribute.value
-        value = held.string_value or held.int_value or value_of(held)
-        if value is None or value == "":
-            continue
-        for fact, rank, is_own in meanings:  # as `Picker.take`, which costs a call each
-            known = rank_of(fact)
-            if known is None or rank < known:
-                ranks[fact] = rank
-                if is_own:
-                    own[fact] = value
-                else:
-                    facts[fact] = value
+        meanings = vocabulary.get(attribute.key) or meanings_of_tag(attribute.key)
+        if meanings:
+            picker.take(meanings, value_of(attribute.value))
     return picker
 
 
@@ -124,7 +139,8 @@ _CONVERT: Final[dict[str | None, Callable[[Any], object]]] = {
 
 def _texts(span: Any) -> Iterator[tuple[str, object]]:
     for attribute in span.attributes:
-        yield attribute.key, value_of(attribute.value)
-    for event in span.events:
+        yield _told(attribute)
+    for each in span.events:
+        event = SpanMessage.Event.FromString(each)
         for attribute in event.attributes:
             yield f"{event.name}:{attribute.key}", value_of(attribute.value)

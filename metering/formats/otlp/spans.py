@@ -7,11 +7,11 @@ vocabulary knows is not even decoded; the texts of prompts and answers can be as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from metering.formats.attribute_map import TAG_PREFIX
-from metering.formats.genai_names import Meaning
+from metering.formats.genai_names import COUNTS, Meaning
 
 Vocabulary = Mapping[str, tuple[Meaning, ...]]
 Facts = dict[str, object]
@@ -21,6 +21,15 @@ numbers, `Decimal`, truth values, lists and mappings of these."""
 NO_TRACE: Final = "0" * 32
 NO_SPAN: Final = "0" * 16
 _TAG_RANK: Final = 0
+
+
+OF_EACH: Final = frozenset(
+    (
+        *(*COUNTS, "cache_inside", "cache_outside"),
+        *("response_id", "response_id_of_library", "user_id", "anonymous"),
+    )
+)
+"""Facts in which spans differ that are alike in all others."""
 
 
 class UndecodableExport(ValueError):
@@ -38,7 +47,9 @@ class Span(NamedTuple):
     """One span. Ids are lower-case hex, empty where there is none; times are nanoseconds since
     1970, 0 where there is none. `name` is the operation's, in the words of whoever made the span;
     it goes no further. `facts` say what was called (`genai_names`), `own` whom it was for
-    (`attribute_map`); `resource` is the latter, of the program that made the span."""
+    (`attribute_map`); `resource` is the latter, of the program that made the span.
+
+    Spans with the same `alike` say the same but for `OF_EACH`; `None` says nothing of it."""
 
     at: tuple[int, int, int]
     name: str
@@ -53,6 +64,7 @@ class Span(NamedTuple):
     facts: Facts
     own: Facts
     texts: Callable[[], Iterator[tuple[str, object]]]
+    alike: Hashable = None
 
     @property
     def place(self) -> str:

@@ -7,10 +7,9 @@ calls inherit that; their usage counts nowhere.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from metering.domain.call_reports import SUPPOSED, CallReport
 from metering.domain.price_matching import PROVIDER_ALIASES
@@ -20,18 +19,15 @@ from metering.formats.attribute_map import DEFAULT, AttributeMap, plain_text
 from metering.formats.genai_names import MORE, TAG_LIST, vocabulary
 from metering.formats.native import EARLIEST, FUTURE
 from metering.formats.otlp import json_encoding, protobuf_encoding
-from metering.formats.otlp.calls import is_call, is_embedding
-from metering.formats.otlp.libraries import of_own_client
+from metering.formats.otlp.call_fields import add_how, add_ids, settle_shares
+from metering.formats.otlp.calls import is_call, is_embedding, likeness
 from metering.formats.otlp.models import model_of, provider_of
 from metering.formats.otlp.spans import Facts, Span
 from metering.formats.otlp.texts import estimated
 from metering.formats.otlp.usage import usage_of
 from metering.formats.otlp.values import listed, object_of
 from metering.formats.problems import Problem
-from metering.formats.shares import by_tokens
-from metering.formats.span_facts import error_code, provider_request_id, supposed_names
-from metering.providers.counts import UnreadableUsage
-from metering.providers.dialects import read_usage
+from metering.formats.span_facts import supposed_names
 
 Encoding = Literal["protobuf", "json"]
 
@@ -44,19 +40,12 @@ KNOWN_PROVIDERS: Final = (
 
 _USER: Final = "user_id"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-RUN_AS_SPAN: Final = "langsmith:"
-"""How the request ids begin of calls that LangSmith's SDK tells as spans: it may tell them a second
-time, as runs."""
-OWN_CLIENT: Final = "client:"
-"""How the request ids begin of calls that a provider's own client tells of, as Anthropic's does: a
-library that instruments it may tell them a second time."""
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
 _MILLION: Final = 1_000_000
 _MAX_LATENCY: Final = 1_000_000_000
 _LAST: Final = 253_402_300_799_000_000
 """The last microsecond that a `datetime` can hold; the largest number of nanoseconds is later."""
-_CODE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
 
 
 def read(
@@ -88,6 +77,7 @@ class _Reader:
         self._attributes = attributes
         self._providers = providers
         self._known: dict[object, dict[str, Any]] = {}
+        self._kinds = _kinds_of(attributes, providers)
 
     def report(self, span: Span) -> CallReport | Rejection:
         """What the span says, in the product's own fields."""
@@ -98,15 +88,22 @@ class _Reader:
                 message="traceId must have 16 bytes and spanId 8, not all of them zero"
                 " (in JSON: as hex digits)",
             )
-        call = is_call(span)
-        fields = self._attribution(span)
+        kind = None if span.alike is None else self._kind(span)
+        if kind is None:
+            call, fields = is_call(span), self._attribution(span)
+        else:
+            call, fields = kind.call, self._of_kind(kind, span)
         problem = None
         if call is False:
             fields.pop("shares", None)
         else:
             problem = self._add_time(span, fields)
-            self._add_call(span, fields)
-            problem = problem or _settle_shares(fields)
+            if kind is None:
+                self._add_call(span, fields)
+            else:
+                add_ids(span, fields)
+                self._add_usage(span, fields, embedding=kind.embedding)
+            problem = problem or settle_shares(fields)
         if problem is not None:
             return Rejection(
                 place=span.place,
@@ -124,6 +121,35 @@ class _Reader:
             fields=fields,
         )
 
+    def _kind(self, span: Span) -> _Kind | None:
+        """What the span has in common with those that are alike, worked out for the first of them;
+        `None` where what is its own decides more than ids and usage."""
+        key = (span.alike, span.scope, span.failed, *likeness(span))
+        known = self._kinds.get(key, _UNKNOWN)
+        if known is _UNKNOWN:
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            known = self._kinds[key] = self._worked_out_kind(span)
+        return known
+
+    def _worked_out_kind(self, span: Span) -> _Kind | None:
+        if "asked_with" in span.facts:
+            return None
+        own = {name: value for name, value in span.own.items() if name != _USER}
+        fields = self._worked_out(span, own)
+        call = is_call(span)
+        if call is not False:
+            self._add_who_ran(span.facts, fields)
+            add_how(span, fields)
+        return _Kind(call, fields, is_embedding(span))
+
+    def _of_kind(self, kind: _Kind, span: Span) -> dict[str, Any]:
+        fields = kind.fields.copy()
+        if "tags" in fields:
+            fields["tags"] = fields["tags"].copy()
+        _name_user(span, fields)
+        return fields
+
     def _attribution(self, span: Span) -> dict[str, Any]:
         """Whom the span is for: as it says itself, else as the program around it says. Most spans
         of an export are for few, so what was worked out once is remembered."""
@@ -140,12 +166,7 @@ class _Reader:
         fields = dict(known)
         if "tags" in fields:
             fields["tags"] = dict(fields["tags"])
-        if _USER in span.own:
-            user = plain_text(span.own[_USER])
-            if user:
-                fields[_USER] = user
-            else:
-                fields.pop(_USER, None)
+        _name_user(span, fields)
         return fields
 
     def _worked_out(self, span: Span, own: Facts) -> dict[str, Any]:
@@ -190,22 +211,27 @@ class _Reader:
         fields["occurred_at"] = at.isoformat()
         if 0 < span.started <= span.ended:
             fields["latency_ms"] = min((span.ended - span.started) // _MILLION, _MAX_LATENCY)
+        if EARLIEST <= at <= self._received_at + FUTURE:
+            return None
         said = f"the span's time {started} ({at.isoformat()}) is"
         if at < EARLIEST:
             return Problem(
                 "past_time", f"{said} before {EARLIEST.year}; send nanoseconds since 1970"
             )
-        if at > self._received_at + FUTURE:
-            return Problem(
-                "future_time",
-                f"{said} more than 24 hours after its receipt at {self._received_at.isoformat()};"
-                " check the sender's clock",
-            )
-        return None
+        return Problem(
+            "future_time",
+            f"{said} more than 24 hours after its receipt at {self._received_at.isoformat()};"
+            " check the sender's clock",
+        )
 
     def _add_call(self, span: Span, fields: dict[str, Any]) -> None:
         """Add what makes the span a call: who ran which model, how it ended, what it used."""
-        facts = span.facts
+        self._add_who_ran(span.facts, fields)
+        add_how(span, fields)
+        add_ids(span, fields)
+        self._add_usage(span, fields, embedding=is_embedding(span))
+
+    def _add_who_ran(self, facts: Facts, fields: dict[str, Any]) -> None:
         model = model_of(facts)
         if "asked_with" in facts:
             model = self._asked_with(facts, model, fields)
@@ -214,14 +240,6 @@ class _Reader:
             fields[f"{SUPPOSED}provider" if supposed else "provider"] = provider
         if model is not None:
             fields["model"] = model.removeprefix(f"{provider}/")
-        for field, fact in _SIMPLE:
-            if fact in facts and (text := plain_text(facts[fact])):
-                fields[field] = text
-        _add_ids(span, fields)
-        if span.failed or "error" in facts:
-            fields |= _failure(facts)
-        _add_tier(facts, fields)
-        self._add_usage(span, fields)
 
     def _asked_with(self, facts: Facts, model: str | None, fields: dict[str, Any]) -> str | None:
         """The model that the request's own parameters ask for; the one beside them is then the one
@@ -239,8 +257,7 @@ class _Reader:
             fields["model_executed"] = model
         return named
 
-    def _add_usage(self, span: Span, fields: dict[str, Any]) -> None:
-        embedding = is_embedding(span)
+    def _add_usage(self, span: Span, fields: dict[str, Any], *, embedding: bool) -> None:
         provider = fields.get("provider") or fields.get(f"{SUPPOSED}provider", "")
         usage = usage_of(span, provider, embedding=embedding)
         if usage is not None:
@@ -251,74 +268,42 @@ class _Reader:
             fields.update(estimated(span, fields.get("model")))
 
 
-_SIMPLE: Final = (
-    ("model_executed", "model_executed"),
-    ("provider_request_id", "response_id"),
-    ("anon_id", "anonymous"),
-    ("region", "region"),
-)
-"""Fields that are a fact as it is told."""
+class _Kind(NamedTuple):
+    """What spans have in common that are alike: whether they are calls, whom they are for, who ran
+    which model and how it ended."""
+
+    call: bool | None
+    fields: dict[str, Any]
+    embedding: bool
 
 
-def _add_ids(span: Span, fields: dict[str, Any]) -> None:
-    """Add how the call is known: by the answer's id, and by who tells of it, where somebody else
-    may tell of it too."""
-    facts = span.facts
-    if "response_id_of_library" in facts:
-        found = provider_request_id(facts["response_id_of_library"])
-        if found is not None:
-            fields.setdefault("provider_request_id", found)
-    if "langsmith_kind" in facts:
-        fields["external_request_id"] = f"{RUN_AS_SPAN}{span.trace_id}/{span.span_id}"
-        if provider_request_id(fields.get("provider_request_id")) is None:
-            fields.pop("provider_request_id", None)  # a framework's: the run tells none either
-    elif of_own_client(span):
-        fields["external_request_id"] = f"{OWN_CLIENT}{span.trace_id}/{span.span_id}"
+_Kinds = dict[tuple[Hashable, ...], _Kind | None]
+_UNKNOWN: Final = _Kind(None, {}, embedding=False)
+_MOST_KINDS: Final = 4_096
+
+_remembered: dict[tuple[AttributeMap, Collection[str]], _Kinds] = {}
+_MOST_READERS: Final = 64
 
 
-def _failure(facts: Facts) -> dict[str, str]:
-    """That the call failed, and as what; never the error's text, which may repeat a prompt."""
-    error = plain_text(facts.get("error"))
-    code = error if error and _CODE.fullmatch(error) else error_code(error)
-    return {"status": "error"} if code is None else {"status": "error", "error_code": code}
+def _kinds_of(attributes: AttributeMap, providers: Collection[str]) -> _Kinds:
+    """The kinds of spans met before in exports that were read like this."""
+    place = attributes, frozenset(providers)
+    known = _remembered.get(place)
+    if known is None:
+        if len(_remembered) >= _MOST_READERS:
+            _remembered.clear()
+        known = _remembered[place] = {}
+    return known
 
 
-def _add_tier(facts: Facts, fields: dict[str, Any]) -> None:
-    """The tier that served the call; `auto` leaves it open, and a batch is a way of calling."""
-    tier = facts.get("tier") or facts.get("tier_asked")
-    named = tier.strip().lower() if isinstance(tier, str) else ""
-    if named == "batch":
-        fields["batch"] = True
-    elif named and named != "auto":
-        fields["service_tier"] = named
+def _name_user(span: Span, fields: dict[str, Any]) -> None:
+    if _USER in span.own:
+        user = plain_text(span.own[_USER])
+        if user:
+            fields[_USER] = user
+        else:
+            fields.pop(_USER, None)
 
 
 def _instant(nanoseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=min(nanoseconds // 1000, _LAST))
-
-
-def _settle_shares(fields: dict[str, Any]) -> Problem | None:
-    """Turn weights into tokens of this call."""
-    if "shares" not in fields:
-        return None
-    into, out = fields.get("input_tokens"), fields.get("output_tokens")
-    if "usage" in fields:
-        try:
-            counts = read_usage(fields["usage"], declared=fields["usage_format"]).counts
-        except UnreadableUsage as error:
-            return Problem("unreadable_usage", str(error))
-        into, out = counts.input_tokens, counts.output_tokens
-    shares = by_tokens(fields["shares"], into, out)
-    if isinstance(shares, str):
-        return Problem("unreadable_shares", f"shares: {shares}")
-    fields["shares"] = [
-        {_SHARE_NAMES[name]: value for name, value in share.items()} for share in shares
-    ]
-    return None
-
-
-_SHARE_NAMES: Final = {
-    "tenant_id": "tenantId",
-    "input_tokens": "inputTokens",
-    "output_tokens": "outputTokens",
-}

@@ -81,7 +81,7 @@ def usage_of(span: Span, provider: str, *, embedding: bool) -> Usage | None:
     )
     into, out, open_questions = _settled(told, span, provider, embedding=embedding)
     fields: dict[str, Any] = {
-        field: counts[name] for name, field in _AS_TOLD.items() if name in counts
+        _AS_TOLD[name]: count for name, count in counts.items() if name in _AS_TOLD
     }
     for field, count in (
         ("input_tokens", into),
