@@ -133,7 +133,9 @@ def event_story(event_key: UUID) -> EventStory | None:
     if not found:
         return None
     row = found[0]
-    revisions, valued = _revisions(event_key, dict(zip(_VALUED, row[len(sealed) :], strict=False)))
+    revisions, valued = _revisions(
+        event_key, at, dict(zip(_VALUED, row[len(sealed) :], strict=False))
+    )
     return EventStory(
         event_key=event_key,
         occurred_at=at,
@@ -184,14 +186,15 @@ def _predecessors(event_key: UUID) -> Iterator[Predecessor]:
 
 
 def _revisions(
-    event_key: UUID, first: dict[str, Any]
+    event_key: UUID, at: datetime, first: dict[str, Any]
 ) -> tuple[tuple[Revision, ...], dict[str, Any]]:
     """The revisions in order, and the values of the last one (of the event itself, without)."""
     named = Revision._fields[1:]
     found = _rows(
         f"SELECT revision, {', '.join(named)}, {', '.join(_VALUED)} FROM event_revision"
-        " WHERE event_key = %s ORDER BY revision",
+        " WHERE event_key = %s AND occurred_at = %s ORDER BY revision",
         event_key,
+        at,
     )
     width = len(Revision._fields)
     latest = dict(zip(_VALUED, found[-1][width:], strict=True)) if found else first

@@ -69,7 +69,7 @@ def latest_changes(period: Period, since: datetime) -> dict[str, datetime]:
             " whose AS (SELECT e.tenant, changed_at FROM changed"
             "  JOIN usage_event e USING (event_key, occurred_at)"
             "  UNION ALL SELECT r.tenant, changed_at FROM changed JOIN event_revision r"
-            "  USING (event_key)"
+            "  USING (event_key, occurred_at)"
             "  UNION ALL SELECT s.tenant, changed_at FROM changed JOIN event_share s"
             "  USING (event_key))"
             " SELECT tenant, max(changed_at) FROM whose GROUP BY tenant",

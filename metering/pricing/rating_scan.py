@@ -151,12 +151,13 @@ def _rated(
     """How many events there are; of those that the database cannot rate all that it takes to, and
     of those that it rates and cannot store the key, a line each; what differs of the rest."""
     events, parameters = current(portion.period, key_range=portion.keys)
-    told = f"CASE WHEN e.verdict IS NULL THEN {_LINE} ELSE e.event_key::text END"
+    told = f"CASE WHEN e.verdict IS NULL THEN {_LINE} END"
     found = changed(verdicts(events, _chosen(model)), told)
     query = f"""
         WITH {found if act.is_trial else f"{found}, {STORED}"}
         SELECT (SELECT count(*) FROM {events} e WHERE {_chosen(model)}),
-            string_agg(e.told, E'\\n') FILTER (WHERE NOT e.is_plain), {NO_DIFFERENCE}
+            string_agg(coalesce(e.told, e.event_key::text), E'\\n') FILTER (WHERE NOT e.is_plain),
+            {NO_DIFFERENCE}
         FROM changed e UNION ALL SELECT NULL, NULL, d.* FROM ({DIFFERENCES}) d"""
     with asking() as cursor:
         cursor.execute(

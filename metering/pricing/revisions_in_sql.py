@@ -55,7 +55,7 @@ _SHARES: Final = """
     SELECT e.event_key, e.revision + 1, p.position, e.occurred_at, p.tenant, p.cost_centre,
         p.input_tokens, p.output_tokens,
         CASE WHEN e.now_cost IS NOT NULL THEN trim_scale(p.cost) END
-    FROM changed e JOIN divided p USING (event_key) WHERE e.is_plain AND e.is_shared
+    FROM shared e JOIN divided p USING (event_key)
     ORDER BY e.event_key, p.position"""
 
 _USAGE_KEY: Final = {
@@ -97,7 +97,7 @@ def _usage_in_place() -> str:
         f"SELECT {_keys(USAGE, _USAGE_KEY)}, e.now_cost - e.cost AS cost FROM changed e"
         f" WHERE {_IN_PLACE} AND e.now_cost IS NOT NULL"
         f" UNION ALL SELECT {_keys(USAGE, _USAGE_KEY, 'p')}, {more}"
-        " FROM changed e JOIN divided p USING (event_key) WHERE e.is_plain AND e.is_shared",
+        " FROM shared e JOIN divided p USING (event_key)",
         ("cost",),
     )
 
@@ -138,7 +138,7 @@ def _cells_in_place() -> str:
         CELL,
         f"SELECT e.*, c.* FROM (SELECT {', '.join(_SUMMED_BY)}, {_MORE} FROM summed"
         f" UNION ALL SELECT {_keys(CELL, _CELL_KEY, 'p')}, {sums}"
-        " FROM changed e JOIN divided p USING (event_key) WHERE e.is_plain AND e.is_shared"
+        " FROM shared e JOIN divided p USING (event_key)"
         f" GROUP BY {_BY}) e, LATERAL (VALUES {classes}) c (token_class, cost)",
         ("cost",),
     )

@@ -28,17 +28,29 @@ def _tokens_of(name: str) -> str:
     return "output_tokens" if name.startswith("output_") else "input_tokens"
 
 
+def _whole_of(name: str) -> str:
+    return "output_whole" if name.startswith("output_") else "input_whole"
+
+
+_IN_UNITS: Final = ", ".join(
+    (
+        *(
+            f"CASE WHEN e.{name} > 0 THEN {_UNITS} * e.{name} END AS {name}_units"
+            for name in _DIVIDED
+        ),
+        *(f"e.{side}_tokens::numeric AS {side}_whole" for side in ("input", "output")),
+    )
+)
 _WHOLE: Final = ", ".join(
-    f"CASE WHEN e.{name} > 0 THEN div({_UNITS} * e.{name} * s.{_tokens_of(name)},"
-    f" e.{_tokens_of(name)}) END AS {name}"
+    f"div(e.{name}_units * s.{_tokens_of(name)}, e.{_whole_of(name)}) AS {name}"
     for name in _DIVIDED
 )
-_LEFT: Final = ", ".join(f"e.{name} * {_UNITS} - w.{name} AS {name}" for name in _DIVIDED)
+_LEFT: Final = ", ".join(f"e.{name}_units - w.{name} AS {name}" for name in _DIVIDED)
 _SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in _DIVIDED)
-_IS_LEFT: Final = " OR ".join(f"e.{name} * {_UNITS} > w.{name}" for name in _DIVIDED)
+_IS_LEFT: Final = " OR ".join(f"e.{name}_units > w.{name}" for name in _DIVIDED)
 _EACH_LEFT: Final = ", ".join(
     f"('{name}', l.{name}, CASE WHEN l.{name} > 0 THEN"
-    f" mod({_UNITS} * e.{name} * s.{_tokens_of(name)}, e.{_tokens_of(name)}) END)"
+    f" mod(e.{name}_units * s.{_tokens_of(name)}, e.{_whole_of(name)}) END)"
     for name in _DIVIDED
 )
 _MORE_UNITS: Final = ", ".join(
@@ -52,22 +64,23 @@ _MORE: Final = ", ".join(
 _COST: Final = f"{_UNIT} * ({' + '.join(_OF_PART[f'{name}_amount'] for name in CLASSES)})"
 
 DIVIDED: Final = f"""
+    shared AS MATERIALIZED (
+        SELECT e.*, {_IN_UNITS} FROM changed e WHERE e.is_plain AND e.is_shared),
     whole AS MATERIALIZED (
         SELECT s.event_key, s.position, s.tenant, s.cost_centre, s.input_tokens, s.output_tokens,
             {_WHOLE}
-        FROM changed e JOIN event_share s ON s.event_key = e.event_key AND s.revision = e.revision
-            AND s.occurred_at >= %(period_start)s AND s.occurred_at < %(period_end)s
-        WHERE e.is_plain AND e.is_shared),
+        FROM shared e JOIN event_share s ON s.event_key = e.event_key AND s.revision = e.revision
+            AND s.occurred_at >= %(period_start)s AND s.occurred_at < %(period_end)s),
     left_over AS MATERIALIZED (
         SELECT e.event_key, {_LEFT}
-        FROM changed e JOIN (SELECT event_key, {_SUMS} FROM whole GROUP BY event_key) w
+        FROM shared e JOIN (SELECT event_key, {_SUMS} FROM whole GROUP BY event_key) w
             USING (event_key)
-        WHERE e.is_plain AND e.is_shared AND ({_IS_LEFT})),
+        WHERE {_IS_LEFT}),
     further AS (
         SELECT p.event_key, p.position, {_MORE_UNITS} FROM (
             SELECT s.event_key, s.position, c.name, c.units, row_number() OVER (
                 PARTITION BY s.event_key, c.name ORDER BY c.remainder DESC, s.position) AS place
-            FROM left_over l JOIN changed e USING (event_key) JOIN whole s USING (event_key),
+            FROM left_over l JOIN shared e USING (event_key) JOIN whole s USING (event_key),
                 LATERAL (VALUES {_EACH_LEFT}) c (name, units, remainder)
             WHERE c.units > 0
         ) p WHERE p.place <= p.units GROUP BY p.event_key, p.position),
@@ -75,5 +88,6 @@ DIVIDED: Final = f"""
         SELECT w.event_key, w.position, w.tenant, w.cost_centre, w.input_tokens, w.output_tokens,
             {_COST} AS cost, {_MORE}
         FROM whole w LEFT JOIN further u USING (event_key, position))"""
-"""Common table expressions over `changed` (`revisions_in_sql`): `divided` has each owner's part of
-each shared call among them, with its cost now and how much `more` each class costs."""
+"""Common table expressions over `changed` (`revisions_in_sql`): `shared` are the plain shared
+calls among them; `divided` has each owner's part of each, with its cost now and how much `more`
+each class costs."""
