@@ -100,7 +100,7 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
             run_digest=run.outputs_digest,
             inputs_digest=run.inputs_digest,
             usage_digest=run.usage_digest,
-            totals=_totals(run),
+            totals=totals_of(run),
             answers=readiness_value(found)["answers"],
             seals={seal.book: seal.root for seal in sealed},
         )
@@ -248,7 +248,8 @@ def _refuse_to_sign_twice(run: AllocationRun, *, approved_by: str, by: str) -> N
         )
 
 
-def _totals(run: AllocationRun) -> list[dict[str, Any]]:
+def totals_of(run: AllocationRun) -> list[dict[str, Any]]:
+    """What the run's bills come to in each currency, in minor units, as a close names it."""
     totals: dict[str, int] = {}
     for bill in run.bills.order_by("currency"):
         totals[bill.currency] = totals.get(bill.currency, 0) + bill.payable_minor

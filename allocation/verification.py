@@ -6,10 +6,11 @@ again, the digests are taken again from the rows, the division is made again fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from itertools import zip_longest
+from typing import Final
 
 from django.db.models import Sum
 
@@ -26,8 +27,16 @@ from allocation.domain.allocations import (
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.division import divide
 from allocation.domain.rules import InvalidRule
-from allocation.models import AllocationRun, ProviderBill, Reconciliation, RunApproval
+from allocation.models import (
+    AllocationRun,
+    BillDocument,
+    PeriodClose,
+    ProviderBill,
+    Reconciliation,
+    RunApproval,
+)
 from allocation.models import Statement as IssuedStatement
+from allocation.period_close import totals_of
 from allocation.provider_bills import lines_of, read_again, reading_of
 from allocation.reconciliation import outputs_digest as outputs_digest_of
 from allocation.reconciliation import results_of
@@ -38,6 +47,7 @@ from metering.domain.money import from_minor, plain, settle
 from metering.domain.periods import Month
 from metering.past_usage import one_snapshot, usage_as_of
 from metering.seal_chain import roots_missing
+from metering.seals import BOOKS
 from metering.verification.event_verification import unsealed_books
 from metering.verification.findings import Finding
 from metering.verification.history_verification import changed
@@ -45,27 +55,69 @@ from metering.verification.history_verification import changed
 _RunRow = BillTotal | SourceLine | AllocatedLine | OwnerSettlement
 
 
+def checks(month: Month) -> dict[str, Callable[[], Iterator[Finding]]]:
+    """Allocation's checks over one month, by name; none depends on another."""
+    return {
+        "allocation": lambda: _allocation(month),
+        "bills": lambda: _bills(month),
+        "reconciliations": lambda: _reconciliations(month),
+        "closes": lambda: _closes(month),
+    }
+
+
 def check_month(month: Month) -> Iterator[Finding]:
-    """All of allocation's checks over one month."""
-    for bill in ProviderBill.objects.filter(month=str(month)).select_related("document"):
+    """All of allocation's checks over one month, one after the other."""
+    for check in checks(month).values():
+        yield from check()
+
+
+def _bills(month: Month) -> Iterator[Finding]:
+    for bill in ProviderBill.objects.filter(month=str(month)):
         yield from _bill(bill)
+
+
+def _reconciliations(month: Month) -> Iterator[Finding]:
     for reconciliation in Reconciliation.objects.filter(month=str(month)).order_by("number"):
-        if outputs_digest_of(results_of(reconciliation)) != reconciliation.outputs_digest:
+        where = f"reconciliation {reconciliation.number} of {month}"
+        try:
+            digest = outputs_digest_of(results_of(reconciliation))
+        except (TypeError, ValueError) as error:
+            yield Finding("reconciliation", where, f"its evidence cannot be read: {error}")
+            continue
+        if digest != reconciliation.outputs_digest:
             yield Finding(
                 "reconciliation",
-                f"reconciliation {reconciliation.number} of {month}",
+                where,
                 "its steps or their evidence are not those it was stored with",
             )
-    run = AllocationRun.objects.filter(month=str(month)).exclude(state="superseded").first()
+
+
+def _allocation(month: Month) -> Iterator[Finding]:
+    run = _counting(month)
     if run is not None:
         yield from _run(run, month)
         yield from _statements(run)
+
+
+def _closes(month: Month) -> Iterator[Finding]:
+    run = _counting(month)
+    if run is not None:
         yield from _signed(run, month)
+    yield from _once_closed_on(run, month)
+    yield from _recorded(month)
+
+
+def _counting(month: Month) -> AllocationRun | None:
+    return AllocationRun.objects.filter(month=str(month)).exclude(state="superseded").first()
 
 
 def _bill(bill: ProviderBill) -> Iterator[Finding]:
-    raw = bytes(bill.document.content)
     where = f"bill {bill.pk} ({bill.provider} {bill.month})"
+    try:
+        raw = bytes(bill.document.content)
+    except BillDocument.DoesNotExist:
+        yield Finding("bill document", where, "the document that it was read from is gone")
+        return
     if sha256(raw).hexdigest() != bill.document.sha256:
         yield Finding("bill document", where, "the document is not the one that was received")
         return
@@ -235,27 +287,52 @@ def _statements(run: AllocationRun) -> Iterator[Finding]:
         yield Finding("statement", f"{centre} {run.month}", f"no statement of {minor} {currency}")
 
 
-def _recorded(run: AllocationRun, month: Month) -> Iterator[Finding]:
+def _once_closed_on(counting: AllocationRun | None, month: Month) -> Iterator[Finding]:
+    """The runs that the month was closed on, also before it was reopened: there, and with the rows
+    that were signed. The one that counts is computed again elsewhere."""
+    for close in PeriodClose.objects.filter(month=str(month)).order_by("pk"):
+        if set(close.seals) == set(BOOKS):
+            yield from roots_missing(close.seals, month)
+        else:
+            yield Finding("close", f"close of {month}", "it does not name the seals of both books")
+        run = AllocationRun.objects.filter(pk=close.run_id, month=str(month)).first()
+        if run is None:
+            yield Finding(
+                "close", f"close of {month}", f"run {close.run_id}, its run, is not there"
+            )
+            continue
+        if close.totals != totals_of(run):
+            yield Finding("close", f"close of {month}", "its totals are not those of its run")
+        if run != counting and outputs_digest(read_allocation(run.pk)) != close.run_digest:
+            yield Finding(
+                "run digest",
+                f"allocation run {run.number} of {month}",
+                "its rows are not those that the month was once closed on",
+            )
+
+
+_OF_RUNS: Final = (
+    "(SELECT pgh_obj_id FROM allocation_run_history told WHERE told.month = %(month)s)"
+)
+_OF_CLOSES: Final = (
+    "(SELECT pgh_obj_id FROM period_close_history told WHERE told.month = %(month)s)"
+)
+
+
+def _recorded(month: Month) -> Iterator[Finding]:
     """Who signed what, and when, as it was recorded then."""
-    named = {"month": str(month), "run": run.pk}
-    for check, table, condition, where in (
-        ("run", "allocation_run", "t.id = %(run)s", f"allocation run {run.number} of {month}"),
-        (
-            "approval",
-            "run_approval",
-            "t.run_id = %(run)s",
-            f"allocation run {run.number} of {month}",
-        ),
-        ("close", "period_close", "t.month = %(month)s", f"close of {month}"),
-        (
-            "reopening",
-            "period_reopening",
-            "t.close_id IN (SELECT id FROM period_close WHERE month = %(month)s)",
-            f"reopening of {month}",
-        ),
+    numbers = dict(AllocationRun.objects.values_list("pk", "number"))
+    runs = dict(RunApproval.objects.values_list("pk", "run_id"))
+    for check, table, condition in (
+        ("run", "allocation_run", "h.month = %(month)s"),
+        ("approval", "run_approval", f"h.run_id IN {_OF_RUNS}"),
+        ("close", "period_close", "h.month = %(month)s"),
+        ("reopening", "period_reopening", f"h.close_id IN {_OF_CLOSES}"),
     ):
-        for change in changed(table, condition, **named):
-            yield Finding(check, where, change.what)
+        for change in changed(table, condition, month=str(month)):
+            run = {"run": change.key, "approval": runs.get(change.key)}.get(check)
+            where = f"allocation run {numbers.get(run, run)}" if run is not None else check
+            yield Finding(check, f"{where} of {month}", change.what)
 
 
 def _signed(run: AllocationRun, month: Month) -> Iterator[Finding]:
@@ -267,7 +344,6 @@ def _signed(run: AllocationRun, month: Month) -> Iterator[Finding]:
             yield Finding("approval", where, "its digest is not the one that was approved")
         if approval.approved_by == run.author:
             yield Finding("approval", where, f"{run.author} made it and approved it")
-    yield from _recorded(run, month)
     close = close_of(month)
     if close is None:
         return
@@ -284,4 +360,3 @@ def _signed(run: AllocationRun, month: Month) -> Iterator[Finding]:
         )
     for book in unsealed_books(month):
         yield Finding(f"seal of the {book} book", str(month), "the closed month has no seal")
-    yield from roots_missing(close.seals, month)

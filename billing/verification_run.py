@@ -60,7 +60,7 @@ def open_checks(leased: Leased) -> None:
 
 def check(leased: Leased) -> None:
     """Do one check. Raises `DoesNotHold`."""
-    findings = list(checks_of(Month.parse(leased.subject))[leased.part]())
+    findings = checks_of(Month.parse(leased.subject))[leased.part]()
     if findings:
         told = "; ".join(": ".join(finding) for finding in findings[:_TOLD])
         more = len(findings) - _TOLD

@@ -6,23 +6,24 @@ from its inputs; invoices from the usage beneath them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
 from itertools import chain, zip_longest
 from typing import Final, NamedTuple
 
-from django.db import connection, connections
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
 
 from allocation import verification as allocation_verification
 from billing import charge_seals, push_verification
-from billing.domain.plans import plan_digest
+from billing.domain.plans import InvalidPlan, plan_digest
 from billing.drafts import LineContent, recompute_all, stored_lines
-from billing.models import Invoice
+from billing.models import Invoice, InvoiceLine
 from metering.domain.periods import Month, Period
 from metering.past_usage import latest_changes, usage_as_of
-from metering.verification import event_verification
+from metering.verification import event_verification, history_verification
 from metering.verification.findings import Finding
 from metering.verification.history_verification import changed
 
@@ -50,6 +51,7 @@ CHECKS = (
     "statements add up to the allocation",
     "invoices, computed again, give the same lines and stand on the same events",
     "invoices that are at Stripe asked there for what they say here",
+    "no recorded row is another than its history says, and none is gone",
 )
 
 
@@ -62,28 +64,52 @@ def verify(month: Month) -> Verified:
     connection could see into, one after the other. Findings come in the order of the checks."""
     checks = checks_of(month).values()
     if connection.in_atomic_block:
-        found = [list(check()) for check in checks]
+        found = [check() for check in checks]
     else:
         with ThreadPoolExecutor(CONNECTIONS, "verify") as pool:
             found = list(pool.map(_alone, checks))
     return Verified(month, CHECKS, tuple(chain.from_iterable(found)))
 
 
-def checks_of(month: Month) -> dict[str, Callable[[], Iterator[Finding]]]:
+_NAMED_ELSEWHERE: Final = (
+    *("allocation_run", "run_approval", "period_close", "period_reopening", "invoice"),
+    *("price_row", "price_list_import"),
+)
+"""Recorded tables of which another check names what was changed, by the month that it is of."""
+
+
+def checks_of(month: Month) -> dict[str, Callable[[], list[Finding]]]:
     """Every check over a month, by name; none depends on another, and the short ones come last."""
-    return {
-        "bills and allocation": lambda: allocation_verification.check_month(month),
+    checks: dict[str, Callable[[], Iterator[Finding]]] = {
+        **allocation_verification.checks(month),
         "invoices": lambda: _invoices(month),
         **event_verification.checks(month),
         "seals of charges": lambda: charge_seals.check(month),
         "Stripe": lambda: push_verification.check(month),
+        "recorded rows": lambda: history_verification.check(named_elsewhere=_NAMED_ELSEWHERE),
     }
+    return {name: partial(_done, name, month, check) for name, check in checks.items()}
 
 
-def _alone(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+def _done(name: str, month: Month, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What a check finds; that it cannot be done is a finding too: rows that say what cannot be
+    were written by none of us."""
+    found: list[Finding] = []
+    try:
+        # Inside a transaction, a statement that fails must not take the other checks with it.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
+            found.extend(check())
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # what was tampered with may fail anywhere, in any way
+        found.append(Finding(name, str(month), f"cannot be checked: {error}"))
+    return found
+
+
+def _alone(check: Callable[[], list[Finding]]) -> list[Finding]:
     """A check in a thread, which has a connection of its own to give back."""
     try:
-        return list(check())
+        return check()
     finally:
         connections.close_all()
 
@@ -91,14 +117,16 @@ def _alone(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
 def _invoices(month: Month) -> Iterator[Finding]:
     ending = Invoice.objects.filter(
         end_day__gt=month.first_day(), end_day__lte=month.next().first_day()
-    ).exclude(state=Invoice.State.VOID)
-    invoices = list(
-        ending.select_related("plan_version", "subscription").order_by("tenant", "cycle_start")
     )
-    named = {invoice.pk: where_of(invoice) for invoice in invoices}
-    for change in changed("invoice", "t.id = ANY(%(ids)s)", ids=list(named)):
-        yield Finding("invoice", named[change.key], change.what)
-    stored = [_Stored(invoice, *stored_lines(invoice)) for invoice in invoices]
+    invoices = list(ending.order_by("tenant", "cycle_start"))
+    yield from _recorded(month, {invoice.pk: where_of(invoice) for invoice in invoices})
+    every = [_Stored(invoice, *stored_lines(invoice)) for invoice in invoices]
+    yield from _misplaced(every)
+    # Of a void one nothing is owed: that it is kept as it was is all.
+    stored = [one for one in every if one.invoice.state != Invoice.State.VOID]
+    for one in every:
+        if one not in stored and not one.intact:
+            yield Finding("invoice", one.where, _NOT_INTACT)
     for one in stored:
         yield from _terms(one)
     for as_of, some in _by_knowledge(stored).items():
@@ -108,7 +136,33 @@ def _invoices(month: Month) -> Iterator[Finding]:
             if digest != one.digest:
                 yield _difference(one, lines)
             elif not one.intact:
-                yield Finding("invoice", one.where, "its digest is not that of its lines")
+                yield Finding("invoice", one.where, _NOT_INTACT)
+
+
+_NOT_INTACT: Final = "its digest is not that of its lines"
+
+
+def _misplaced(stored: Sequence[_Stored]) -> Iterator[Finding]:
+    """Lines are counted from 1: evidence is exported, and asked for at Stripe, by their places."""
+    places: dict[int, list[int]] = {}
+    lines = InvoiceLine.objects.filter(invoice__in=[one.invoice.pk for one in stored])
+    for invoice, position in lines.order_by("position").values_list("invoice_id", "position"):
+        places.setdefault(invoice, []).append(position)
+    for one in stored:
+        found = places.get(one.invoice.pk, [])
+        if found != list(range(1, len(found) + 1)):
+            yield Finding("invoice", one.where, f"its lines stand in the places {found}")
+
+
+def _recorded(month: Month, named: dict[int, str]) -> Iterator[Finding]:
+    """Invoices that are not what their history says, also those that it says were of the month."""
+    condition = (
+        "GREATEST(t.end_day, h.end_day) > %(first)s AND LEAST(t.end_day, h.end_day) <= %(end)s"
+    )
+    for change in changed(
+        "invoice", condition, first=month.first_day(), end=month.next().first_day()
+    ):
+        yield Finding("invoice", named.get(change.key, f"invoice {change.key}"), change.what)
 
 
 def _by_knowledge(stored: list[_Stored]) -> dict[tuple[Period, datetime] | None, list[_Stored]]:
@@ -161,10 +215,14 @@ def _terms(stored: _Stored) -> Iterator[Finding]:
             "invoice", stored.where, f"its subscription is {invoice.subscription.tenant}'s"
         )
     version = invoice.plan_version
-    if plan_digest(version.terms) != version.digest:
-        yield Finding(
-            "plan", f"{version} beneath {stored.where}", "its terms are not those it began with"
-        )
+    where = f"plan version {version.pk} ({version}) beneath {stored.where}"
+    try:
+        digest = plan_digest(version.terms)
+    except InvalidPlan as error:
+        yield Finding("plan", where, f"its terms cannot be read: {error}")
+        return
+    if digest != version.digest:
+        yield Finding("plan", where, "its terms are not those it began with")
 
 
 def _difference(stored: _Stored, again: list[LineContent]) -> Finding:

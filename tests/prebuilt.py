@@ -41,7 +41,7 @@ class Prebuilt:
             raise RuntimeError("a test starts from one prebuilt state")
         if build not in self._connections:
             self._connections[build] = self._built(build)
-        with _meeting(self._connections[build]):
+        with meeting(self._connections[build]):
             rolled_back = transaction.atomic()
             rolled_back._from_testcase = True  # type: ignore[attr-defined]  # as Django's TestCase
             with rolled_back:
@@ -57,7 +57,7 @@ class Prebuilt:
         settings = {**connections.settings[DEFAULT_DB_ALIAS], "NAME": self._databases.clone()}
         backend = load_backend(settings["ENGINE"])
         made: BaseDatabaseWrapper = backend.DatabaseWrapper(settings, DEFAULT_DB_ALIAS)
-        with _meeting(made), _threads_meeting(settings["NAME"]), TemporaryDirectory() as folder:
+        with meeting(made), _threads_meeting(settings["NAME"]), TemporaryDirectory() as folder:
             build(Path(folder))
         return made
 
@@ -75,7 +75,7 @@ def _threads_meeting(database: str) -> Iterator[None]:
 
 
 @contextmanager
-def _meeting(other: BaseDatabaseWrapper) -> Iterator[None]:
+def meeting(other: BaseDatabaseWrapper) -> Iterator[None]:
     before = connections[DEFAULT_DB_ALIAS]
     connections[DEFAULT_DB_ALIAS] = other
     try:

@@ -1,7 +1,9 @@
 """Checks of shared calls: every stored share against the call that it is a part of.
 
 Tokens and tenants were reported, so they are held against the report; a share's cost against what
-its tokens come to, to within the one unit of 10^-18 a line that largest remainder may give.
+its tokens come to, to within the one unit of 10^-18 a line that largest remainder may give. So are
+those of calls that no longer count, and of how a call was valued before: old numbers are computed
+again from them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from typing import Final
 
 from metering.domain.periods import Period
 from metering.domain.rollup import INPUT_SIDE, OUTPUT_SIDE, SHARE_SCALE
-from metering.events import current
 from metering.verification.findings import Finding, rows
 
 _OF_SIDE: Final = "coalesce(sum((line ->> 3)::numeric) FILTER (WHERE {}), 0)"
@@ -24,10 +25,30 @@ _PART: Final = (
 """To 24 decimals at least: a quotient has no fewer than its dividend."""
 
 
+_WITHIN: Final = "occurred_at >= %(period_start)s AND occurred_at < %(period_end)s"
+_VALUED: Final = f"""
+    SELECT event_key, 0 AS revision, occurred_at, tenant, cost_centre, cost, lines, shares,
+           coalesce(input_tokens, 0)::bigint AS input_tokens,
+           coalesce(output_tokens, 0)::bigint AS output_tokens
+    FROM usage_event WHERE shares IS NOT NULL AND {_WITHIN}"""
+"""Every shared call as it was valued when it came."""
+_EVERY: Final = f"""
+    WITH first AS MATERIALIZED ({_VALUED}),
+    e AS MATERIALIZED (SELECT * FROM first UNION ALL
+        SELECT r.event_key, r.revision, first.occurred_at, r.tenant, r.cost_centre, r.cost, r.lines,
+               first.shares, first.input_tokens, first.output_tokens
+        FROM event_revision r JOIN first ON first.event_key = r.event_key)"""
+"""… and as it was valued anew, each time."""
+
+
 def check(period: Period) -> Iterator[Finding]:
     """Every share of the period's calls: there, its tenant's, and with its tokens and cost."""
-    events, parameters = current(period)
-    parameters |= {"input_side": sorted(INPUT_SIDE), "output_side": sorted(OUTPUT_SIDE)}
+    parameters = {
+        "period_start": period.start,
+        "period_end": period.end,
+        "input_side": sorted(INPUT_SIDE),
+        "output_side": sorted(OUTPUT_SIDE),
+    }
     exact = " + ".join(
         _PART.format(cost=f"c.of_{side}", mine=mine, whole=whole)
         for side, mine, whole in (
@@ -36,53 +57,57 @@ def check(period: Period) -> Iterator[Finding]:
             ("both", "s.input_tokens + s.output_tokens", "e.input_tokens + e.output_tokens"),
         )
     )
-    for key, position, has, wants in rows(
-        "WITH e AS MATERIALIZED (SELECT event_key, revision, tenant, cost_centre, cost, lines,"
-        "  shares, coalesce(input_tokens, 0)::bigint AS input_tokens,"
-        f"  coalesce(output_tokens, 0)::bigint AS output_tokens FROM {events} e"
-        "  WHERE shares IS NOT NULL),"
-        " c AS (SELECT e.event_key, count(line) AS lines,"
+    for key, revision, position, has, wants in rows(
+        f"{_EVERY}, c AS (SELECT e.event_key, e.revision, count(line) AS lines,"
         f"  {_OF_SIDE.format(_INPUT)} AS of_input, {_OF_SIDE.format(_OUTPUT)} AS of_output,"
         f"  {_OF_SIDE.format(f'NOT ({_INPUT}) AND NOT ({_OUTPUT})')} AS of_both"
-        "  FROM (SELECT event_key, jsonb_array_elements(lines::jsonb) AS line FROM e"
-        "   UNION ALL SELECT event_key, NULL FROM e) e GROUP BY 1),"
-        " shared AS MATERIALIZED (SELECT e.event_key, (place - 1)::int AS position, t.tenant,"
-        "   t.input_tokens, t.output_tokens FROM e, ROWS FROM (json_to_recordset(e.shares)"
+        "  FROM (SELECT event_key, revision, jsonb_array_elements(lines::jsonb) AS line FROM e"
+        "   UNION ALL SELECT event_key, revision, NULL FROM e) e GROUP BY 1, 2),"
+        " shared AS MATERIALIZED (SELECT first.event_key, (place - 1)::int AS position, t.tenant,"
+        "   t.input_tokens, t.output_tokens FROM first, ROWS FROM (json_to_recordset(first.shares)"
         "   AS (tenant_id text, input_tokens bigint, output_tokens bigint))"
         "   WITH ORDINALITY t (tenant, input_tokens, output_tokens, place)),"
         " given AS (SELECT event_key, sum(input_tokens)::bigint AS input_tokens,"
         "   sum(output_tokens)::bigint AS output_tokens FROM shared GROUP BY 1),"
-        " reported AS (SELECT event_key, position, tenant, NULL AS cost_centre, input_tokens,"
-        "   output_tokens, false AS last FROM shared"
-        "  UNION ALL SELECT event_key, json_array_length(e.shares), e.tenant, e.cost_centre,"
-        "   e.input_tokens - given.input_tokens, e.output_tokens - given.output_tokens, true"
+        " reported AS (SELECT event_key, revision, position, shared.tenant, NULL AS cost_centre,"
+        "   shared.input_tokens, shared.output_tokens, e.occurred_at, false AS last"
+        "  FROM shared JOIN e USING (event_key)"
+        "  UNION ALL SELECT event_key, revision, json_array_length(e.shares), e.tenant,"
+        "   e.cost_centre, e.input_tokens - given.input_tokens,"
+        "   e.output_tokens - given.output_tokens, e.occurred_at, true"
         "  FROM e LEFT JOIN given USING (event_key)),"
-        " stored AS (SELECT s.* FROM event_share s JOIN e USING (event_key, revision))"
-        " SELECT event_key, position, CASE WHEN s.tenant IS NOT NULL THEN"
+        f" stored AS (SELECT * FROM event_share WHERE {_WITHIN})"
+        " SELECT event_key, revision, position, CASE WHEN s.tenant IS NOT NULL THEN"
         f"  concat_ws(', ', {_said('s')}) END, CASE WHEN r.tenant IS NOT NULL THEN"
         f"  concat_ws(', ', {_said('r')}, CASE WHEN e.cost IS NOT NULL THEN 'cost '"
         f"  || trim_scale(round({exact}, {SHARE_SCALE})) END) END"
-        " FROM reported r FULL JOIN stored s USING (event_key, position)"
-        " JOIN e USING (event_key) JOIN c USING (event_key)"
-        " WHERE (s.tenant, s.input_tokens, s.output_tokens)"
-        "  IS DISTINCT FROM (r.tenant, r.input_tokens, r.output_tokens)"
+        " FROM reported r FULL JOIN stored s USING (event_key, revision, position)"
+        " LEFT JOIN e USING (event_key, revision) LEFT JOIN c USING (event_key, revision)"
+        " WHERE (s.tenant, s.input_tokens, s.output_tokens, s.occurred_at)"
+        "  IS DISTINCT FROM (r.tenant, r.input_tokens, r.output_tokens, r.occurred_at)"
         " OR s.cost_centre <> r.cost_centre OR (s.cost IS NULL) <> (e.cost IS NULL)"
-        f" OR abs(s.cost - ({exact})) > greatest(c.lines, 1) * 1e-{SHARE_SCALE} ORDER BY 1, 2",
+        f" OR abs(s.cost - ({exact})) > greatest(c.lines, 1) * 1e-{SHARE_SCALE} ORDER BY 1, 2, 3",
         parameters,
     ):
         yield Finding(
             "shares",
-            f"event {key} share {position}",
+            _where(key, revision, f" share {position}"),
             f"it is stored as {has or 'no row'}; the call gives it {wants or 'nothing'}",
         )
-    for key, cost, total in rows(
-        f"SELECT e.event_key, e.cost, total FROM {events} e JOIN (SELECT event_key, revision,"
-        "  sum(cost) AS total FROM event_share WHERE occurred_at >= %(period_start)s"
-        "  AND occurred_at < %(period_end)s GROUP BY 1, 2) s USING (event_key, revision)"
-        " WHERE e.cost IS NOT NULL AND total <> e.cost ORDER BY 1",
+    for key, revision, cost, total in rows(
+        f"{_EVERY} SELECT event_key, revision, e.cost, total FROM e JOIN (SELECT event_key,"
+        f"  revision, sum(cost) AS total FROM event_share WHERE {_WITHIN}"
+        "  GROUP BY 1, 2) s USING (event_key, revision)"
+        " WHERE e.cost IS NOT NULL AND total <> e.cost ORDER BY 1, 2",
         parameters,
     ):
-        yield Finding("shares", f"event {key}", f"its shares sum to {total}, its cost is {cost}")
+        yield Finding(
+            "shares", _where(key, revision), f"its shares sum to {total}, its cost is {cost}"
+        )
+
+
+def _where(key: object, revision: int, share: str = "") -> str:
+    return f"event {key}{f' revision {revision}' if revision else ''}{share}"
 
 
 def _said(row: str) -> str:
@@ -90,5 +115,6 @@ def _said(row: str) -> str:
     cost = f", 'cost ' || trim_scale({row}.cost)" if row == "s" else ""
     return (
         f"'tenant ' || {row}.tenant, 'cost centre ' || {row}.cost_centre,"
-        f" {row}.input_tokens || ' input', {row}.output_tokens || ' output'{cost}"
+        f" {row}.input_tokens || ' input', {row}.output_tokens || ' output',"
+        f" 'at ' || {row}.occurred_at{cost}"
     )
