@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from metering import bulk
 from metering.domain.money import EXACT, plain
 from metering.domain.rating import Rating
-from metering.domain.rollup import Part
+from metering.domain.rollup import ClassCost, Part
 from metering.domain.usage import COUNTS
 from metering.event_rows import NULL
 
@@ -42,17 +42,17 @@ def store_shares(divided: Iterable[DividedEvent]) -> None:
 def share_lines(divided: Iterable[DividedEvent]) -> str:
     """A line for each part of these calls, in the order of `COLUMNS`, tab-separated (NULL as
     `NULL`)."""
-    return "".join(
-        [
-            f"{key}\t{revision}\t{position}\t{occurred_at}\t{part.owner.tenant}"
-            f"\t{part.owner.cost_centre}\t{part.counts[_INPUT]}\t{part.counts[_OUTPUT]}"
-            f"\t{NULL if rating.cost is None else _cost(part)}\n"
-            for key, revision, occurred_at, rating, parts in divided
-            for position, part in enumerate(parts)
-        ]
-    )
+    lines = []
+    for key, revision, occurred_at, rating, parts in divided:
+        unpriced = rating.cost is None
+        for position, ((cost_centre, tenant), _, counts, classes) in enumerate(parts):
+            lines.append(
+                f"{key}\t{revision}\t{position}\t{occurred_at}\t{tenant}\t{cost_centre}"
+                f"\t{counts[_INPUT]}\t{counts[_OUTPUT]}\t{NULL if unpriced else _cost(classes)}\n"
+            )
+    return "".join(lines)
 
 
-def _cost(part: Part) -> str:
-    costs = [cost for _, _, cost in part.classes if cost is not None]
+def _cost(classes: Iterable[ClassCost]) -> str:
+    costs = [cost for _, _, cost in classes if cost is not None]
     return plain(reduce(EXACT.add, costs)) if costs else "0"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import UTC, datetime
 from itertools import count
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,8 +23,8 @@ from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.rate_cards import RateCard
 from metering.domain.rating import Rating, rate_with
-from metering.domain.rollup import Part, RowKeys, parts, row_keys
-from metering.domain.usage import UsageEvent
+from metering.domain.rollup import Part, RowKeys, parts, row_keys, whole
+from metering.domain.usage import THE_COUNTS, Counts, UsageEvent, fields_of
 from metering.event_rows import (
     SEALED,
     SealedConstants,
@@ -44,15 +44,24 @@ REMEMBERED_KINDS: Final = 8192
 
 _ALWAYS: Final = Period(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _TABS: Final = len(SEALED) - 1
-_ALIKE: Final = attrgetter(
-    *("source", "provider", "model", "model_executed", "time_reported", "usage_format"),
-    *("usage_quality", "service_tier", "batch", "region", "served_from", "endpoint_tag"),
-    *("prompt_version", "tenant_id", "cost_center", "status", "error_code", "data_mode"),
-    "environment",
+_ALIKE: Final = itemgetter(
+    *map(
+        UsageEvent.__struct_fields__.index,
+        (
+            *("source", "provider", "model", "model_executed", "time_reported", "usage_format"),
+            *("usage_quality", "service_tier", "batch", "region", "served_from", "endpoint_tag"),
+            *("prompt_version", "tenant_id", "cost_center", "status", "error_code", "data_mode"),
+            "environment",
+        ),
+    )
 )
 """The fields in which calls of a kind are equal: all that owners are found by (beside time, tags
 and user), prices are found by (beside time), that rollups are keyed by, and a few more that take
 few values."""
+
+
+Fields = tuple[Any, ...]
+"""An event as `usage.fields_of` gives it."""
 
 
 class ControlCharacter(ValueError):
@@ -86,15 +95,17 @@ class CallKinds:
         self._sharers: dict[tuple[int, str], tuple[Owner, RowKeys]] = {}
         self._numbers = count()
 
-    def of(self, event: UsageEvent, lookup: bytes | None, user_kind: UserKind) -> CallKind:
+    def of(
+        self, event: UsageEvent, fields: Fields, lookup: bytes | None, user_kind: UserKind
+    ) -> CallKind:
         """The event's kind; `lookup` is the keyed hash of whom it names."""
         owners = self._owners
-        user = lookup.hex() if lookup else ""
+        user = lookup.hex() if lookup and owners.mapped_users else ""
         mapped_user = user if user in owners.mapped_users else ""
         if lookup in owners.service_accounts:
             user_kind = "service"
         key = (
-            *(_ALIKE(event), event.tags.get(PROJECT_TAG), mapped_user, user_kind),
+            *(_ALIKE(fields), event.tags.get(PROJECT_TAG), mapped_user, user_kind),
             bisect_right(owners.edges, event.occurred_at),
         )
         kind = self._known.get(key)
@@ -104,8 +115,8 @@ class CallKinds:
             kind = self._known[key] = self._kind(event, mapped_user, user_kind)
         return kind
 
-    def rated(self, event: UsageEvent, kind: CallKind) -> Rating:
-        """What the event should have cost (`rated_events.rated`)."""
+    def rated(self, event: UsageEvent, counts: Counts, kind: CallKind) -> Rating:
+        """What the event with these counts should have cost (`rated_events.rated`)."""
         if (
             kind.card is None
             or event.units
@@ -113,7 +124,7 @@ class CallKinds:
             or event.served_from == "caller_cache"
         ):
             return rated(event, self._prices)
-        return rate_with(event, kind.card)
+        return rate_with(event, kind.card, counts)
 
     def sharer(self, kind: CallKind, event: UsageEvent, tenant: str) -> tuple[Owner, RowKeys]:
         """Who bears a tenant's share of an event of that kind, and its keys in the rollups."""
@@ -181,21 +192,23 @@ def prepare(
     `identified` is who called, where that is known by the keyed hash only: the event names nobody.
     """
     lookup, user_kind = identified or identify(event, hash_key)
-    kind = kinds.of(event, lookup, user_kind)
+    fields = fields_of(event)
+    counts = fields[THE_COUNTS]
+    kind = kinds.of(event, fields, lookup, user_kind)
     key = event_key(event)
     occurred_at = instant_text(event.occurred_at)
-    reported = reported_text(event, kind.sealed)
+    reported = reported_text(event, kind.sealed, counts)
     sealed = reported.sealed(kind.sealed, key=key, received_at=received_at, occurred_at=occurred_at)
     if sealed.count("\t") != _TABS or "\n" in sealed or "\r" in sealed or "\0" in sealed:
         raise ControlCharacter("a text field holds a tab, newline or other control character")
-    rating = kinds.rated(event, kind)
+    rating = kinds.rated(event, counts, kind)
     classes = class_costs(event, rating)
     if event.shares:
         sharers = [kinds.sharer(kind, event, share.tenant_id) for share in event.shares]
         divided = parts(event, kind.owner, tuple([owner for owner, _ in sharers]), classes)
         keyed = tuple(zip(divided, (*(keys for _, keys in sharers), kind.keys), strict=True))
     else:
-        keyed = ((parts(event, kind.owner, (), classes)[0], kind.keys),)
+        keyed = ((whole(kind.owner, counts, classes), kind.keys),)
     return PreparedEvent(
         event,
         kind,

@@ -15,7 +15,7 @@ import msgspec
 from metering.domain.usage import UsageEvent, counts_of
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
-_VARIANT: Final = "89ab"
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def event_key(event: UsageEvent) -> str:
@@ -38,8 +38,7 @@ def event_key(event: UsageEvent) -> str:
             event.latency_ms,
         )
     h = sha256(_encode(parts)).hexdigest()
-    variant = _VARIANT[int(h[16], 16) & 3]
-    return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
+    return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
 def claim_digest(content: str, lookup_hash: bytes | None) -> bytes:

@@ -17,7 +17,7 @@ from metering.domain.money import EXACT, RATING_QUANTUM
 from metering.domain.price_book import PriceBook
 from metering.domain.rate_cards import Applied, Level, PlainRates, RateCard
 from metering.domain.units import CLASS_OF_UNIT, unit_named
-from metering.domain.usage import COUNTS, UsageEvent
+from metering.domain.usage import COUNTS, Counts, UsageEvent, counts_of
 
 Pricing = Literal["priced", "unpriced", "free"]
 
@@ -88,39 +88,32 @@ def rate(event: UsageEvent, book: PriceBook, *, model: str | None = None) -> Rat
     return rate_with(event, card)
 
 
-def rate_with(event: UsageEvent, card: RateCard) -> Rating:
-    """Price the event, which a provider answered, with the card that was found for it."""
+def rate_with(event: UsageEvent, card: RateCard, counts: Counts | None = None) -> Rating:
+    """Price the event, which a provider answered, with the card that was found for it. `counts` are
+    the event's own, where they are at hand."""
     try:
-        return _rate_at(event, card)
+        return _rate_at(event, counts or counts_of(event), card)
     except ArithmeticError:
         return _unpriced(card.currency, "quantity_out_of_range")
 
 
-def _rate_at(event: UsageEvent, card: RateCard) -> Rating:
-    total_input, output = event.input_tokens, event.output_tokens
-    if total_input is None or output is None or event.units:
+def _rate_at(event: UsageEvent, counts: Counts, card: RateCard) -> Rating:
+    total_input, read, write, write_1h, output, reasoning, *media = counts
+    if total_input is None or output is None or event.units or any(media):
         return _rate_units(event, card)
-    plain = (card.level(total_input) if card.thresholds else card.levels[0]).plain
-    if (
-        plain is None
-        or event.audio_input_tokens
-        or event.image_input_tokens
-        or event.audio_output_tokens
-        or event.image_output_tokens
-        or (output and plain.output is None)
-    ):
+    rates = (card.level(total_input) if card.thresholds else card.levels[0]).plain
+    if rates is None or (output and rates.output is None):
         return _rate_units(event, card)
-    return _rate_text(event, total_input, output, card, plain)
+    return _rate_text(
+        (total_input, read or 0, write or 0, write_1h or 0, output, reasoning or 0), card, rates
+    )
 
 
 def _rate_text(  # noqa: C901 - one branch a class, unrolled: it runs for every event
-    event: UsageEvent, total_input: int, output: int, card: RateCard, rates: PlainRates
+    counts: tuple[int, int, int, int, int, int], card: RateCard, rates: PlainRates
 ) -> Rating:
     """A call of text alone, both totals known: the common case, without any general machinery."""
-    read = event.cached_input_tokens or 0
-    write = event.cache_write_tokens or 0
-    write_1h = event.cache_write_1h_tokens or 0
-    reasoning = event.reasoning_tokens or 0
+    total_input, read, write, write_1h, output, reasoning = counts
     text = total_input
     if text < 0 or output < 0:
         return _unpriced(card.currency, "negative_count")

@@ -118,3 +118,14 @@ COUNTS: Final = (
 
 counts_of: Final = attrgetter(*COUNTS)
 """The counts of an event as a tuple in the order of COUNTS."""
+
+fields_of: Final = msgspec.structs.astuple
+"""All of an event, in the order of its fields: what takes much of it is quicker with this."""
+
+_FIRST: Final = UsageEvent.__struct_fields__.index(COUNTS[0])
+THE_COUNTS: Final = slice(_FIRST, _FIRST + len(COUNTS))
+"""Where among `fields_of` the counts stand."""
+assert UsageEvent.__struct_fields__[THE_COUNTS] == COUNTS, "the counts stand together, in order"
+
+Counts = tuple[int | None, ...]
+"""The counts of an event, in the order of COUNTS."""

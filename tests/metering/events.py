@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from metering.domain.keys import claim_digest
-from metering.domain.usage import UsageEvent
+from metering.domain.usage import UsageEvent, counts_of
 from metering.event_rows import reported_text, sealed_constants
 
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
@@ -33,4 +33,5 @@ def call(request_id: str = "req-1", **different: Any) -> UsageEvent:
 
 def claim_of(event: UsageEvent, lookup_hash: bytes | None) -> bytes:
     """The digest of what the event says, as it is claimed."""
-    return claim_digest(reported_text(event, sealed_constants(event, "")).content(), lookup_hash)
+    reported = reported_text(event, sealed_constants(event, ""), counts_of(event))
+    return claim_digest(reported.content(), lookup_hash)
