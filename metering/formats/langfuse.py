@@ -32,6 +32,7 @@ from metering.formats.span_facts import (
     error_code,
     estimates,
     instant,
+    no_time,
     provider,
     provider_request_id,
     served_tier,
@@ -211,6 +212,9 @@ def _report_of(
     span_id = body.id or body.generation_id or body.span_id
     if span_id is None:
         return _refusal(place, key, "missing_field", "body.id is missing; it names the observation")
+    problem = no_time(startTime=body.start_time, endTime=body.end_time)
+    if problem is not None:
+        return _refusal(place, key, "invalid_time", problem)
     trace_id = body.trace_id or span_id
     fields = how.attributes.read(*_layers(body, how.attributes))
     is_call, end = _is_call(body.type or kind), instant(body.end_time)

@@ -74,6 +74,15 @@ def instant(value: object) -> datetime | None:
     return None
 
 
+def no_time(**told: object) -> str | None:
+    """What is wrong with the first of these times that was told and cannot be read. Taken for one
+    that nobody told, it would date the call by its receipt, or leave it open."""
+    for name, value in told.items():
+        if value not in (None, "") and instant(value) is None:
+            return f"{name} {value!r:.80} is no time; write it like 2026-10-03T12:00:00Z"
+    return None
+
+
 def _since_epoch(value: int | Decimal) -> datetime | None:
     number = Decimal(value)
     if not number.is_finite() or number.adjusted() > 20:  # noqa: PLR2004 - far beyond any time

@@ -32,6 +32,7 @@ from metering.formats.span_facts import (
     error_code,
     estimates,
     instant,
+    no_time,
     provider,
     provider_request_id,
     served_tier,
@@ -195,6 +196,9 @@ def _report(run: Run, act: Act, context: _Context) -> Item:
         return Rejection(
             place=context.place, reason="missing_field", message="id is missing; it names the run"
         )
+    problem = no_time(start_time=run.start_time, end_time=run.end_time)
+    if problem is not None:
+        return Rejection(place=context.place, reason="invalid_time", message=problem, key=run.id)
     start, end = instant(run.start_time) or order.started_at, instant(run.end_time)
     extra = _mapping(run.extra)
     if extra is None:

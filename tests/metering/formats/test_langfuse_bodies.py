@@ -29,6 +29,8 @@ def refusal(payload: bytes) -> Rejection:
     ("event", "reason"),
     [
         (sent("generation-create", generation(), at="yesterday"), "timestamp"),
+        (sent("generation-create", generation(startTime="yesterday")), "invalid_time"),
+        (sent("span-update", generation(endTime="9999-12-31T23:59:59-14:00")), "invalid_time"),
         (sent("generation-create", generation(model=5)), "wrong_type"),
         (sent("generation-create", generation(id=None)), "missing_field"),
         (sent("generation-create", generation(id="")), "wrong_type"),

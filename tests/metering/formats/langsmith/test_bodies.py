@@ -109,6 +109,8 @@ def test_the_boundary_stands_in_the_content_type(content_type: str, boundary: by
         ({"run_type": "llm"}, "missing_field"),
         (run(id=5), "wrong_type"),
         (run(name=[1]), "wrong_type"),
+        (run(start_time="yesterday"), "invalid_time"),
+        (run(end_time="0001-01-01T00:00:00+14:00"), "invalid_time"),
         (run(outputs={"usage_metadata": {"input_tokens": -1}}), "unreadable_usage"),
         (run(outputs={"usage_metadata": {"input_tokens": 1.5}}), "unreadable_usage"),
         (run(outputs={"usage_metadata": {"input_tokens": "13"}}), "unreadable_usage"),
