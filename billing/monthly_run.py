@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -85,7 +86,7 @@ def find_customers(leased: Leased) -> None:
     """Open the parts in which all customers who may be due an invoice are drafted."""
     with transaction.atomic():
         due = invoice_run.tenants_due(Month.parse(leased.subject))
-        parts = [due[i : i + CUSTOMERS_A_PART] for i in range(0, len(due), CUSTOMERS_A_PART)]
+        parts = in_even_parts(due, most=CUSTOMERS_A_PART)
         work.complete(
             leased,
             note=f"{len(due)} customers",
@@ -108,6 +109,14 @@ def draft_invoices(leased: Leased) -> None:
     )
     with transaction.atomic():
         work.complete(leased, note=_told(result))
+
+
+def in_even_parts(customers: Sequence[str], *, most: int) -> list[Sequence[str]]:
+    """As few parts as there can be of at most so many, none much longer than another: the last
+    one to be done is what the month waits for."""
+    number = -(-len(customers) // most)
+    edges = [len(customers) * n // number for n in range(number + 1)] if number else [0]
+    return [customers[begin:end] for begin, end in pairwise(edges)]
 
 
 def _name(customers: Sequence[str]) -> str:

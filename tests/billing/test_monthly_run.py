@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections, transaction
+from hypothesis import given
+from hypothesis import strategies as st
 
 from billing import monthly_run
 from billing.models import Invoice
@@ -120,8 +123,8 @@ def test_parts_say_whom_they_are_for_and_what_became_of_them(
             "initech": f"no_terms 1; {without}"[:50],
         }
     else:
-        assert told["acme to globex (2)"] == "created 2"
-        assert told["initech"].startswith(f"no_terms 1; {without}")
+        assert told["acme"] == "created 1"
+        assert told["globex to initech (2)"].startswith(f"created 1, no_terms 1; {without}")
 
 
 class Killed(BaseException):
@@ -339,3 +342,12 @@ def test_messages_alone_bring_the_month_to_its_end(fresh_db: str, tmp_path: Path
     assert hear_messages(fresh_db) == 3, "the close, the customers, their one part"
     assert status().state == "done"
     assert nothing_twice()
+
+
+@given(st.lists(st.text()), st.integers(1, 9))
+def test_customers_are_parted_evenly(customers: list[str], most: int) -> None:
+    parts = monthly_run.in_even_parts(customers, most=most)
+    assert [each for part in parts for each in part] == customers
+    sizes = [len(part) for part in parts]
+    assert len(sizes) == math.ceil(len(customers) / most)
+    assert not sizes or 0 < min(sizes) <= max(sizes) <= min(most, min(sizes) + 1)
