@@ -1,7 +1,8 @@
 """Which reports are of one call. Pure: what is asked is what was reported.
 
 Two reports that carry the provider's request id are; of one trace, those of the same span, or of
-the same model with the same tokens, each paired once; so are those that began at one instant, of
+the same model with the same tokens, or of the same model and time where only one tells what was
+used, each paired once; so are those that began at one instant, of
 what LangSmith's SDK may send twice, unless they tell different usage; and what a provider's client
 tells within the time of a library around it. Never across tenants or providers.
 """
@@ -14,7 +15,12 @@ from datetime import timedelta
 from metering.calls import call_identities
 from metering.calls.call_identities import Kind, Shared, route_of
 from metering.calls.route_reports import Found
-from metering.domain.merged_calls import are_one, begun_as_one, one_within_the_other
+from metering.domain.merged_calls import (
+    are_one,
+    begun_as_one,
+    estimated_beside,
+    one_within_the_other,
+)
 from metering.domain.usage import UsageEvent, counts_of
 
 
@@ -34,7 +40,9 @@ def _fit(kind: Kind, key: str, other: str, found: Found) -> bool:
     event, known = found.events[key].event, found.events[other].event
     if kind != "request" and route_of(event) == route_of(known):
         return False
-    if kind == "trace" and not (_same_span(event, known) or are_one(event, known)):
+    if kind == "trace" and not (
+        _same_span(event, known) or are_one(event, known) or estimated_beside(event, known)
+    ):
         return False
     if kind == "start" and not (_same_start(event, known) and begun_as_one(event, known)):
         return False

@@ -120,12 +120,31 @@ def begun_as_one(one: UsageEvent, other: UsageEvent) -> bool:
     return None in latencies or abs((latencies[0] or 0) - (latencies[1] or 0)) <= ROUNDING_MS
 
 
+def estimated_beside(one: UsageEvent, other: UsageEvent) -> bool:
+    """Whether two reports of one trace are of the same call though only one of them tells what was
+    used, and the other estimates it or leaves it out: of the same model, ended alike, the time of
+    one within the time of the other. Two ids of answers are of two calls."""
+    ids = {one.provider_request_id, other.provider_request_id} - {None}
+    return (
+        one.provider == other.provider
+        and one.status == other.status
+        and bool(_models(one) & _models(other))
+        and _tells(one) != _tells(other)
+        and len(ids) <= 1
+        and one.time_reported
+        and other.time_reported
+        and _nested(one, other)
+    )
+
+
 def one_within_the_other(one: UsageEvent, other: UsageEvent) -> bool:
     """Whether two reports are of the same call (as `are_one`, or both failed) and the time of one
     lies within the time of the other, as that of a client's own span within one of a library around
     it. A duration that nobody told is none."""
-    if not (are_one(one, other) or one.status == other.status == "error"):
-        return False
+    return (are_one(one, other) or one.status == other.status == "error") and _nested(one, other)
+
+
+def _nested(one: UsageEvent, other: UsageEvent) -> bool:
     outer, inner = sorted((one, other), key=lambda event: event.occurred_at)
     ends = [
         event.occurred_at + timedelta(milliseconds=event.latency_ms or 0)

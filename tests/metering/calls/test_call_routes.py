@@ -427,3 +427,66 @@ def test_one_request_id_in_one_trace_is_one_call_whatever_was_counted() -> None:
     apart = [structs.replace(told, trace_id=f"{told.span_id}-own") for told in spans("two")]
     take(apart, **FROM_APP)
     assert counted()[0] == 3
+
+
+def estimated(name: str, **different: Any) -> UsageEvent:
+    """A call of the trace as an application tells it that counts tokens by the text."""
+    told = {"usage_quality": "estimated", "input_tokens": 900, "cached_input_tokens": None}
+    told |= {"source": "app", "trace_id": "t1", "tenant_id": "acme", "latency_ms": 900}
+    return call(name, time_reported=True, **{**told, **different})
+
+
+def measured(span: str = "s1", **different: Any) -> CallReport:
+    """The call as its SDK tells it, of 800 ms from 20 ms after noon."""
+    at = (NOON + timedelta(milliseconds=20)).isoformat()
+    fields = {**MODEL, **USED, "occurred_at": at, "latency_ms": 800}
+    return report(span, fields={**fields, **different})
+
+
+@pytest.mark.usefixtures("books_hold")
+@pytest.mark.parametrize("application_first", [True, False])
+@pytest.mark.parametrize(
+    "different",
+    [{}, {"usage_quality": "missing", "input_tokens": None, "output_tokens": None}],
+)
+def test_who_estimates_a_call_of_a_trace_tells_of_the_one_that_was_measured(
+    different: dict[str, Any],
+    application_first: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Another call of the trace at the same time stays another: each is paired once."""
+
+    def by_application() -> None:
+        sent(estimated("a1", **different))
+
+    def by_sdk() -> None:
+        take([measured(), measured("s2", output_tokens=7)], source="sdk", now=NOW, key_tenant=None)
+
+    ways = (by_application, by_sdk)
+    for tell in ways if application_first else reversed(ways):
+        tell()
+    assert counted()[0] == 2
+    assert len(rows("SELECT 1 FROM event_disposition WHERE state = 'merged'")) == 2
+    assert rows(
+        "SELECT tenant, input_tokens, usage_quality FROM usage_event WHERE event_id LIKE 'merged:%'"
+    ) == [("acme", 1000, "reported")]
+
+
+@pytest.mark.usefixtures("books_hold")
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"trace_id": "t2"},
+        {"model": "gpt-4o"},
+        {"status": "error"},
+        {"usage_quality": "reported"},
+        {"latency_ms": 500},
+        {"occurred_at": NOON + timedelta(seconds=2)},
+        {"tenant_id": "globex"},
+        {"provider_request_id": "chatcmpl-other"},
+    ],
+)
+def test_what_is_estimated_of_another_call_counts_beside_it(different: dict[str, Any]) -> None:
+    told = measured(tenant_id="acme", provider_request_id="chatcmpl-this")
+    take([told], source="sdk", now=NOW, key_tenant=None)
+    sent(estimated("a1", **different))
+    assert counted()[0] == 2
