@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
@@ -30,6 +31,8 @@ Kind = Literal["request", "trace", "start", "within"]
 KINDS: Final[tuple[Kind, ...]] = ("request", "trace", "start", "within")
 """What tells most of a call, first."""
 _UUID_LENGTH: Final = 36
+_MINUTE: Final = 16
+"""Characters of an instant's text as far as it tells the minute."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 ROUNDING: Final = 5
@@ -96,10 +99,15 @@ def identities(event: UsageEvent) -> list[tuple[Kind, str]]:
     if event.provider_request_id is not None:
         found.append(("request", _uuid("request", event.provider, event.provider_request_id)))
     if event.trace_id is not None:
-        found.append(("trace", _uuid("trace", event.trace_id.replace("-", "").lower())))
+        found.append(("trace", _of_trace(event.trace_id)))
     if event.provider_request_id is None:
         found += _starts(event)
     return found + _within(event)
+
+
+@lru_cache(maxsize=4_096)
+def _of_trace(trace_id: str) -> str:
+    return _uuid("trace", trace_id.replace("-", "").lower())
 
 
 def _within(event: UsageEvent) -> list[tuple[Kind, str]]:
@@ -114,7 +122,7 @@ def _within(event: UsageEvent) -> list[tuple[Kind, str]]:
     if not event.output_tokens and event.status != "error":
         return []
     used = f"{event.model_executed or event.model}:{event.input_tokens}:{event.output_tokens}"
-    minute = f"{event.occurred_at:%Y-%m-%dT%H:%M}"
+    minute = instant_text(event.occurred_at)[:_MINUTE]
     return [("within", _uuid("within", event.source, event.provider, used, minute))]
 
 
@@ -192,7 +200,13 @@ def _own(events: Iterable[tuple[str, UsageEvent]]) -> tuple[_Own, _Kinds]:
 def _shared(rows: Iterable[tuple[str, list[str] | None]], own: _Own, kinds: _Kinds) -> list[Shared]:
     shared = []
     for identity, known in rows:
-        members = {each.key: each for each in own[identity]}
+        mine = own[identity]
+        if known is None and (
+            len(mine) == 1
+            or (kinds[identity] != "request" and len({each.route for each in mine}) == 1)
+        ):
+            continue
+        members = {each.key: each for each in mine}
         members |= {each.key: each for each in map(Member.of, known or ())}
         routes = {each.route for each in members.values()}
         if len(members) > 1 and (kinds[identity] == "request" or len(routes) > 1):

@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
+from threading import local
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from zstandard import ZstdCompressor, ZstdDecompressor
 
 from metering import bulk
 from metering.calls.trace_settlement import SpanState
@@ -113,6 +115,16 @@ class _Known(msgspec.Struct, frozen=True, array_like=True):
     first_said_at: int
 
 
+class _Packing(local):
+    """A thread's own: what packs is used by one at a time, and costs half as much to make."""
+
+    def __init__(self) -> None:
+        self.pack = ZstdCompressor(level=1).compress
+
+
+_packing: Final = _Packing()
+_PACKED: Final = b"\x28\xb5\x2f\xfd"
+"""How zstd's frames begin; JSON does not."""
 _encode: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number").encode
 _decode: Final = msgspec.json.Decoder(_Known, float_hook=Decimal).decode
 _decode_told: Final = msgspec.json.Decoder(list[ToldSpan], float_hook=Decimal).decode
@@ -131,13 +143,14 @@ def span_of(text: bytes | str) -> Span:
 
 
 def text_of_told(spans: Sequence[ToldSpan]) -> bytes:
-    """The spans of a whole trace as they are stored."""
-    return _encode(spans)
+    """The spans of a whole trace as they are stored: JSON, packed, which takes less of us than of
+    the database, and less of its room."""
+    return _packing.pack(_encode(spans))
 
 
 def spans_told(text: bytes) -> list[ToldSpan]:
-    """The inverse of `text_of_told`."""
-    return _decode_told(text)
+    """The inverse of `text_of_told`; also of what was stored before it was packed."""
+    return _decode_told(ZstdDecompressor().decompress(text) if text.startswith(_PACKED) else text)
 
 
 class Locked(NamedTuple):

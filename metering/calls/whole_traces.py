@@ -74,7 +74,9 @@ def decide(
         if fields is None or isinstance(fields, Rejection):
             return None
         told.append(fields)
-    several = {name for name, count in Counter(r.span_id for r in reports).items() if count > 1}
+    several: set[str] = set()
+    if len({report.span_id for report in reports}) < len(reports):
+        several = {name for name, count in Counter(r.span_id for r in reports).items() if count > 1}
     spans = _spans(reports, told, several)
     decided = None if spans is None else _decided(trace, spans, maker, now)
     if decided is None:
@@ -158,7 +160,7 @@ def _is_plain(report: CallReport, now: datetime) -> bool:
     ):
         return False
     fields = report.fields
-    looked_at = [name for name in fields if name in _LOOKED_AT or name[:1] == "~"]
+    looked_at = [name for name in fields if name in _LOOKED_AT or name >= "~"]
     return all(
         _is_name(fields[name]) if name in _NAMING else _is_supposed(name, fields[name])
         for name in looked_at

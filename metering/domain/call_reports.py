@@ -28,6 +28,7 @@ over, did not fail, and whose usage nobody has told."""
 
 _TAG: Final = "tags."
 _COUNTED: Final = (*COUNTS, "units")
+_ESTIMATED: Final = frozenset(_COUNTED)
 _USAGE: Final = frozenset((*_COUNTED, "usage", "usage_format", "usage_quality"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -173,11 +174,12 @@ def _latency_ms(began: object, ended: str) -> int | None:
 
 def _suppose(fields: dict[str, Any], supposed: dict[str, Any], *, ended: bool) -> None:
     """Add what is supposed where nothing is told."""
-    estimated: dict[str, Any] = {name: supposed.pop(name) for name in _COUNTED if name in supposed}
+    estimated = {name: supposed.pop(name) for name in supposed.keys() & _ESTIMATED}
     for name, value in supposed.items():
         fields.setdefault(name, value)
-    unknown = ended and fields.get("status") != "error" and _USAGE.isdisjoint(fields)
-    if estimated and unknown:
+    if not estimated:
+        return
+    if ended and fields.get("status") != "error" and _USAGE.isdisjoint(fields):
         fields.update(estimated, usage_quality="estimated")
 
 
@@ -205,12 +207,11 @@ class ToldOnce(NamedTuple):
 def told_once(report: CallReport, told: Mapping[str, Any]) -> ToldOnce:
     """The report's span, with `told` in the place of the report's own fields."""
     fields = {name: value for name, value in told.items() if value is not None}
-    beside = [name for name in fields if name[:1] == "~"]
-    if "tags" in fields:
-        tags = {tag: text for tag, text in fields["tags"].items() if text is not None}
-        if tags:
-            fields["tags"] = tags
-        else:
+    beside = [name for name in fields if name >= "~" and name[0] == "~"]
+    tags = fields.get("tags")
+    if tags is not None and (not tags or None in tags.values()):
+        fields["tags"] = {tag: text for tag, text in tags.items() if text is not None}
+        if not fields["tags"]:
             del fields["tags"]
     only_supposed = _NOTHING
     if beside:

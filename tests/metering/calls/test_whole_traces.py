@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from zstandard import ZstdDecompressor
 
 from metering.calls.made_events import Maker
 from metering.calls.report_admission import Admission
-from metering.calls.trace_rows import TraceName, text_of
+from metering.calls.trace_rows import TraceName, spans_told, text_of
 from metering.calls.trace_settlement import settle
 from metering.calls.whole_traces import decide, spans_of
 from metering.domain.call_reports import SUPPOSED, CallReport, Span, join, told_by
@@ -164,3 +166,18 @@ def test_a_report_that_adds_nothing_to_another_of_its_batch_is_told_so() -> None
     chain = report("a", is_call=False, fields={"tenant_id": "acme"})
     assert kinds(told(chain, chain)) == ["accepted: not_a_call", "duplicate: not_a_call"]
     assert [each[0] for each in span_rows()] == ["a"]
+
+
+@pytest.mark.django_db
+def test_a_trace_that_was_stored_unpacked_is_known_too() -> None:
+    """As all were before whole traces were packed."""
+    assert kinds(told(report("a"), report("b"))) == ["accepted", "accepted"]
+    [(packed,)] = rows("SELECT told FROM call_trace")
+    plain = ZstdDecompressor().decompress(packed)
+    assert plain.startswith(b"[[")
+    assert spans_told(packed) == spans_told(plain)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE call_trace SET told = %s", [plain])
+    assert kinds(told(report("b"))) == ["duplicate"]
+    assert kinds(told(report("a", after=1, fields={"endpoint_tag": "chat"}))) == ["amended"]
+    assert counted()[0] == 2
