@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from metering.calls.trace_rows import spans_told
 from tests.metering.api.keys import post, rows, secret
+from tests.metering.formats.otlp.requests import CHAT, a_span, as_json, export
 from tests.scenarios.wires import BESIDE, SAID, WHO, WIRES, Wire, headers
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -43,7 +45,16 @@ def holding(*texts: str) -> list[str]:
             ((held,),) = cursor.fetchall()
             if held:
                 found.append(table)
+    traces = unpacked().lower()
+    if any(way.lower() in traces for text in texts for way in written(text)):
+        found.append("call_trace")
     return found
+
+
+def unpacked() -> str:
+    """Traces that are kept as they were told, which is packed: no search in rows would find it."""
+    packed = rows("SELECT told FROM call_trace WHERE told IS NOT NULL")
+    return "\n".join([repr(spans_told(bytes(each))) for (each,) in packed])
 
 
 @pytest.mark.parametrize("wire", [*WIRES, *BESIDE], ids=lambda wire: wire.name)
@@ -71,5 +82,9 @@ def test_the_search_finds_what_is_there() -> None:
     assert post(key, event).json()["accepted"] == 1
     assert holding(SAID) == ["usage_event"]
     assert holding(f"it was {SAID}".encode().hex()) == []
+    trace = export(a_span({**CHAT, "apportion.tag.note": f"it was {SAID}"}))
+    sent = post(key, as_json(trace), path="/v1/traces")
+    assert sent.json() == {}
+    assert holding(SAID) == ["usage_event", "call_trace"]
     assert "usage_event" in tables()
     assert "late_event" in tables()
