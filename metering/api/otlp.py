@@ -15,6 +15,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Final, Protocol
 
+import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -25,7 +26,8 @@ from metering.api.reported import MAX_BODY, interpretation, is_refused, take_rep
 from metering.api_keys import KeyFacts, KeyRefused
 from metering.attribute_names import attributes_for
 from metering.domain.call_reports import CallReport
-from metering.domain.usage import Rejection
+from metering.domain.traces import USAGE_FIELDS
+from metering.domain.usage import MAX_TOKENS, Rejection
 from metering.formats.otlp import metrics as metrics_wire
 from metering.formats.otlp import traces as traces_wire
 from metering.formats.otlp.answers import CONTENT_TYPE, MEDIA_TYPES, status, success
@@ -41,8 +43,10 @@ MAX_SPANS: Final = 10_000
 SHOWN: Final = 3
 """Reasons that a partial success spells out."""
 
-_ALONE: Final = ("waiting_for_model",)
-"""What a report waits for that a span, which is told once, will never get."""
+_NO_COUNT: Final = "unreadable_usage"
+_ALONE: Final = ("waiting_for_model", _NO_COUNT)
+"""What a report waits for that a span, which is told once, will never get; and usage of which
+nothing could be read, though the call is kept."""
 
 
 class Refused(Exception):
@@ -179,7 +183,25 @@ def _take(
         raise Refused(413, f"the export has more than {MAX_SPANS} spans; send several")
     if strict_ids:
         _refuse_ids(items)
-    return take_reports(key, items, books=books, now=now)
+    outcomes = take_reports(key, items, books=books, now=now)
+    return [_with_doubt(*each) for each in zip(items, outcomes, strict=True)]
+
+
+def _with_doubt(item: CallReport | Rejection, outcome: Outcome) -> Outcome:
+    """The outcome, which says so where the call was taken and none of its counts could be read."""
+    if (
+        isinstance(item, Rejection)
+        or item.fields.get("usage_quality") != "inconsistent"
+        or outcome.reason is not None
+        or not item.fields.keys().isdisjoint(USAGE_FIELDS)
+    ):
+        return outcome
+    return msgspec.structs.replace(
+        outcome,
+        reason=_NO_COUNT,
+        message=f"kept without usage: a count is a whole number from 0 to {MAX_TOKENS}",
+        place=f"trace {item.trace_id}, span {item.span_id}",
+    )
 
 
 def _refuse_ids(items: Sequence[CallReport | Rejection]) -> None:

@@ -127,6 +127,19 @@ def test_calls_that_will_never_count_are_warned_of() -> None:
     assert "names its provider and model" in partial["errorMessage"]
 
 
+@pytest.mark.parametrize("count", ["99999999999999999999", "1e400", "-5", "many"])
+def test_a_count_that_is_none_is_warned_of(count: str) -> None:
+    """The call was made: it is kept, without usage and without a price."""
+    told = {**CALL, "gen_ai.usage.input_tokens": count, "gen_ai.usage.output_tokens": count}
+    partial = send(export(span(told), span())).json()["partialSuccess"]
+    assert partial["rejectedSpans"] == "0"
+    assert "unreadable_usage: kept without usage" in partial["errorMessage"]
+    assert rows("SELECT usage_quality, pricing FROM usage_event ORDER BY 1, 2") == [
+        ("missing", "unpriced"),
+        ("reported", "priced"),
+    ]
+
+
 def test_a_long_list_of_reasons_is_cut() -> None:
     many = [span() | {"spanId": ""} for _ in range(10)]
     message = send(export(*many)).json()["partialSuccess"]["errorMessage"]
