@@ -165,7 +165,9 @@ class _Exchange:
         """As `ingestion.Insert`."""
         if not accepted:
             return
-        found = self._pseudonyms.of(i.lookup_hash for i in accepted if i.lookup_hash is not None)
+        found = self._pseudonyms.of(
+            (i.lookup_hash for i in accepted if i.lookup_hash is not None), looked_up=True
+        )
         named = [
             (item, found[item.lookup_hash] if item.lookup_hash is not None else None)
             for item in accepted

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -59,6 +60,10 @@ class Books:
     hash_key: bytes
     horizon: timedelta
     kinds: CallKinds
+
+    @cached_property
+    def known_providers(self) -> frozenset[str]:
+        return self.prices.known_providers() | self.owners.providers
 
     @classmethod
     def of(cls, owners: OwnerBook, prices: PriceBook) -> Books:
@@ -140,14 +145,17 @@ def prepare_batch(
 
 def known_providers(books: Books) -> frozenset[str]:
     """Those of the price lists, and the operator's own."""
-    return books.prices.known_providers() | books.owners.providers
+    return books.known_providers
+
+
+_meant: Final = lru_cache(maxsize=1_000)(meant)
 
 
 def unknown_provider(event: UsageEvent, known: frozenset[str], hints: dict[str, str]) -> Rejection:
     """With the names that may have been meant; finding them costs more than storing an event, so
     it is done for a few names of a batch, each once."""
     if event.provider not in hints and len(hints) < HINTS:
-        hints[event.provider] = meant(event.provider, known)
+        hints[event.provider] = _meant(event.provider, known)
     return Rejection(
         place=event.external_request_id,
         reason="unknown_provider",

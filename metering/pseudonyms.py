@@ -18,17 +18,18 @@ class Pseudonyms:
     def __init__(self) -> None:
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
-    def of(self, lookup_hashes: Iterable[bytes]) -> dict[bytes, str]:
-        """Find or make the pseudonym of each hash. Called inside the batch's transaction."""
+    def of(self, lookup_hashes: Iterable[bytes], *, looked_up: bool = False) -> dict[bytes, str]:
+        """Find or make the pseudonym of each hash. Called inside the batch's transaction.
+        `looked_up`: the transaction has asked for them, and what it found is remembered."""
         wanted = set(lookup_hashes)
         found = {h: self._known[h] for h in wanted if h in self._known}
         missing = sorted(wanted.difference(found))
         if missing:
-            found.update(_look_up(missing))
-            new = [h for h in missing if h not in found]
-            if new:
-                _make(new)
-                found.update(_look_up(new))
+            if not looked_up:
+                found.update(_look_up(missing))
+            found.update(_make([h for h in missing if h not in found]))
+            # what another transaction has made meanwhile
+            found.update(_look_up([h for h in missing if h not in found]))
         return found
 
     def remember(self, found: dict[bytes, str]) -> None:
@@ -39,6 +40,8 @@ class Pseudonyms:
 
 
 def _look_up(hashes: Sequence[bytes]) -> dict[bytes, str]:
+    if not hashes:
+        return {}
     with bulk.cursor() as cursor:
         cursor.execute(
             "SELECT lookup_hash, pseudonym::text FROM user_identity WHERE lookup_hash IN"
@@ -48,16 +51,19 @@ def _look_up(hashes: Sequence[bytes]) -> dict[bytes, str]:
         return {bytes(h): pseudonym for h, pseudonym in cursor}
 
 
-def _make(hashes: Sequence[bytes]) -> None:
+def _make(hashes: Sequence[bytes]) -> dict[bytes, str]:
     """Give each a pseudonym, unless another transaction is giving it one: in the order given, so
-    that two wait for each other instead of deadlocking."""
+    that two wait for each other instead of deadlocking. Those that were given."""
+    if not hashes:
+        return {}
     with bulk.cursor() as cursor:
         cursor.execute(
             "INSERT INTO user_identity (lookup_hash, pseudonym, created_at)"
             " SELECT decode(h, 'hex'), p, now() FROM unnest(%s::text[], %s::uuid[]) AS t(h, p)"
-            " ON CONFLICT DO NOTHING",
+            " ON CONFLICT DO NOTHING RETURNING lookup_hash, pseudonym::text",
             [
                 bulk.array([h.hex() for h in hashes]),
                 bulk.array([str(uuid.uuid4()) for _ in hashes]),
             ],
         )
+        return {bytes(h): pseudonym for h, pseudonym in cursor}
