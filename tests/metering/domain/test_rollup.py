@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.domain.cells import Owner
+from metering.domain.money import EXACT
 from metering.domain.rollup import ClassCost, Deltas, parts, unit_parts
 from metering.domain.usage import COUNTS, Share, UsageEvent
 from tests.metering.events import call
@@ -132,6 +133,33 @@ def test_what_cannot_be_divided_stays_with_the_events_own_owner() -> None:
     shared, own = parts(event, OWNER, (Owner("cc", "t0"),), classes)
     assert shared.classes == (("web_search", Decimal(0), Decimal(0)),)
     assert own.classes == classes
+
+
+@given(st.integers(1, 10**40), st.integers(19, 30))
+def test_a_cost_finer_than_the_scale_is_divided_to_its_last_digit(
+    units: int, decimals: int
+) -> None:
+    event = call(
+        input_tokens=7,
+        cached_input_tokens=None,
+        shares=(Share(tenant_id="t0", input_tokens=4, output_tokens=0),),
+    )
+    cost = EXACT.scaleb(units, -decimals)
+    divided = parts(event, OWNER, (Owner("cc", "t0"),), (("input", 7, cost),))
+    costs = [of_class for part in divided for _, _, of_class in part.classes]
+    shared, own = [c for c in costs if c is not None]
+    assert EXACT.add(shared, own) == cost
+    assert abs(Fraction(shared) - Fraction(cost) * 4 / 7) < Fraction(1, 10**18)
+
+
+def test_amounts_of_more_digits_than_a_decimal_has_by_default_add_up_exactly() -> None:
+    deltas = Deltas()
+    deltas["a"] += [
+        (1, Decimal("123456789012345678901234.5")),
+        (2, Decimal("0.000000000000000001")),
+    ]
+    ((_, sums),) = deltas.sums()
+    assert tuple(sums) == (3, Decimal("123456789012345678901234.500000000000000001"))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.decimals(-9, 9, places=3)), max_size=30))
