@@ -80,6 +80,7 @@ CONTRACT = (
     "openai,*,2026-10-01,2027-01-01,,,,USD,5\n"
 )
 ALIAS = "provider,model,valid_from,price_of\nopenai,our-finetune,2026-10-01,gpt-4o-mini\n"
+DEARER = ALIAS.replace("gpt-4o-mini", "gpt-4o")
 BILL = """day,model,token_class,amount,currency,kind,description,project
 2026-10-03,gpt-4o-mini,input,{first},USD,usage,tokens,proj_7
 2026-10-03,gpt-4o-mini,output,0.004,USD,usage,tokens,
@@ -140,9 +141,10 @@ def _metered() -> None:
     take([report(ended=None, fields={"output_tokens": 400}, after=5)],
          source="sdk", now=IN_OCTOBER, key_tenant=None)  # fmt: skip
     uncount(TryOuts("test", "test"), reason="tidied up", author="key x", now=NOVEMBER)
-    import_file(ALIAS, "own.csv", effective_at=NOVEMBER)
-    found = rerate(OCTOBER, author=ANALYST, reason="a finetune has a price", now=NOVEMBER)
-    assert found.changed == 2
+    for alias, now in ((ALIAS, NOVEMBER), (DEARER, NOVEMBER + timedelta(minutes=1))):
+        import_file(alias, "own.csv", effective_at=now)
+        found = rerate(OCTOBER, author=ANALYST, reason="a finetune has a price", now=now)
+        assert found.changed == 2
     business_outcomes.take(
         [
             BusinessOutcome(source="test", outcome_id="o-1", kind="ticket", quantity=Decimal(1),

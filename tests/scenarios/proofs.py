@@ -62,7 +62,8 @@ PROVEN: dict[str, Proven] = {
     "event_revision": Proven(
         ("event digests", "revisions", "shares", "rollups"),
         f"{EVENT} || '|usage rollup'",
-        free={
+        "revision",
+        {
             "author": "as its act of re-rating says, which is recorded",
             "reason": "as its act of re-rating says, which is recorded",
             "made_at": "moved over a close, the seals break",
