@@ -25,6 +25,10 @@ class Maker:
         self._known = known_providers(books)
         self._hints: dict[str, str] = {}
 
+    def knows(self, provider: object) -> bool:
+        """Whether there may be events of that provider (or of whoever else, if it is no name)."""
+        return not isinstance(provider, str) or provider in self._known
+
     def made(
         self, trace: TraceName, span_id: str, call: Call, version: int, said_at: datetime
     ) -> PreparedEvent | Rejection:

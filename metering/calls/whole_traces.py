@@ -70,7 +70,8 @@ def decide(
     or where something has to be said of one of them."""
     told: list[dict[str, Any]] = []
     for report in reports:
-        fields = admission.fields(report) if _is_plain(report, now) else None
+        good = maker.knows(report.fields.get("provider")) and _is_plain(report, now)
+        fields = admission.fields(report) if good else None
         if fields is None or isinstance(fields, Rejection):
             return None
         told.append(fields)
