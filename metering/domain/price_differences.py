@@ -2,6 +2,7 @@
 
 A price that changes by more than 100 times is hardly ever one: it is a list that now counts per
 thousand what it counted per million. It is named, and waits for somebody to say that it is meant.
+So does a price of tokens that there is nothing to hold against, if no tokens cost that anywhere.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from metering.domain.money import EXACT, plain
 from metering.domain.price_changes import PriceChanges
 from metering.domain.price_words import conditions_in_words, unit_price_in_words
 from metering.domain.prices import Price, UnitPrice
+from metering.domain.units import UNITS
 
 LEAP: Final = 100
 """By how many times a price may rise or fall without being asked about."""
+LEAST: Final = Decimal("0.001")
+MOST: Final = Decimal(1000)
+"""Between what a million tokens cost in USD. Of the 25,835 prices of tokens that genai-prices,
+LiteLLM's and Langfuse's lists had in October 2026 (from 0.0011 to 600), 17 lay outside, all of them
+slips: per thousand for per million, a picture's steps for tokens."""
 
 
 class Change(NamedTuple):
@@ -36,7 +43,8 @@ class Change(NamedTuple):
 
 
 class Leap(NamedTuple):
-    """A price of one unit that would change by more than `LEAP` times."""
+    """A price of one unit that would change by more than `LEAP` times; without `before` (0), one
+    of tokens that is new and lies outside of what any cost."""
 
     place: str
     unit: str
@@ -44,10 +52,8 @@ class Leap(NamedTuple):
     after: Decimal
 
     def __str__(self) -> str:
-        return (
-            f"{self.place}: {self.unit} from {plain(self.before)} to {plain(self.after)} for a"
-            f" million"
-        )
+        said = f"from {plain(self.before)} to" if self.before else "at"
+        return f"{self.place}: {self.unit} {said} {plain(self.after)} for a million"
 
 
 def differences(held: Iterable[Price], changes: PriceChanges) -> list[Change]:
@@ -105,6 +111,18 @@ def leaps(pairs: Iterable[tuple[Price, Price]]) -> Iterator[Leap]:
             worst = _worst(before.unit_prices[unit], after.unit_prices[unit])
             if worst is not None:
                 yield Leap(after.place, unit, *worst)
+
+
+def unlikely(price: Price) -> Iterator[Leap]:
+    """The units of tokens that would cost, at any threshold, what tokens cost nowhere. Free is
+    likely; of prices in another currency than USD nothing is said."""
+    if price.currency != "USD":
+        return
+    for unit, said in price.unit_prices.items():
+        if UNITS[unit].family == "tokens":
+            odd = [each for each in _levels(said) if each and not LEAST <= each <= MOST]
+            if odd:
+                yield Leap(price.place, unit, Decimal(0), odd[0])
 
 
 def _worst(before: UnitPrice, after: UnitPrice) -> tuple[Decimal, Decimal] | None:

@@ -3,7 +3,7 @@ public lists as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,7 @@ from metering.domain.contract_prices import (
 from metering.domain.contract_terms import InvalidTerm, Term, terms_in_force
 from metering.domain.digests import digest_of
 from metering.domain.price_changes import PriceChanges, price_changes
-from metering.domain.price_differences import differences, leaps, successions
+from metering.domain.price_differences import Leap, differences, leaps, successions, unlikely
 from metering.domain.prices import Price
 from metering.models.prices import PriceListImport, PriceRow
 from metering.pricelists.contract import parse_contract
@@ -78,7 +78,7 @@ def import_contract(
         found = differences(held, changes)
         owed = commitments.changes(book, committed)
         pairs = [*successions(held, changes), *_against_public(changes.added, public)]
-        leaping = () if confirmed else distinct(leaps(pairs))
+        leaping = () if confirmed else distinct([*leaps(pairs), *_odd(changes.added, pairs)])
         if not dry_run:
             refuse_leaps(leaping)
             edition = _open_contract(book, source, said, worked_out, changes, now)
@@ -155,6 +155,15 @@ def _against_public(
         for row in added
         if not row.conditions.when and (row.provider, row.model_id) in by_model
     ]
+
+
+def _odd(added: Iterable[Price], pairs: Iterable[tuple[Price, Price]]) -> Iterator[Leap]:
+    """What the prices say of tokens that is said nowhere, of models that they are held against
+    nothing for."""
+    compared = {(after.provider, after.model_id) for _, after in pairs}
+    for row in added:
+        if (row.provider, row.model_id) not in compared:
+            yield from unlikely(row)
 
 
 def _open_contract(

@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 from django.db import connection
 
 from metering.domain.contract_prices import ContractPrice
+from metering.domain.money import plain
 from metering.domain.price_changes import PriceChanges
-from metering.domain.price_differences import LEAP, Change, Leap
+from metering.domain.price_differences import LEAP, LEAST, MOST, Change, Leap
 from metering.models.prices import PriceListImport, PriceRow
 from metering.pricelists.parsed import Refused
 from metering.pricing import catalogue
@@ -68,9 +69,11 @@ def leaps_in_words(found: Sequence[Leap]) -> str:
     prices = "1 price" if len(found) == 1 else f"{len(found)} prices"
     shown = "; ".join(str(leap) for leap in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    odd = any(not leap.before for leap in found)
+    outside = f" or tokens cost nowhere ({plain(LEAST)} to {plain(MOST)} USD for a million)"
     return (
-        f"{prices} would change by more than {LEAP} times, as if they were now counted by another "
-        f"unit: {shown}{more}"
+        f"{prices} would change by more than {LEAP} times{outside if odd else ''}, as if they were "
+        f"now counted by another unit: {shown}{more}"
     )
 
 

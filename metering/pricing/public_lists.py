@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from metering.domain.contract_prices import ContractPrice
 from metering.domain.digests import digest_of
+from metering.domain.money import plain
 from metering.domain.price_changes import price_changes
-from metering.domain.price_differences import differences, leaps, successions
+from metering.domain.price_differences import (
+    LEAST,
+    MOST,
+    Leap,
+    differences,
+    leaps,
+    successions,
+    unlikely,
+)
 from metering.domain.price_matching import ListedProvider
 from metering.domain.prices import Price
 from metering.models.prices import PriceListImport, PriceRow
-from metering.pricelists.parsed import ParsedList, readable
+from metering.pricelists.parsed import ParsedList, Refused, readable
 from metering.pricing import catalogue
 from metering.pricing.catalogue import PUBLIC
 from metering.pricing.contract_imports import follow_public_lists
@@ -33,30 +43,35 @@ def take_over(
 ) -> ImportResult:
     """Make the list the one of the book from its effective instant on (`import_genai_prices`).
 
-    Models that were refused as a whole keep what the book has of them. With `dry_run` nothing is
-    stored, and the leaps are told. Raises `UnconfirmedLeaps` unless `confirmed`.
+    Models that were refused as a whole keep what the book has of them. Refused are also, unless
+    `confirmed`, those that no list had before and whose tokens would cost what none cost anywhere.
+    With `dry_run` nothing is stored, and the leaps are told. Raises `UnconfirmedLeaps` unless
+    `confirmed`.
     """
-    rules, source = parsed.rules, parsed.rules.source
-    refused = tuple(readable(each) for each in parsed.refused)
-    digest = _digest(parsed)
+    source = parsed.rules.source
     with transaction.atomic():
         wait_for_other_imports()
         rows = _rows(book)
+        prices = catalogue.prices_of(rows)
+        beside = list(_beside(book, parsed, prices))
+        if not confirmed:
+            parsed = _likely(parsed, [*prices, *(new for _, new in beside)])
+        rules, digest = parsed.rules, _digest(parsed)
+        refused = tuple(readable(each) for each in parsed.refused)
         latest = PriceListImport.objects.filter(book=book).order_by("-effective_at").first()
         if latest is not None:
             if latest.digest == digest:
-                return ImportResult(source, 0, 0, rows.count(), refused=refused)
+                return ImportResult(source, 0, 0, len(prices), refused=refused)
             if latest.effective_at >= rules.effective_at:
                 raise PriceListOutOfOrder(
                     f"{latest.source} took effect at {latest.effective_at.isoformat()}, so "
                     f"{source} cannot at {rules.effective_at.isoformat()}: give a later instant"
                 )
         kept = {(each.provider, each.model_id) for each in parsed.refused if each.whole}
-        prices = catalogue.prices_of(rows)
         held = [price for price in prices if (price.provider, price.model_id) not in kept]
         changes = price_changes(held, parsed.prices, rules.effective_at)
         found = differences(held, changes)
-        pairs = [*successions(prices, changes), *_beside(book, parsed, prices)]
+        pairs = [*successions(prices, changes), *beside]
         leaping = () if confirmed else distinct(leaps(pairs))
         if not dry_run:
             refuse_leaps(leaping)
@@ -81,6 +96,33 @@ def take_over(
         tuple(found),
         refused,
         leaps=leaping,
+    )
+
+
+def _likely(parsed: ParsedList, known: Iterable[Price]) -> ParsedList:
+    """The list without the models that are not known and have an unlikely price: a list of
+    thousands is not kept back for a slip in one, and the slip prices nothing."""
+    compared = {(row.provider, row.model_id) for row in known}
+    odd: dict[tuple[str, str], Leap] = {}
+    for row in parsed.prices:
+        model = (row.provider, row.model_id)
+        for found in unlikely(row) if model not in compared else ():
+            odd.setdefault(model, found)
+    if not odd:
+        return parsed
+    providers = tuple(
+        replace(each, models=tuple(m for m in each.models if (each.id, m.id) not in odd))
+        for each in parsed.rules.providers
+    )
+    why = f"tokens cost {plain(LEAST)} to {plain(MOST)} USD everywhere: --confirm if it is meant"
+    refused = [
+        Refused(*model, found.unit, f"at {plain(found.after)} for a million; {why}", whole=True)
+        for model, found in odd.items()
+    ]
+    return ParsedList(
+        replace(parsed.rules, providers=providers),
+        tuple(row for row in parsed.prices if (row.provider, row.model_id) not in odd),
+        (*parsed.refused, *refused),
     )
 
 

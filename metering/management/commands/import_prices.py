@@ -77,7 +77,8 @@ class Command(AnsweringCommand):
         parser.add_argument(
             "--confirm",
             action="store_true",
-            help="changes by more than a hundred times are meant",
+            help="changes by more than a hundred times, and prices of tokens that none have "
+            "anywhere, are meant",
         )
         parser.add_argument("--as", dest="person", default="", help="who imports")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -154,7 +155,7 @@ def _as_json(result: ImportResult, *, dry_run: bool) -> dict[str, Any]:
             {
                 "price": each.place.removeprefix("price of "),
                 "unit": each.unit,
-                "beforePerMillion": plain(each.before),
+                "beforePerMillion": plain(each.before) if each.before else None,
                 "afterPerMillion": plain(each.after),
             }
             for each in result.leaps

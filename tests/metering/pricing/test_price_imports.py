@@ -135,11 +135,13 @@ class TestAFileOfPrices:
         assert (result.added, result.refused) == (1, ())
 
     def test_a_slip_in_a_price_of_our_own_is_asked_about(self) -> None:
-        own = "provider,model,valid_from,input,output\nnobody,ours,2026-10-01,{},1\n"
+        terms = "nobody,ours,2026-10-01,,,,{},{},1000000,USD,"
+        rest = terms.format("output", "1")
         for slip in ("0.0002", "2000"):
+            own = terms.format("input", slip)
             with pytest.raises(UnconfirmedLeaps, match=f"nobody/ours: input_tokens at {slip} for"):
-                import_file(own.format(slip), "own.csv", effective_at=OCTOBER)
-        import_file(own.format("2000"), "own.csv", effective_at=OCTOBER, confirmed=True)
+                contract(own, rest)
+        assert contract(own, rest, confirmed=True).added == 1
 
     def test_a_model_that_comes_back_is_held_against_the_price_it_had(self) -> None:
         both = json.loads(litellm()) | {"acme/two": json.loads(litellm())["acme/one"]}
