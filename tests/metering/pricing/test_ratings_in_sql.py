@@ -97,6 +97,15 @@ def test_plain_calls_are_all_decided(db: None) -> None:
     assert [verdict for verdict, *_ in found] == [True] * len(drawn)
 
 
+def test_a_call_at_a_threshold_has_one_price(db: None) -> None:
+    """That of the band below it: the bands meet there, and neither overlap nor leave a gap."""
+    edges = (0, 1, 199_999, 200_000, 200_001, 2**31 - 1)
+    drawn = [rated_calls.event("text", input_tokens=n, output_tokens=1) for n in edges]
+    ratings = [rated(event, rated_calls.BOOK) for event in drawn]
+    found = _asked(rated_calls.BOOK, drawn, ratings)
+    assert [verdict for verdict, *_ in found] == [True] * len(edges)
+
+
 def test_a_call_of_which_nothing_can_be_said_is_left_to_rating(db: None) -> None:
     drawn = [
         rated_calls.event("thinks", input_tokens=10, output_tokens=10),
