@@ -116,6 +116,11 @@ def test_a_call_of_which_nothing_can_be_said_is_left_to_rating(db: None) -> None
             "text", input_tokens=1, output_tokens=1, units={"web_search": Decimal(1)}
         ),
         rated_calls.event("embeds", input_tokens=1, output_tokens=1),
+        *(
+            rated_calls.event("text", **{"input_tokens": 9, "output_tokens": 9, count: 1})
+            for count in COUNTS
+            if "audio" in count or "image" in count
+        ),
     ]
     ratings = [rated(event, rated_calls.BOOK) for event in drawn]
     found = _asked(rated_calls.BOOK, drawn, ratings)

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import psycopg
 import pytest
+from django.db import connection
 
 from metering.domain.periods import Month
 from metering.ingestion import ingest
@@ -39,6 +40,62 @@ def test_a_cost_that_is_not_its_lines_is_named(
 ) -> None:
     owner_connection.execute(f"UPDATE usage_event SET {change} WHERE event_key = %s", [key])
     assert found("cost lines") == [f"event {key}"]
+    named = {"input", "cache_read", "output"}
+    assert {where.split()[-1] for where in found("cell rollup")} <= named, "classes, and no others"
+
+
+def test_what_has_no_line_of_its_own_is_in_the_cells_all_the_same(fresh_db: str) -> None:
+    """A class without a price beside others that have one, and classes that cost nothing because
+    the model lists no prices: neither is missed in the cells, nor taken for the other."""
+    events = [
+        call("partly", units={"nobody_prices_this": Decimal(2)}),
+        call("free", provider="github-copilot", model="gpt-4o"),
+        call("unknown", model="gpt-0"),
+    ]
+    ingest(events, now=NOW)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT external_request_id, pricing, pricing_reason FROM usage_event")
+        assert set(cursor) == {
+            ("partly", "priced", "not_priced:nobody_prices_this"),
+            ("free", "free", "no_rates_listed"),
+            ("unknown", "unpriced", "unknown_model"),
+        }
+    assert list(line_verification.check(OCTOBER)) == []
+
+
+def test_a_price_row_must_have_begun_before_the_first_event_that_it_priced(
+    fresh_db: str, owner_connection: psycopg.Connection
+) -> None:
+    days = [NOON + timedelta(days=n) for n in (4, 0, 2)]
+    keys = [
+        str(x.key) for x in ingest([call(f"r{at.day}", occurred_at=at) for at in days], now=days[0])
+    ]
+    owner_connection.execute("ALTER TABLE price_row DISABLE TRIGGER USER")
+    owner_connection.execute(
+        "UPDATE price_row SET valid_from = %s WHERE id IN"
+        " (SELECT (line ->> 4)::bigint FROM usage_event, json_array_elements(lines) line)",
+        [NOON + timedelta(days=1)],
+    )
+    begun = [f for f in line_verification.check(OCTOBER) if "begins after" in f.what]
+    assert {f.what for f in begun} == {f"begins after event {keys[1]}, which it priced"}
+
+
+def test_every_price_row_that_was_used_is_held_to_its_list(
+    fresh_db: str, owner_connection: psycopg.Connection
+) -> None:
+    ingest([call("a"), call("b", model="gpt-4o")], now=NOW)
+    owner_connection.execute("ALTER TABLE price_row DISABLE TRIGGER USER")
+    used = [
+        number
+        for (number,) in owner_connection.execute(
+            "UPDATE price_row SET model_id = model_id || '-x' WHERE id IN"
+            " (SELECT (line ->> 4)::bigint FROM usage_event, json_array_elements(lines) line)"
+            " RETURNING id"
+        )
+    ]
+    assert len(used) > 1
+    changed = [f for f in line_verification.check(OCTOBER) if "were taken from" in f.what]
+    assert sorted(int(f.where.split()[2]) for f in changed) == sorted(used)
 
 
 @pytest.mark.parametrize("lines", range(1, 9))
