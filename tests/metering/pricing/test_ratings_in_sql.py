@@ -16,7 +16,7 @@ from metering.domain.money import plain
 from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
-from metering.domain.prices import Price
+from metering.domain.prices import Price, UnitPrice
 from metering.domain.rating import RatedLine, Rating
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.event_rows import NULL, lines_json
@@ -53,7 +53,8 @@ def test_a_price_that_changes_within_the_day_is_not_said_to_hold_throughout() ->
     assert book.throughout("acme", "m", following) == book.look_up("acme", "m", DAY.end)
 
 
-changes = st.sampled_from(["nothing", "row", "amount", "cost", "reason", "pricing", "currency"])
+CHANGES = ("row", "amount", "cost", "reason", "pricing", "currency")
+changes = st.sampled_from(["nothing", *CHANGES])
 
 
 @pytest.mark.django_db
@@ -95,6 +96,29 @@ def test_plain_calls_are_all_decided(db: None) -> None:
     ratings = [rated(event, rated_calls.BOOK) for event in drawn]
     found = _asked(rated_calls.BOOK, drawn, ratings)
     assert [verdict for verdict, *_ in found] == [True] * len(drawn)
+
+
+def test_whatever_is_stored_otherwise_is_seen(db: None) -> None:
+    drawn = [rated_calls.event("text", input_tokens=9, output_tokens=1)] * len(CHANGES)
+    stored = [
+        _changed(rated(event, rated_calls.BOOK), how)
+        for event, how in zip(drawn, CHANGES, strict=True)
+    ]
+    found = _asked(rated_calls.BOOK, drawn, stored)
+    assert [verdict for verdict, *_ in found] == [False] * len(CHANGES)
+
+
+@pytest.mark.parametrize(
+    ("price", "fits"), [("1E-30", True), ("1E-31", False), ("1E+14", True), ("1E+15", False)]
+)
+def test_prices_of_more_digits_than_rating_allows_itself_are_not_handed_over(
+    price: str, *, fits: bool
+) -> None:
+    dear = {**rated_calls.TEXT, "cache_read_tokens": UnitPrice(1, Decimal(price))}
+    listed = ListedProvider("acme", (ListedModel("m", Clause("equals", "m")),))
+    book = PriceBook([Price(1, "acme", "m", dear, START)], [PriceList(START, "list", (listed,))])
+    plain_calls = Combination("acme", "m", "standard", batch=False, region=None)
+    assert bool(rates_of(book, [plain_calls], DAY)) is fits
 
 
 def test_a_call_at_a_threshold_has_one_price(db: None) -> None:
