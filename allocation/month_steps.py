@@ -7,14 +7,16 @@ and the last step waits for that. Dividing by parts gives the run, byte for byte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from allocation import allocation_run, reconciliation
 from allocation.allocation_run import NoBills, RunIdentity, RunInputs
 from allocation.closed_months import MonthIsClosed, close_of, refuse_if_closed
+from allocation.domain.allocations import Allocation
 from allocation.domain.division import assemble, divide_portion
 from allocation.domain.pools import AmountTooFine, driver_queries
 from allocation.domain.portions import Portion, portions, providers
@@ -31,6 +33,7 @@ from allocation.portion_codec import (
     encode_prepared,
 )
 from allocation.provider_bills import bill_lines
+from allocation.read_ahead import beside
 from allocation.reconciliation import CannotCompare, NothingToReconcile
 from allocation.rule_book import NoSuchRule
 from metering.background import work
@@ -113,13 +116,14 @@ def divide(leased: Leased) -> None:
 def assemble_run(leased: Leased) -> None:
     """Make the run of its portions, once. Where usage, bills or drivers have changed since they
     were read, the month is divided anew, in one piece, under its lock."""
-    month = Month.parse(leased.subject)
+    month, alone = Month.parse(leased.subject), connection.in_atomic_block
     with transaction.atomic():
         lock_month(month)
         if close_of(month) is not None:
             return work.complete(leased, note=CLOSED)
         (raw,) = work.results(leased.run_id, "reconcile")
-        run = _assembled(leased, month, decode_prepared(raw))
+        with beside(lambda: usage_digest(month.period), alone=alone) as usage:
+            run = _assembled(leased, month, decode_prepared(raw), usage)
         return work.complete(leased, note=f"run {run.number}, {run.outputs_digest[:12]}")
 
 
@@ -133,26 +137,34 @@ def await_close(leased: Leased) -> None:
         work.complete(leased, note=f"closed by {closed.closed_by}")
 
 
-def _assembled(leased: Leased, month: Month, prepared: Prepared) -> AllocationRun:
+def _assembled(
+    leased: Leased, month: Month, prepared: Prepared, usage: Callable[[], str]
+) -> AllocationRun:
     now, author = leased.now, _author(leased)
+    known = allocation_run.run_of(month, prepared.digest)
+    # Put together while the usage is read, since what was divided mostly still holds.
+    allocation = None if known is not None else _allocation(leased, prepared)
     digest = allocation_run.digest_by(
-        month, prepared.rule, prepared.queries, usage=usage_digest(month.period), now=now
+        month, prepared.rule, prepared.queries, usage=usage(), now=now
     )
     if digest != prepared.digest:
         return allocation_run.run(month, rule=prepared.rule, author=author, now=now)
-    known = allocation_run.run_of(month, prepared.digest)
     if known is not None:
         return known
+    assert allocation is not None
     refuse_if_closed(month)
-    allocation = assemble(
+    version = RuleVersion.objects.get(pk=prepared.version_id)
+    identity = RunIdentity(version, prepared.usage, prepared.digest)
+    return allocation_run.store(month, identity, allocation, author=author, now=now)
+
+
+def _allocation(leased: Leased, prepared: Prepared) -> Allocation:
+    return assemble(
         {bill: scale for bill, scale, _ in prepared.bills},
         prepared.sources,
         {bill: provider for bill, _, provider in prepared.bills},
         decode_lines(work.results(leased.run_id, "divide")),
     )
-    version = RuleVersion.objects.get(pk=prepared.version_id)
-    identity = RunIdentity(version, prepared.usage, prepared.digest)
-    return allocation_run.store(month, identity, allocation, author=author, now=now)
 
 
 def _author(leased: Leased) -> str:

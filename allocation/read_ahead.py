@@ -1,10 +1,11 @@
-"""What a close has to read of the month's events, read beside the rest of it.
+"""What is read beside other work, by a thread of its own on a connection of its own.
 
-The evidence under the cost centres' statements and the buckets that are sealed are each a pass over
-every event of the month, and neither needs anything of the other, nor of what is asked before a
-close. So each is read by a thread of its own, on a connection of its own. All three see what is
-committed, statement by statement, as one after the other would. Inside somebody else's transaction,
-which no other connection could see into, they are read one after the other when they are needed.
+What a close has to read of the month's events: the evidence under the cost centres' statements and
+the buckets that are sealed are each a pass over every event of the month, and neither needs
+anything of the other, nor of what is asked before a close. So they are read while that is asked.
+All three see what is committed, statement by statement, as one after the other would. Inside
+somebody else's transaction, which no other connection could see into, they are read one after the
+other when they are needed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ class ReadAhead(NamedTuple):
 
     proofs: Callable[[Month, Sequence[str]], list[Evidence]]
     buckets: Callable[[], dict[str, BookBuckets]]
+
+
+@contextmanager
+def beside(read: Callable[[], _Read], *, alone: bool) -> Iterator[Callable[[], _Read]]:
+    """Begin to read; the block is given what waits for it. `alone` reads when it is asked."""
+    if alone:
+        yield read
+        return
+    with ThreadPoolExecutor(1, "beside") as pool:
+        yield _begun(pool, read).result
 
 
 def proofs(month: Month, centres: Sequence[str]) -> list[Evidence]:
