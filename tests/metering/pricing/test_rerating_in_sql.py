@@ -185,6 +185,16 @@ def test_prices_finer_than_shares_are_divided_one_by_one() -> None:
 
 
 @pytest.mark.django_db
+def test_parts_of_a_call_that_stays_without_a_price_have_no_cost() -> None:
+    """It has none for another reason now."""
+    call = rated_calls.event("text", input_tokens=1001, output_tokens=7, shares=SHARES)
+    with priced_by(PriceBook([], [rated_calls.BOOK._lists[0]])):
+        ingest(numbered([call]), now=NOW)
+    fast, _ = both_ways(PriceBook([], []))
+    assert fast.changed == 1
+
+
+@pytest.mark.django_db
 def test_what_more_than_text_was_used_moves_too() -> None:
     """From one book that prices nothing to another, in another currency: every class of a call
     leaves its cell."""
