@@ -19,7 +19,13 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import resolve
 from django.utils.log import log_response
 
-PATHS: Final = ("/api/v1/usage", "/v1/ingest/llm-request")
+PATHS: Final = (
+    "/api/v1/usage",
+    "/v1/ingest/llm-request",
+    "/openmeter/api/v1/events",
+    "/lago/api/v1/events",
+    "/lago/api/v1/events/batch",
+)
 
 Environ = dict[str, Any]
 Start = Callable[[str, list[tuple[str, str]]], object]

@@ -14,11 +14,11 @@ import io
 import logging
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import monotonic
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, cast
 
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
@@ -26,40 +26,20 @@ from django.http import HttpResponse
 from django.middleware.security import SecurityMiddleware
 
 from config.wsgi_in_threads import Exchange, Headers, Scope
-from metering.api import small_opsmeter, small_usage
+from metering.api import small_lago, small_openmeter, small_opsmeter, small_usage
+from metering.api.posted import Post, Posted
 from metering.api.problems import fault
 from metering.group_commit import PATIENCE_SECONDS, Overloaded, Unanswered
 from metering.outcomes import Outcome
-from metering.small_intake import Sent, hand_in
+from metering.small_intake import ReadOtherwise, Sent, hand_in
 
-
-class Post(Protocol):
-    """A post that is in order: its events with whose key they came, and how it is answered."""
-
-    @property
-    def sent(self) -> Sent: ...
-    def answer(self, outcomes: Sequence[Outcome], /) -> tuple[int, bytes]:
-        """The status and the body of the answer."""
-        ...
-
-
-class Dialect(Protocol):
-    """How an endpoint's small posts are read and answered."""
-
-    def read(self, secret: str, kind: str, query: str, body: bytes, now: datetime) -> Post | None:
-        """The post sent with this key, of this content type; `None` unless all is in order."""
-        ...
-
-    def refusal(self, error: Exception) -> HttpResponse | None:
-        """How it is said that nothing was taken in; `None` for what nobody foresaw."""
-        ...
-
-
-DIALECTS: Final[Mapping[str, Dialect]] = {
-    "/api/v1/usage": small_usage,
-    "/v1/ingest/llm-request": small_opsmeter,
+READERS: Final[Mapping[str, Callable[[Posted], Post | None]]] = {
+    "/api/v1/usage": small_usage.small,
+    "/v1/ingest/llm-request": small_opsmeter.small,
+    "/openmeter/api/v1/events": small_openmeter.small,
+    "/lago/api/v1/events": small_lago.small,
 }
-"""By the path that is posted to. Every answer but a refusal is `application/json`."""
+"""By the path that is posted to: what reads a post, `None` unless all of it is in order."""
 MOST_BYTES: Final = 1 << 15
 """Of a body that the loop parses itself: a few milliseconds, in which it does nothing else."""
 _LOOK_SECONDS: Final = 1.0
@@ -95,7 +75,7 @@ class SmallPosts:
 
     def are_at(self, scope: Scope) -> bool:
         """Whether this may be a small post: its body is then to be read as a whole."""
-        if scope.path not in DIALECTS or scope.method != "POST":
+        if scope.path not in READERS or scope.method != "POST":
             return False
         length = scope.headers.get("content-length", "")
         return (
@@ -110,18 +90,19 @@ class SmallPosts:
         if post is None or headers is None:
             return False
         waiting = self._waits(post.sent)
-        said = await waiting if isinstance(waiting, Future) else waiting
-        if isinstance(said, Exception):
-            refused = _refusal(scope.path, said)
+        outcomes = await waiting if isinstance(waiting, Future) else waiting
+        if isinstance(outcomes, ReadOtherwise):
+            return False
+        if isinstance(outcomes, Exception):
+            refused = _refusal(post, outcomes)
+            status, content = refused.status_code, refused.content
             more = [(name.lower(), value) for name, value in refused.items()]
-            replaced = {name for name, _ in more}
-            fixed = [each for each in headers if each[0] not in replaced]
-            exchange.response_bytes(refused.status_code, [*fixed, *more], refused.content)
         else:
-            status, content = post.answer(said)
-            if status >= HTTPStatus.BAD_REQUEST:
-                logger.warning("%s: %s", HTTPStatus(status).phrase, scope.path)
-            exchange.response_bytes(status, headers, content)
+            status, content, kind = post.answer(outcomes)
+            more = [("content-type", kind)] if kind else []
+        if status >= HTTPStatus.BAD_REQUEST:
+            logger.warning("%s: %s", HTTPStatus(status).phrase, scope.path)
+        exchange.response_bytes(status, [*headers, *more], content)
         return True
 
     def _read(self, scope: Scope, body: bytes) -> tuple[Post | None, Headers | None]:
@@ -147,12 +128,12 @@ class SmallPosts:
         )
         if fixed is None:
             return None, None
-        kind = headers.get("content-type") or ""
-        dialect = DIALECTS[scope.path]
-        return dialect.read(key.strip(), kind, scope.query_string, body, datetime.now(UTC)), fixed
+        posted = Posted(key.strip(), headers, scope.query_string, body, datetime.now(UTC))
+        return READERS[scope.path](posted), fixed
 
     def _fixed(self, place: _Place) -> Headers | None:
-        """The headers of every answer to what was sent there; `None` if it must not be."""
+        """The headers of every answer to what was sent there, beside its content type; `None` if
+        it must not be."""
         if place not in self._headers:
             if len(self._headers) >= _REMEMBERED:
                 self._headers.clear()
@@ -197,12 +178,11 @@ class SmallPosts:
         self._loop.call_later(_LOOK_SECONDS, self._look)
 
 
-def _refusal(path: str, error: Exception) -> HttpResponse:
-    refused = DIALECTS[path].refusal(error)
+def _refusal(post: Post, error: Exception) -> HttpResponse:
+    refused = post.refused(error)
     if refused is None:
         logger.error("a group of small posts failed", exc_info=error)
         return fault()
-    logger.warning("%s: %s", refused.reason_phrase, path)
     return refused
 
 
@@ -211,7 +191,7 @@ def _headers_at(place: _Place) -> Headers | None:
     request = WSGIRequest(
         {
             "REQUEST_METHOD": "POST",
-            "PATH_INFO": next(iter(DIALECTS)),
+            "PATH_INFO": next(iter(READERS)),
             "SERVER_NAME": "",
             "SERVER_PORT": "",
             "HTTP_HOST": place.host,
@@ -224,8 +204,9 @@ def _headers_at(place: _Place) -> Headers | None:
         request.get_host()
     except DisallowedHost:
         return None
-    guarded = SecurityMiddleware(lambda _: HttpResponse(content_type="application/json"))
+    guarded = SecurityMiddleware(lambda _: HttpResponse())
     response = cast("HttpResponse", guarded(request))
     if response.status_code != 200:  # noqa: PLR2004 - it is redirected
         return None
+    del response["Content-Type"]
     return [(name.lower(), value) for name, value in response.items()]

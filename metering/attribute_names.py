@@ -4,8 +4,9 @@ before those that are known."""
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
+from metering.book_version import book_version
 from metering.files.call_parsers import (
     CallFormat,
     Parse,
@@ -18,6 +19,17 @@ from metering.formats.attribute_map import DEFAULT, AttributeMap
 from metering.models import AttributeName
 
 MAPS: Final = 256
+REMEMBERED: Final = 1_000
+
+
+class Reading(NamedTuple):
+    """How a source's records are read, and of which version of the owners' book that is."""
+
+    parse: Parse
+    version: str
+
+
+_readings: dict[tuple[CallFormat, str], Reading] = {}
 
 
 def attributes_for(source: str) -> AttributeMap:
@@ -29,7 +41,18 @@ def attributes_for(source: str) -> AttributeMap:
 
 def parser_for(format: CallFormat, source: str) -> Parse:
     """The parser of the source's records in that format; asks the database each time, as above."""
-    return parser_of(format, names_that_fit(format, _names_of(source)))
+    version = book_version()
+    parse = parser_of(format, names_that_fit(format, _names_of(source)))
+    if len(_readings) >= REMEMBERED:
+        _readings.clear()
+    _readings[format, source] = Reading(parse, version)
+    return parse
+
+
+def remembered_reading(format: CallFormat, source: str) -> Reading | None:
+    """How the source's records were read when this process last asked. Who reads by it must ask,
+    with what it stores, whether the version still holds (`small_intake.Sent`)."""
+    return _readings.get((format, source))
 
 
 def _names_of(source: str) -> tuple[tuple[str, str], ...]:

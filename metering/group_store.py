@@ -68,6 +68,12 @@ class GroupStore:
         self._known: _Known | None = None
         self._days: set[str] = set()
 
+    @property
+    def version(self) -> str | None:
+        """The version of the owners' book that is known; whether it holds is asked when a group
+        is stored."""
+        return None if self._known is None else self._known.stamp[0]
+
     def learn(self) -> Books:
         """The books as they stand, which the next groups are worked out with.
 

@@ -36,6 +36,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from metering import attribute_names
+from metering.book_version import book_version
 from metering.domain.attribution import Dated, DatedTargets, OwnerBook, SourceDefaults
 from metering.domain.identity import lookup_hash
 from metering.domain.merged_calls import Role
@@ -101,7 +102,6 @@ def load_book() -> OwnerBook:
 
 _books: dict[str, tuple[str, OwnerBook]] = {}
 _reading: Final = Lock()
-_CHANGED_BY: Final = "SELECT changed_by::text FROM owner_book_version"
 
 
 def current_book() -> OwnerBook:
@@ -113,9 +113,7 @@ def current_book() -> OwnerBook:
     """
     if connection.in_atomic_block:
         return load_book()
-    with connection.cursor() as cursor:
-        cursor.execute(_CHANGED_BY)
-        version = str(cursor.fetchone()[0])
+    version = book_version()
     place = str(connection.settings_dict["NAME"])
     remembered = _books.get(place)
     if remembered is not None and remembered[0] == version:

@@ -47,11 +47,18 @@ NOT_TAKEN: Final = (Overloaded, Unanswered)
 """Why a request must be sent again later. Sending again what was stored is harmless."""
 
 
+class ReadOtherwise(RuntimeError):
+    """The events were read as their source is read no longer. Nothing of them was done: they are
+    to be read again."""
+
+
 class Sent(NamedTuple):
-    """A request's events and whose key they came with."""
+    """A request's events and whose key they came with. `read_by`: the version of the owners' book
+    that they were read by from memory; that it holds is asked with the group."""
 
     key: KeyFacts
     items: Sequence[UsageEvent | Rejection]
+    read_by: str | None = None
 
 
 class Keyed(Protocol):
@@ -105,7 +112,7 @@ def take(sent: Sent) -> list[Outcome]:
 
 def hand_in(sent: Sent, tell: Callable[[list[Outcome] | Exception], None]) -> None:
     """As `take`, without waiting: `tell` is called by the committer's thread, after the commit.
-    Raises `Overloaded`."""
+    It may also be told of `ReadOtherwise`. Raises `Overloaded`."""
     _committer.hand_in(sent, tell, size=len(sent.items))
 
 
@@ -161,12 +168,21 @@ class _Present:
 def _commit(group: Sequence[Sent]) -> list[list[Outcome] | Exception]:
     with senders(group):
         now = datetime.now(UTC)
-        items = [item for sent in group for item in sent.items]
-        outcomes = _store.store(items, {sent.key.id for sent in group}, now)
-        if outcomes is not None:
-            return _parted(group, outcomes)
+        if all(map(_is_as_read, group)):
+            items = [item for sent in group for item in sent.items]
+            outcomes = _store.store(items, {sent.key.id for sent in group}, now)
+            if outcomes is not None:
+                return _parted(group, outcomes)
         close_old_connections()
-        return _perform(group, _store.learn)
+        books = _store.learn()
+        answers = iter(_perform([sent for sent in group if _is_as_read(sent)], lambda: books))
+        again = ReadOtherwise("the owners' book has changed since the events were read")
+        return [next(answers) if _is_as_read(sent) else again for sent in group]
+
+
+def _is_as_read(sent: Sent) -> bool:
+    """Whether the events were read as they would be by the book that the store knows."""
+    return sent.read_by is None or sent.read_by == _store.version
 
 
 def senders(group: Sequence[Keyed]) -> AbstractContextManager[object]:

@@ -20,8 +20,12 @@ from metering.ingestion import ATTEMPTS, Books, ingest
 from metering.outcomes import Outcome
 from metering.small_intake import Sent, admitted, take
 
-LATE: Final = "late"
-"""Kept where people see it, though not counted: nothing that the sender could mend."""
+_LATE: Final = "late"
+
+
+def is_kept(outcome: Outcome) -> bool:
+    """Whether people see it though it is not counted: nothing that its sender could mend."""
+    return outcome.reason == _LATE
 
 
 class Whole(NamedTuple):
@@ -41,14 +45,13 @@ def take_whole(
 ) -> Whole:
     """Store all of the events unless `refuses` says so of one of their outcomes.
 
-    An event that is late is never refused: it is in the late queue. Raises what `small_intake`
-    does.
+    Raises what `small_intake` does.
     """
     if any(isinstance(item, Rejection) for item in items):
         return Whole(stored=False, outcomes=_unread(items))
     if len(items) <= 1:
         outcomes = take(Sent(key, items)) if items else []
-        return Whole(not any(_refused(outcome, refuses) for outcome in outcomes), outcomes)
+        return Whole(not any(refuses(outcome) for outcome in outcomes), outcomes)
     with admitted(key, now):
         return _together(items, refuses, now)
 
@@ -62,7 +65,7 @@ def _together(
         try:
             with transaction.atomic():
                 outcomes = ingest(items, now=now, books=books)
-                stored = not any(_refused(outcome, refuses) for outcome in outcomes)
+                stored = not any(refuses(outcome) for outcome in outcomes)
                 if not stored:
                     transaction.set_rollback(True)
         except (errors.DeadlockDetected, errors.SerializationFailure):
@@ -71,10 +74,6 @@ def _together(
             attempt += 1
         else:
             return Whole(stored, outcomes)
-
-
-def _refused(outcome: Outcome, refuses: Callable[[Outcome], bool]) -> bool:
-    return outcome.reason != LATE and refuses(outcome)
 
 
 def _unread(items: Sequence[UsageEvent | Rejection]) -> list[Outcome]:

@@ -65,6 +65,17 @@ def not_now(error: Exception, say: Callable[[Refusal], HttpResponse]) -> HttpRes
     return _later(LESS if isinstance(error, OverShare) else AGAIN, say)
 
 
+def not_taken(error: Exception, say: Callable[[Refusal], HttpResponse]) -> HttpResponse | None:
+    """The refusal of what a request's key or its being taken in has raised; `None` for what nobody
+    foresaw."""
+    if isinstance(error, KeyRefused):
+        response = say(Refusal(error.status, error.reason, error.detail))
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            response["WWW-Authenticate"] = 'Bearer realm="apportion"'
+        return response
+    return not_now(error, say) if isinstance(error, NOT_NOW) else None
+
+
 def refused_at(request: HttpRequest, *, over_share: bool) -> HttpResponse:
     """What is said to a request that there is no room for, in the words of what it asked for."""
     try:
@@ -96,19 +107,16 @@ def endpoint(method: str, say: Dialect) -> Callable[[Answering], Callable[..., H
                 return response
             try:
                 return answer(request, sender_of(request, SCOPE))
-            except KeyRefused as refused:
-                response = say(request, Refusal(refused.status, refused.reason, refused.detail))
-                if refused.status == HTTPStatus.UNAUTHORIZED:
-                    response["WWW-Authenticate"] = 'Bearer realm="apportion"'
-                return response
             except BodyRefused as refused:
                 reason = refused.type.replace("-", "_")
                 return say(request, Refusal(refused.status, reason, refused.detail))
             except UnreadableBatch as error:
                 status, reason = (413, "too_many") if error.too_many else (400, "malformed_json")
                 return say(request, Refusal(status, reason, str(error)))
-            except NOT_NOW as error:
-                return not_now(error, partial(say, request))
+            except (KeyRefused, *NOT_NOW) as error:
+                said = not_taken(error, partial(say, request))
+                assert said is not None, "there is an answer to each of these"
+                return said
 
         speakers[view] = say
         return view

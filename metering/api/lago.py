@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -25,11 +25,12 @@ from metering.api_keys import KeyFacts
 from metering.attribute_names import parser_for
 from metering.domain.keys import event_key
 from metering.domain.usage import Rejection, UsageEvent
+from metering.files.call_parsers import Parse
 from metering.formats import lago
 from metering.formats.batches import BOM, Placed
 from metering.formats.malformed import UNDECODABLE
 from metering.outcomes import Outcome
-from metering.whole_intake import take_whole
+from metering.whole_intake import is_kept, take_whole
 
 MAX_EVENTS: Final = 100
 MAX_BODY: Final = 1_000_000
@@ -60,7 +61,8 @@ def _said(answered: int, **members: object) -> HttpResponse:
     return HttpResponse(_encode(members), status=answered, content_type="application/json")
 
 
-def _say(request: HttpRequest, refusal: Refusal) -> HttpResponse:  # noqa: ARG001 - a dialect's
+def say(refusal: Refusal) -> HttpResponse:
+    """The refusal in Lago's words."""
     status = refusal.status
     if status == HTTPStatus.UNAUTHORIZED:
         return _said(status, status=status, error="Unauthorized")
@@ -73,19 +75,24 @@ def _say(request: HttpRequest, refusal: Refusal) -> HttpResponse:  # noqa: ARG00
     return _said(status, status=status, error=error, code=refusal.reason, message=refusal.detail)
 
 
+def _say(_: HttpRequest, refusal: Refusal) -> HttpResponse:
+    return say(refusal)
+
+
 @endpoint("POST", _say)
 def event(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     """One event, answered with what Lago answers."""
     try:
-        sent = _single(_body(request, "event")).event
+        sent = event_in(_body(request, "event"))
     except UNDECODABLE as error:
-        return _say(request, _unreadable(error))
-    if bytes(sent) in (b"", b"null", b"{}"):
-        return _say(request, Refusal(400, "missing", _MISSING.format("event")))
-    answered = _take([sent], key)
-    if isinstance(answered, _Refused):
-        return _invalid(answered.details["0"], answered.message)
-    return _said(200, event=answered[0])
+        return say(_unreadable(error))
+    if sent is None:
+        return say(Refusal(400, "missing", _MISSING.format("event")))
+    (item,) = items = read(
+        [sent], parser_for("lago", source_of(key)), key, now := datetime.now(UTC)
+    )
+    whole = take_whole(key, items, refuses=_is_refused, now=now)
+    return told(item, sent, whole.outcomes[0], now)
 
 
 @endpoint("POST", _say)
@@ -94,41 +101,71 @@ def batch(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     try:
         sent = _batch(_body(request, "events")).events
     except UNDECODABLE as error:
-        return _say(request, _unreadable(error))
+        return say(_unreadable(error))
     if not sent:
         return _invalid({"events": ["no_events"]}, None)
     if len(sent) > MAX_EVENTS:
         return _invalid({"events": ["too_many_events"]}, None)
-    answered = _take(sent, key)
-    if isinstance(answered, _Refused):
-        return _invalid(answered.details, answered.message)
-    return _said(200, events=answered)
+    items = read(sent, parser_for("lago", source_of(key)), key, now := datetime.now(UTC))
+    whole = take_whole(key, items, refuses=_is_refused, now=now)
+    if not whole.stored:
+        return _invalid(*_errors([o for o in whole.outcomes if _is_refused(o)], items))
+    return _said(200, events=[_echo(*each, now) for each in zip(items, sent, strict=True)])
+
+
+def event_in(body: bytes) -> msgspec.Raw | None:
+    """The event of a body; `None` where there is nothing in it. Raises one of `UNDECODABLE`."""
+    sent = _single(body).event
+    return None if bytes(sent) in (b"", b"null", b"{}") else sent
+
+
+def read(
+    sent: Sequence[msgspec.Raw], parse: Parse, key: KeyFacts, now: datetime
+) -> list[UsageEvent | Rejection]:
+    """The events as sent with this key."""
+    placed = [Placed(f"index {index}", raw) for index, raw in enumerate(sent)]
+    return parse_all(placed, parse, key, now)
+
+
+def told(
+    item: UsageEvent | Rejection, sent: msgspec.Raw, outcome: Outcome, now: datetime
+) -> HttpResponse:
+    """What is said of an event that came by itself."""
+    if _is_refused(outcome):
+        details, message = _errors([outcome], [item])
+        return _invalid(details[str(outcome.index)], message)
+    return _said(200, event=_echo(item, sent, now))
 
 
 @csrf_exempt
-def elsewhere(request: HttpRequest, rest: str) -> HttpResponse:
+def elsewhere(_: HttpRequest, rest: str) -> HttpResponse:
     """What else Lago's clients ask for. Of an event neither its code nor its properties are kept,
     and its id alone determines no key, so none is read back; that it is not there is not said."""
     if not (rest == "events" or rest.startswith("events/")):
         detail = "only events are spoken here: POST events, POST events/batch"
-        return _say(request, Refusal(404, "not_found", detail))
+        return say(Refusal(404, "not_found", detail))
     detail = (
         "events are sent here and not read back; sent again, one that was taken is refused as"
         f" {EXISTS}, and counts once"
     )
-    response = _say(request, Refusal(405, "method_not_allowed", detail))
+    response = say(Refusal(405, "method_not_allowed", detail))
     response["Allow"] = "POST"
     return response
 
 
 def _body(request: HttpRequest, member: str) -> bytes:
     """The body, if it says that it is JSON: Lago reads no other, and then finds nothing in it."""
-    if (request.content_type or "").lower() not in ("application/json", ""):
+    if not is_json(request.content_type or ""):
         raise BodyRefused(400, "missing", _MISSING.format(member))
     body = read_body(request, limit=MAX_BODY).removeprefix(BOM)
     if not body.strip():
         raise BodyRefused(400, "missing", _MISSING.format(member))
     return body
+
+
+def is_json(kind: str) -> bool:
+    """Whether a body of this media type is read."""
+    return kind.lower() in ("application/json", "")
 
 
 def _unreadable(error: Exception) -> Refusal:
@@ -149,31 +186,15 @@ def _invalid(details: Details, message: str | None) -> HttpResponse:
     )
 
 
-class _Refused(msgspec.Struct, frozen=True):
-    """Why the events were not taken: errors by index and member, and in words where the codes
-    are ours."""
-
-    details: Details
-    message: str | None
-
-
-def _take(sent: Sequence[msgspec.Raw], key: KeyFacts) -> list[Details] | _Refused:
-    placed = [Placed(f"index {index}", raw) for index, raw in enumerate(sent)]
-    parse = parser_for("lago", source_of(key))
-    items = parse_all(placed, parse, key, now := datetime.now(UTC))
-    whole = take_whole(key, items, refuses=_is_refused, now=now)
-    if not whole.stored:
-        return _errors([outcome for outcome in whole.outcomes if _is_refused(outcome)], items)
-    return [
-        _echo(cast("UsageEvent", item), raw, now) for item, raw in zip(items, sent, strict=True)
-    ]
-
-
 def _is_refused(outcome: Outcome) -> bool:
-    return outcome.outcome in ("rejected", "conflict", "duplicate")
+    return outcome.outcome in ("rejected", "conflict", "duplicate") and not is_kept(outcome)
 
 
-def _errors(refused: Sequence[Outcome], items: Sequence[UsageEvent | Rejection]) -> _Refused:
+def _errors(
+    refused: Sequence[Outcome], items: Sequence[UsageEvent | Rejection]
+) -> tuple[Details, str | None]:
+    """Why events were not taken: errors by index and member, and in words where the codes are
+    ours."""
     details: Details = {}
     words = []
     for outcome in refused:
@@ -189,12 +210,13 @@ def _errors(refused: Sequence[Outcome], items: Sequence[UsageEvent | Rejection])
         details.setdefault(str(outcome.index), {}).setdefault(member, []).append(code)
         if code not in _THEIRS:
             words.append(f"index {outcome.index}: {outcome.message}")
-    return _Refused(details, "; ".join(words[:MAX_EVENTS]) or None)
+    return details, "; ".join(words[:MAX_EVENTS]) or None
 
 
-def _echo(event: UsageEvent, raw: msgspec.Raw, now: datetime) -> Details:
+def _echo(event: UsageEvent | Rejection, raw: msgspec.Raw, now: datetime) -> Details:
     """What Lago answers of an event: as it was sent, with its id here. The customer and the
     subscription are null, as in Lago, which resolves them later."""
+    assert isinstance(event, UsageEvent), "what could not be read is refused"
     sent: Mapping[str, Any] = _decode(raw)
     if isinstance(sent.get("event"), Mapping):  # wrapped once more, which is read as well
         sent = sent["event"]

@@ -6,6 +6,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
+from metering.models.owners import changes_the_book
+
 
 class AttributeName(models.Model):
     """An attribute (of a span, of metadata, a tag) that says a field of a source's events.
@@ -27,6 +29,7 @@ class AttributeName(models.Model):
     class Meta:
         db_table = "attribute_name"
         ordering = ["source", "field", "position", "attribute"]
+        triggers = [changes_the_book()]
         constraints = [
             models.UniqueConstraint(
                 fields=["source", "field", "attribute"], name="attribute_name_once"

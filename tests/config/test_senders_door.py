@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
@@ -31,6 +32,29 @@ CALL = {
     "endpointTag": "e",
     "promptVersion": "p",
 }
+CLOUD = {
+    "specversion": "1.0",
+    "id": "e-1",
+    "source": "chat",
+    "type": "prompt",
+    "subject": "acme",
+    "data": {"model": "gpt-4o-mini", "input_tokens": 10, "output_tokens": 5},
+}
+LAGO = {
+    "transaction_id": "txn-1",
+    "external_subscription_id": "acme",
+    "code": "ai_tokens",
+    "properties": {"model": "gpt-4o-mini", "input_tokens": 10, "output_tokens": 5},
+}
+BODIES: dict[str, Any] = {
+    "/api/v1/usage": CALL,
+    "/v1/ingest/llm-request": CALL,
+    "/openmeter/api/v1/events": CLOUD,
+    "/lago/api/v1/events": {"event": LAGO},
+    "/lago/api/v1/events/batch": {"events": [LAGO]},
+}
+ONCE = "/lago/"
+"""Where what was sent before is refused."""
 
 
 class Said(NamedTuple):
@@ -75,10 +99,15 @@ def both(path: str, body: bytes, **environ: str) -> Said:
     short = asked(senders_door(usual), path, body, **environ)
     long = asked(usual, path, body, **environ)
     assert short.status == long.status
-    assert short.body == long.body
+    assert _without_its_id(short.body) == _without_its_id(long.body)
     of_pages = {"X-Frame-Options", "Vary"}
     assert short.headers == {n: v for n, v in long.headers.items() if n not in of_pages}
     return short
+
+
+def _without_its_id(body: bytes) -> bytes:
+    """OpenMeter's problems name the request."""
+    return re.sub(rb"(?<=localhost/)[0-9a-f]{32}", b"", body)
 
 
 def usual_way() -> Application:
@@ -104,10 +133,11 @@ def key() -> str:
 @pytest.mark.parametrize("path", PATHS)
 def test_a_resend_and_every_refusal_are_the_same_either_way(path: str, key: str) -> None:
     usual = usual_way()
-    body = json.dumps(CALL).encode()
+    body = json.dumps(BODIES[path]).encode()
     first = asked(senders_door(usual), path, body, HTTP_AUTHORIZATION=key)
-    assert first.status == "200 OK", first.body
-    assert both(path, body, HTTP_AUTHORIZATION=key).status == "200 OK"
+    assert first.status in ("200 OK", "204 No Content"), first.body
+    again = "422 Unprocessable Entity" if path.startswith(ONCE) else first.status
+    assert both(path, body, HTTP_AUTHORIZATION=key).status == again
     assert both(path, b"{", HTTP_AUTHORIZATION=key).status == "400 Bad Request"
     assert both(path, body).status == "401 Unauthorized"
     assert both(path, body, HTTP_AUTHORIZATION="Bearer no").status == "401 Unauthorized"
@@ -122,7 +152,7 @@ def test_a_resend_and_every_refusal_are_the_same_either_way(path: str, key: str)
 @pytest.mark.parametrize("path", PATHS)
 @override_settings(SECURE_SSL_REDIRECT=True, SECURE_HSTS_SECONDS=60)
 def test_plain_http_is_no_way_in_where_https_is_asked_for(path: str, key: str) -> None:
-    said = both(path, json.dumps(CALL).encode(), HTTP_AUTHORIZATION=key)
+    said = both(path, json.dumps(BODIES[path]).encode(), HTTP_AUTHORIZATION=key)
     assert said.status.startswith("301")
 
 
