@@ -4,7 +4,9 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import DatabaseError
 
 from config.garbage import collect_rarely
 
@@ -13,5 +15,15 @@ if __name__ == "__main__":
     collect_rarely()
     from config import history  # once the settings are named
 
-    with history.of_command(sys.argv):
-        execute_from_command_line(sys.argv)
+    try:
+        with history.of_command(sys.argv):
+            execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"the settings cannot be used: {error}")
+    except DatabaseError:
+        from config.health import what_the_database_lacks
+
+        lacking = what_the_database_lacks()
+        if lacking is None:
+            raise
+        sys.exit(lacking)

@@ -10,7 +10,8 @@ They are answered before every other middleware, because who asks them knows nei
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from http import HTTPStatus
 from typing import Final
@@ -18,17 +19,21 @@ from typing import Final
 import psycopg
 import redis
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, OperationalError, ProgrammingError, connections
 from django.db.migrations.loader import MigrationLoader
 from django.http import HttpRequest, HttpResponse
 
-from metering.api.problems import problem
+from metering.api import problems
 
 PATIENCE_SECONDS: Final = 2
 """How long each of the others is waited for."""
 
 HEALTH: Final = "/healthz"
 READINESS: Final = "/readyz"
+
+NOT_SET_UP: Final = "the database is not set up: run manage.py migrate"
+_APPLIED: Final = "SELECT app, name FROM django_migrations"
+_UNMADE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege)
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +68,11 @@ def readiness() -> HttpResponse:
             amiss[name] = str(lacking)
     if not amiss:
         return _fine("ready")
-    response = problem(
+    return _not_ready(amiss)
+
+
+def _not_ready(amiss: Mapping[str, str]) -> HttpResponse:
+    response = problems.problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "not-ready",
         "Not ready",
@@ -83,14 +92,52 @@ def database_is_ready() -> None:
     try:
         with psycopg.connect(**parameters, autocommit=True) as connection:
             connection.execute(f"SET statement_timeout = '{PATIENCE_SECONDS}s'")
-            found = connection.execute("SELECT app, name FROM django_migrations")
+            found = connection.execute(_APPLIED)
             applied = set(found.fetchall())
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege) as unmade:
-        raise NotReady("the database is not set up: run manage.py migrate") from unmade
+    except _UNMADE as unmade:
+        raise NotReady(NOT_SET_UP) from unmade
     except psycopg.Error as failure:
         raise NotReady("the database cannot be reached") from failure
-    if missing := _newest_migrations() - applied:
-        raise NotReady(f"{len(missing)} migrations are not applied: run manage.py migrate")
+    lacking = _unapplied(applied)
+    if lacking is not None:
+        raise NotReady(lacking)
+
+
+def what_the_database_lacks() -> str | None:
+    """Why a command cannot work on the database, with the remedy; `None` if it can. Over Django's
+    own connection, which starts an embedded server where none runs yet."""
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(_APPLIED)
+            return _unapplied(set(cursor.fetchall()))
+    except ProgrammingError as error:
+        if isinstance(error.__cause__, _UNMADE):
+            return NOT_SET_UP
+        raise
+    except OperationalError as failure:
+        said = " ".join(str(failure).split())
+        return (
+            "the database cannot be reached: see that it runs, and that DATABASE_URL (or, for the"
+            f" embedded one, APPORTION_DATABASE) says where it is; {said}"
+        )
+
+
+def _unapplied(applied: Collection[tuple[str, str]]) -> str | None:
+    missing = _newest_migrations().difference(applied)
+    if not missing:
+        return None
+    are = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
+    return f"{are} not applied: run manage.py migrate"
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's 500; what a database that is not set up has raised is 503, and says so."""
+    if isinstance(sys.exc_info()[1], DatabaseError | psycopg.Error):
+        try:
+            database_is_ready()
+        except NotReady as lacking:
+            return _not_ready({"database": str(lacking)})
+    return problems.server_error(request)
 
 
 def redis_is_ready() -> None:

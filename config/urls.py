@@ -22,4 +22,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 handler400 = "metering.api.problems.bad_request"
 handler404 = "metering.api.problems.not_found"
-handler500 = "metering.api.problems.server_error"
+handler500 = "config.health.server_error"

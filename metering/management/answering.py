@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.health import what_the_database_lacks
+
 _JSON: Final = "--json"
 _USAGE_EXIT: Final = 2
 
@@ -30,6 +32,8 @@ class AnsweringCommand(BaseCommand):
     `--json`, stdout then holds `{"error": {"type", "message"}}` as well, unless the command has
     already answered with an object that says what does not hold. `type` is the name of the
     exception that the refusal came from, or of the refusal itself.
+
+    On a command line it begins only on a database that is set up.
     """
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -49,14 +53,21 @@ class AnsweringCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         if not options.get("json"):
-            return super().execute(*args, **options)
+            return self._execute(*args, **options)
         answer = _Answer(options.get("stdout") or sys.stdout)
         try:
-            return super().execute(*args, **{**options, "stdout": answer})
+            return self._execute(*args, **{**options, "stdout": answer})
         except CommandError as error:
             if not answer.given:
                 answer.write(_refusal(error))
             raise
+
+    def _execute(self, *args: Any, **options: Any) -> str | None:
+        if not options["skip_checks"]:  # it comes from a command line, maybe somebody's first
+            lacking = what_the_database_lacks()
+            if lacking is not None:
+                raise CommandError(lacking)
+        return super().execute(*args, **options)
 
 
 class _Answer:

@@ -94,7 +94,7 @@ def test_a_migration_that_is_missing_is_counted(
     )
     answer = ask("/readyz")
     assert answer.status == 503
-    assert answer.body["amiss"]["database"].startswith("1 migrations are not applied")
+    assert answer.body["amiss"]["database"].startswith("1 migration is not applied")
 
 
 def test_a_database_that_was_never_set_up_is_told_what_to_do(
