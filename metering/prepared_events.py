@@ -22,7 +22,7 @@ from metering.domain.keys import claim_digest, event_key
 from metering.domain.periods import Period
 from metering.domain.price_book import PriceBook
 from metering.domain.rate_cards import RateCard
-from metering.domain.rating import Rating, rate_with
+from metering.domain.rating import Rating, priced_by, rate_with
 from metering.domain.rollup import Part, RowKeys, parts, row_keys, whole
 from metering.domain.usage import THE_COUNTS, Counts, UsageEvent, fields_of
 from metering.event_rows import (
@@ -144,14 +144,7 @@ class CallKinds:
         cost_centre, route = owners.cost_centre_of(event, user, tenant)
         project = owners.project_of(event)
         owner = Owner(cost_centre, tenant)
-        card = self._prices.throughout(
-            event.provider,
-            event.model_executed or event.model,
-            _ALWAYS,
-            event.service_tier,
-            batch=event.batch,
-            region=event.region,
-        )
+        card = self._prices.throughout(priced_by(event), _ALWAYS)
         return CallKind(
             number=next(self._numbers),
             owner=owner,

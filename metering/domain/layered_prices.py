@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from metering.domain.periods import Period
-from metering.domain.price_book import EVERYWHERE, PriceBook
+from metering.domain.price_book import EVERYWHERE, PriceBook, PricedBy
 from metering.domain.rate_cards import RateCard
 
 _TELLING: Final = ("currencies_differ", "no_price_at_that_time", "unknown_model")
@@ -36,65 +36,23 @@ class LayeredPriceBook(PriceBook):
     def __len__(self) -> int:
         return sum(len(book) for _, book in self.layers)
 
-    def look_up(
-        self,
-        provider: str,
-        model: str,
-        at: datetime,
-        service_tier: str = "standard",
-        *,
-        batch: bool = False,
-        speed: str | None = None,
-        region: str | None = None,
-    ) -> RateCard | str:
-        answers = (
-            (
-                name,
-                book.look_up(
-                    provider, model, at, service_tier, batch=batch, speed=speed, region=region
-                ),
-            )
-            for name, book in self.layers
-        )
-        return self._first_of(answers, region)
+    def look_up(self, call: PricedBy, at: datetime) -> RateCard | str:
+        return self._first_of(((name, book.look_up(call, at)) for name, book in self.layers), call)
 
-    def throughout(
-        self,
-        provider: str,
-        model: str,
-        period: Period,
-        service_tier: str = "standard",
-        *,
-        batch: bool = False,
-        region: str | None = None,
-    ) -> RateCard | str | None:
+    def throughout(self, call: PricedBy, period: Period) -> RateCard | str | None:
         found: list[tuple[str, RateCard | str]] = []
         for name, book in self.layers:
-            card = book.throughout(
-                provider, model, period, service_tier, batch=batch, region=region
-            )
+            card = book.throughout(call, period)
             if card is None:
                 return None
             found.append((name, card))
-            if isinstance(card, RateCard) and self._settles(name, card, region):
+            if isinstance(card, RateCard) and self._settles(name, card, call):
                 break
-        return self._first_of(found, region)
+        return self._first_of(found, call)
 
-    def stand_ins(
-        self,
-        provider: str,
-        model: str,
-        at: datetime,
-        service_tier: str = "standard",
-        *,
-        batch: bool = False,
-        region: str | None = None,
-    ) -> Iterator[RateCard]:
-        found = [
-            (name, book.look_up(provider, model, at, service_tier, batch=batch, region=region))
-            for name, book in self.layers
-        ]
-        chosen = self._first_of(found, region)
+    def stand_ins(self, call: PricedBy, at: datetime) -> Iterator[RateCard]:
+        found = [(name, book.look_up(call, at)) for name, book in self.layers]
+        chosen = self._first_of(found, call)
         first = next((i for i, (_, card) in enumerate(found) if card is chosen), len(found))
         if isinstance(chosen, str) or found[first][0] not in self.lists:
             return
@@ -106,7 +64,7 @@ class LayeredPriceBook(PriceBook):
         return frozenset[str]().union(*(book.known_providers() for _, book in self.layers))
 
     def _first_of(
-        self, answers: Iterable[tuple[str, RateCard | str]], region: str | None
+        self, answers: Iterable[tuple[str, RateCard | str]], call: PricedBy
     ) -> RateCard | str:
         """The answer that holds, of the books' in their order. No more are asked for than it
         takes: of a call to a region, public lists are until one has a price for that."""
@@ -118,7 +76,7 @@ class LayeredPriceBook(PriceBook):
                 reasons.add(found)
             elif found.reason is not None:
                 second_best = second_best or found
-            elif self._settles(name, found, region) and (whole is None or found.by_region):
+            elif self._settles(name, found, call) and (whole is None or found.by_region):
                 return found
             else:
                 whole = whole or found
@@ -127,9 +85,9 @@ class LayeredPriceBook(PriceBook):
             return best
         return next((reason for reason in _TELLING if reason in reasons), "unknown_provider")
 
-    def _settles(self, name: str, card: RateCard, region: str | None) -> bool:
+    def _settles(self, name: str, card: RateCard, call: PricedBy) -> bool:
         """Whether nothing that a later book says could hold instead."""
         if card.reason is not None:
             return False
-        is_anywhere = region is None or region.lower().strip() in EVERYWHERE
+        is_anywhere = call.region is None or call.region.lower().strip() in EVERYWHERE
         return is_anywhere or card.by_region or name not in self.lists

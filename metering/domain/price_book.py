@@ -29,6 +29,17 @@ CACHED_SCHEDULES: Final = 8192
 _Card = RateCard | str
 
 
+class PricedBy(NamedTuple):
+    """What the price of a call hangs on, beside its instant and what it used. `model` is the one
+    that executed; `region` where it went."""
+
+    provider: str
+    model: str
+    service_tier: str = "standard"
+    batch: bool = False
+    region: str | None = None
+
+
 class _Schedule(NamedTuple):
     """The cards of one model and tier over time: `spans[i]` from `edges[i - 1]` to `edges[i]`."""
 
@@ -43,7 +54,7 @@ class _Span(NamedTuple):
 
     windows: tuple[DailyWindow, ...]
     rows: tuple[Price, ...]
-    call: _Call
+    wanted: _Wanted
     cards: dict[tuple[bool, ...], _Card]
 
     def card_at(self, instant: datetime) -> _Card:
@@ -52,11 +63,11 @@ class _Span(NamedTuple):
         if card is None:
             on = {None, *(w for w, holds in zip(self.windows, held, strict=True) if holds)}
             now = [row for row in self.rows if row.conditions.window in on]
-            card = self.cards[held] = _card(now, self.call)
+            card = self.cards[held] = _card(now, self.wanted)
         return card
 
 
-class _Call(NamedTuple):
+class _Wanted(NamedTuple):
     """What a price's conditions are compared with, the part of it that was asked for beyond the
     standard, and the card of a call that ran on reserved capacity."""
 
@@ -95,42 +106,15 @@ class PriceBook:
         for price in prices:
             rows.setdefault((price.provider, price.model_id), []).append(price)
         self._rows = {key: tuple(found) for key, found in rows.items()}
-        self._cache: dict[tuple[str, str, str, bool, str | None, str | None], _Schedule] = {}
+        self._cache: dict[PricedBy, _Schedule] = {}
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self._rows.values())
 
-    def find(
-        self,
-        provider: str,
-        model: str,
-        at: datetime,
-        *,
-        service_tier: str = "standard",
-        batch: bool = False,
-        speed: str | None = None,
-        region: str | None = None,
-    ) -> RateCard | None:
-        """The prices of a call at the (aware) instant; `None`: there is none."""
-        found = self.look_up(
-            provider, model, at, service_tier, batch=batch, speed=speed, region=region
-        )
-        return None if isinstance(found, str) else found
-
-    def look_up(
-        self,
-        provider: str,
-        model: str,
-        at: datetime,
-        service_tier: str = "standard",
-        *,
-        batch: bool = False,
-        speed: str | None = None,
-        region: str | None = None,
-    ) -> RateCard | str:
-        """As `find`, with the reason where there is no price: `unknown_provider`,
-        `unknown_model`, `no_price_at_that_time`, or `currencies_differ` (between the standard
-        price and a partial one).
+    def look_up(self, call: PricedBy, at: datetime) -> RateCard | str:
+        """The prices of such a call at the (aware) instant, or the reason where there is none:
+        `unknown_provider`, `unknown_model`, `no_price_at_that_time`, or `currencies_differ`
+        (between the standard price and a partial one).
 
         Tiers and regions compare without regard to case. A tier (or batch) for which the model
         has no price gets the standard price, on a card whose `reason` says so:
@@ -138,10 +122,9 @@ class PriceBook:
         runs on reserved capacity is paid by the hour, so it is free by the piece, with the reason
         `provisioned_throughput`, unless the list has a price for that tier.
         """
-        key = (provider, model, service_tier, batch, speed, region)
-        schedule = self._cache.get(key)
+        schedule = self._cache.get(call)
         if schedule is None:
-            schedule = self._remember(key)
+            schedule = self._remember(call)
         if schedule.only is not None:
             return schedule.only
         span = schedule.spans[bisect_right(schedule.edges, at)]
@@ -149,32 +132,17 @@ class PriceBook:
 
     def stand_ins(
         self,
-        provider: str,  # noqa: ARG002 - one list has nobody to stand in for it
-        model: str,  # noqa: ARG002
+        call: PricedBy,  # noqa: ARG002 - one list has nobody to stand in for it
         at: datetime,  # noqa: ARG002
-        service_tier: str = "standard",  # noqa: ARG002
-        *,
-        batch: bool = False,  # noqa: ARG002
-        region: str | None = None,  # noqa: ARG002
     ) -> Iterator[RateCard]:
         """Cards of other public lists, as good for the call's tier as the one that `look_up`
         finds in a public list, for a call that used what that list has no price for."""
         return iter(())
 
-    def throughout(
-        self,
-        provider: str,
-        model: str,
-        period: Period,
-        service_tier: str = "standard",
-        *,
-        batch: bool = False,
-        region: str | None = None,
-    ) -> RateCard | str | None:
+    def throughout(self, call: PricedBy, period: Period) -> RateCard | str | None:
         """What `look_up` answers at every instant of the period; `None` where nobody can say so:
         a price changes within it, or holds at some hours only."""
-        key = (provider, model, service_tier, batch, None, region)
-        schedule = self._cache.get(key) or self._remember(key)
+        schedule = self._cache.get(call) or self._remember(call)
         if schedule.only is not None:
             return schedule.only
         number = bisect_right(schedule.edges, period.start)
@@ -183,42 +151,32 @@ class PriceBook:
             return None
         return span.cards[()]
 
-    def _remember(self, key: tuple[str, str, str, bool, str | None, str | None]) -> _Schedule:
+    def _remember(self, call: PricedBy) -> _Schedule:
         if len(self._cache) >= CACHED_SCHEDULES:
             self._cache.clear()
-        provider, model, service_tier, batch, speed, region = key
-        call = _call(service_tier, self.currency, batch=batch, speed=speed, region=region)
-        schedule = self._cache[key] = self._schedule(provider, model, call)
+        schedule = self._cache[call] = self._schedule(call)
         return schedule
 
-    def considered(
-        self,
-        provider: str,
-        model: str,
-        at: datetime,
-        service_tier: str = "standard",
-        *,
-        batch: bool = False,
-        region: str | None = None,
-    ) -> Considered | None:
+    def considered(self, call: PricedBy, at: datetime) -> Considered | None:
         """What `look_up` goes by, to explain it; `None` for a book without any edition."""
         if not self._lists:
             return None
         past = [listed for listed in self._lists if listed.effective_at <= at]
         edition = past[-1] if past else self._lists[0]
-        matched = edition.match(provider, model)
-        call = _call(service_tier, self.currency, batch=batch, speed=None, region=region)
+        matched = edition.match(call.provider, call.model)
+        values = _wanted(call, self.currency).values
         if matched is None:
-            return Considered(edition, None, call.values, ())
+            return Considered(edition, None, values, ())
         rows = self._rows.get((matched.provider, matched.model_id), ())
-        return Considered(edition, matched, {} if matched.resold else call.values, rows)
+        return Considered(edition, matched, {} if matched.resold else values, rows)
 
     def known_providers(self) -> frozenset[str]:
         """Names of providers that have an exact entry here (`price_matching.known_providers`)."""
         return known_providers(self._lists)
 
-    def _schedule(self, provider: str, model: str, call: _Call) -> _Schedule:
-        matches = [listed.match(provider, model) for listed in self._lists]
+    def _schedule(self, call: PricedBy) -> _Schedule:
+        wanted = _wanted(call, self.currency)
+        matches = [listed.match(call.provider, call.model) for listed in self._lists]
         rows = [
             row
             for match in set(matches)
@@ -229,7 +187,7 @@ class PriceBook:
         edges |= {listed.effective_at for listed in self._lists[1:]}
         ordered = tuple(sorted(edges))
         starts: tuple[datetime | None, ...] = (None, *ordered)
-        spans = tuple([self._span(provider, matches, call, start) for start in starts])
+        spans = tuple([self._span(call.provider, matches, wanted, start) for start in starts])
         if not any(span.windows for span in spans):
             cards = [span.cards[()] for span in spans]
             if all(card == cards[0] for card in cards):
@@ -237,7 +195,7 @@ class PriceBook:
         return _Schedule(None, ordered, spans)
 
     def _span(
-        self, provider: str, matches: list[Matched | None], call: _Call, start: datetime | None
+        self, provider: str, matches: list[Matched | None], wanted: _Wanted, start: datetime | None
     ) -> _Span:
         """The cards from `start` (`None`: the beginning) to the next edge."""
         in_force = 0
@@ -248,7 +206,7 @@ class PriceBook:
         if match is None:
             known = bool(self._lists) and self._lists[in_force].provider_named(provider)
             card: _Card = "unknown_model" if known else "unknown_provider"
-            return _Span((), (), call, {(): call.on_capacity or card})
+            return _Span((), (), wanted, {(): wanted.on_capacity or card})
         rows = tuple(
             row
             for row in self._rows.get((match.provider, match.model_id), ())
@@ -256,17 +214,15 @@ class PriceBook:
         )
         windows = tuple({row.conditions.window: None for row in rows if row.conditions.window})
         if match.resold:
-            call = call._replace(values={})
-        return _Span(windows, rows, call, {} if windows else {(): _card(rows, call)})
+            wanted = wanted._replace(values={})
+        return _Span(windows, rows, wanted, {} if windows else {(): _card(rows, wanted)})
 
 
-def _call(
-    service_tier: str, currency: str, *, batch: bool, speed: str | None, region: str | None
-) -> _Call:
-    tier = service_tier.lower().strip()
+def _wanted(call: PricedBy, currency: str) -> _Wanted:
+    tier = call.service_tier.lower().strip()
     values: dict[str, str] = {}
     asked: dict[str, tuple[str, ...]] = {}
-    if batch or tier == "batch":
+    if call.batch or tier == "batch":
         values["processing"] = "batch"
         asked["batch"] = ("processing",)
     if tier in STANDARD_TIERS:
@@ -279,29 +235,26 @@ def _call(
     if tier == "fast":
         values["speed"] = "fast"
         asked[tier] = ("service_tier", "speed")
-    if speed is not None and speed.lower() not in STANDARD_TIERS:
-        values["speed"] = speed.lower()
-        asked.setdefault(speed.lower(), ("speed",))
-    if region is not None:
-        values["region"] = region.lower().strip()
+    if call.region is not None:
+        values["region"] = call.region.lower().strip()
         if values["region"] not in EVERYWHERE:
             values["endpoint"] = "regional"
-    return _Call(values, asked, _on_capacity(currency) if tier in CAPACITY_TIERS else None)
+    return _Wanted(values, asked, _on_capacity(currency) if tier in CAPACITY_TIERS else None)
 
 
-def _card(rows: Iterable[Price], call: _Call) -> _Card:
+def _card(rows: Iterable[Price], wanted: _Wanted) -> _Card:
     """The rows' prices for the call, which all hold at its instant."""
     now = sorted(rows, key=lambda row: row.rank, reverse=True)
-    partial = [row for row in now if row.conditions.when and row.conditions.met_by(call.values)]
+    partial = [row for row in now if row.conditions.when and row.conditions.met_by(wanted.values)]
     priced = {key for row in partial for key in row.conditions.when}
     standard = next((row for row in now if not row.conditions.when), None)
-    if call.on_capacity is not None and "service_tier" not in priced:
-        return call.on_capacity
+    if wanted.on_capacity is not None and "service_tier" not in priced:
+        return wanted.on_capacity
     if standard is None:
         return "no_price_at_that_time"
     if any(row.currency != standard.currency for row in partial):
         return "currencies_differ"
-    missing = [name for name, keys in call.asked.items() if not priced.intersection(keys)]
+    missing = [name for name, keys in wanted.asked.items() if not priced.intersection(keys)]
     reason = ",".join(f"tier_not_priced:{name}" for name in missing) or None
     return card_of(standard, partial, reason)
 

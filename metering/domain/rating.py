@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 from metering.domain.leaf_counts import Count, Plan, leaf_counts, plan_of, token_counts, with_totals
 from metering.domain.money import EXACT, RATING_QUANTUM
-from metering.domain.price_book import PriceBook
+from metering.domain.price_book import PriceBook, PricedBy
 from metering.domain.rate_cards import Applied, Level, PlainRates, RateCard
 from metering.domain.units import CLASS_OF_UNIT, unit_named
 from metering.domain.usage import COUNTS, Counts, UsageEvent, counts_of
@@ -67,6 +67,12 @@ class Rating(NamedTuple):
     reason: str | None
 
 
+def priced_by(event: UsageEvent, model: str | None = None) -> PricedBy:
+    """What the event's price hangs on, of the model that executed unless another one is named."""
+    executed = model or event.model_executed or event.model
+    return _new(PricedBy, (event.provider, executed, event.service_tier, event.batch, event.region))
+
+
 def rate(event: UsageEvent, book: PriceBook, *, model: str | None = None) -> Rating:
     """Price the event with the prices valid at its instant, for the model that executed.
 
@@ -75,14 +81,7 @@ def rate(event: UsageEvent, book: PriceBook, *, model: str | None = None) -> Rat
     """
     if event.served_from == "caller_cache":
         return Rating("free", _ZERO, book.currency, (), "caller_cache")
-    card = book.look_up(
-        event.provider,
-        model or event.model_executed or event.model,
-        event.occurred_at,
-        event.service_tier,
-        batch=event.batch,
-        region=event.region,
-    )
+    card = book.look_up(priced_by(event, model), event.occurred_at)
     if isinstance(card, str):
         return _unpriced(book.currency, card)
     return rate_with(event, card)

@@ -17,7 +17,7 @@ from metering.domain.layered_prices import LayeredPriceBook
 from metering.domain.money import EXACT, plain
 from metering.domain.price_book import Considered, PriceBook
 from metering.domain.price_choice import Candidate, Verdict, nearest, verdicts
-from metering.domain.rating import Rating, rate
+from metering.domain.rating import Rating, priced_by, rate
 from metering.domain.usage import UsageEvent
 from metering.event_search import UnknownEvent
 from metering.event_story import EventStory, RatedLine, event_story
@@ -101,14 +101,9 @@ def explain(event_key: UUID) -> Explanation:
         for name, each in _books(book)
     )
     has_no_price = story.valued["pricing"] == "unpriced" and isinstance(
-        book.look_up(
-            *(event.provider, model, event.occurred_at, event.service_tier),
-            batch=event.batch,
-            region=event.region,
-        ),
-        str,
+        book.look_up(priced_by(event), event.occurred_at), str
     )
-    lists = [considered.edition for considered in _editions(book, event, model)]
+    lists = [considered.edition for considered in _editions(book, event)]
     return Explanation(
         story=story,
         model=model,
@@ -135,19 +130,9 @@ def _books(book: PriceBook) -> list[tuple[str, PriceBook]]:
     return [(names[0], book)] if names else []
 
 
-def _considered(book: PriceBook, event: UsageEvent, model: str) -> Considered | None:
-    return book.considered(
-        event.provider,
-        model,
-        event.occurred_at,
-        event.service_tier,
-        batch=event.batch,
-        region=event.region,
-    )
-
-
-def _editions(book: PriceBook, event: UsageEvent, model: str) -> list[Considered]:
-    found = (_considered(each, event, model) for _, each in _books(book))
+def _editions(book: PriceBook, event: UsageEvent) -> list[Considered]:
+    call = priced_by(event)
+    found = (each.considered(call, event.occurred_at) for _, each in _books(book))
     return [each for each in found if each is not None]
 
 
@@ -165,7 +150,7 @@ def _asked(
     *,
     stood_in: bool,
 ) -> AskedBook | None:
-    considered = _considered(book, event, model)
+    considered = book.considered(priced_by(event), event.occurred_at)
     if considered is None:
         return None
     source, matched = considered.edition.source, considered.matched

@@ -25,7 +25,7 @@ from metering.domain.money import EXACT
 from metering.domain.period_costs import PeriodCosts, Reserved
 from metering.domain.period_prices import Adjustment, Use, adjustments
 from metering.domain.periods import Month, Period
-from metering.domain.price_book import PriceBook
+from metering.domain.price_book import PriceBook, PricedBy
 from metering.domain.prices import Price
 from metering.domain.rate_cards import Applied
 from metering.domain.units import unit_named
@@ -92,7 +92,7 @@ def _means(book: PriceBook, cell: Cell) -> set[tuple[str, str]]:
     """The models that the books take the cell's to mean."""
     at = datetime.combine(cell.day, time(0), UTC)
     layers = [each for _, each in book.layers] if isinstance(book, LayeredPriceBook) else [book]
-    found = (layer.considered(cell.provider, cell.model, at) for layer in layers)
+    found = (layer.considered(PricedBy(cell.provider, cell.model), at) for layer in layers)
     return {
         (each.matched.provider, each.matched.model_id) for each in found if each and each.matched
     }
@@ -175,13 +175,8 @@ def _public_layers(book: PriceBook) -> list[PriceBook]:
 
 def _applied(book: PriceBook, cell: Cell, unit: str) -> tuple[str, Applied] | None:
     """The unit's price in the cell, and the unit that the price names."""
-    card = book.look_up(
-        cell.provider,
-        cell.model,
-        datetime.combine(cell.day, time(0), UTC),
-        cell.tier,
-        batch=cell.tier == "batch",
-    )
+    call = PricedBy(cell.provider, cell.model, cell.tier, batch=cell.tier == "batch")
+    card = book.look_up(call, datetime.combine(cell.day, time(0), UTC))
     if isinstance(card, str):
         return None
     # A price by the period has no thresholds, so it is the same at every level.

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from metering.domain.price_book import PriceBook
-from metering.domain.rating import RATED_FIELDS, Rating, rate, rate_with
+from metering.domain.rating import RATED_FIELDS, Rating, priced_by, rate, rate_with
 from metering.domain.rating_in_parts import Part, rate_parts
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.providers.counts import BilledPart
@@ -50,14 +50,7 @@ def _of_one_request(event: UsageEvent, book: PriceBook, model: str | None) -> Ra
     rating = rate(event, book, model=model)
     if not event.units or not leaves_out(rating):
         return rating
-    cards = book.stand_ins(
-        event.provider,
-        model or event.model_executed or event.model,
-        event.occurred_at,
-        event.service_tier,
-        batch=event.batch,
-        region=event.region,
-    )
+    cards = book.stand_ins(priced_by(event, model), event.occurred_at)
     others = (rate_with(event, card) for card in cards)
     return next(
         (other for other in others if other.cost is not None and not leaves_out(other)), rating

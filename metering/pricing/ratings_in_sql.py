@@ -34,7 +34,7 @@ from django.db import transaction
 from metering import bulk
 from metering.domain.money import plain
 from metering.domain.periods import Period
-from metering.domain.price_book import PriceBook
+from metering.domain.price_book import PriceBook, PricedBy
 from metering.domain.rate_cards import PlainRates, RateCard
 from metering.domain.rollup import SHARE_SCALE
 from metering.events import KeyRange
@@ -50,22 +50,12 @@ CLASSES: Final = ("input", "cache_read", "cache_write", "cache_write_1h", "outpu
 """In the order in which `rate` writes their lines."""
 
 
-class Combination(NamedTuple):
-    """What decides, with the band of input tokens, the prices that a call of text pays."""
-
-    provider: str
-    model: str
-    service_tier: str
-    batch: bool
-    region: str | None
-
-
 class Rates(NamedTuple):
     """What calls of a combination pay which have more than `above` and at most `upto` input tokens
     in all: a price and row id for each of `CLASSES` (`None`: output has no price). Without prices
     they are unpriced, for the reason."""
 
-    combination: Combination
+    combination: PricedBy
     above: int
     upto: int
     currency: str
@@ -73,18 +63,11 @@ class Rates(NamedTuple):
     prices: tuple[tuple[Decimal, int] | None, ...]
 
 
-def rates_of(book: PriceBook, combinations: Iterable[Combination], period: Period) -> list[Rates]:
+def rates_of(book: PriceBook, combinations: Iterable[PricedBy], period: Period) -> list[Rates]:
     """What the database can rate by, of these combinations throughout the period."""
     found = []
     for combination in combinations:
-        card = book.throughout(
-            combination.provider,
-            combination.model,
-            period,
-            combination.service_tier,
-            batch=combination.batch,
-            region=combination.region,
-        )
+        card = book.throughout(combination, period)
         if isinstance(card, str):
             found.append(Rates(combination, -1, MOST_TOKENS, book.currency, card, ()))
         elif card is not None and not card.nothing_listed:
@@ -92,7 +75,7 @@ def rates_of(book: PriceBook, combinations: Iterable[Combination], period: Perio
     return found
 
 
-def _of_card(combination: Combination, card: RateCard) -> list[Rates]:
+def _of_card(combination: PricedBy, card: RateCard) -> list[Rates]:
     bands = zip((-1, *card.thresholds), (*card.thresholds, MOST_TOKENS), card.levels, strict=True)
     return [
         Rates(combination, above, upto, card.currency, card.reason, _prices(level.plain))
@@ -140,7 +123,7 @@ def asking() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
         yield cursor
 
 
-def combinations(period: Period, keys: KeyRange) -> list[Combination]:
+def combinations(period: Period, keys: KeyRange) -> list[PricedBy]:
     """Those of the stored events with these keys (of more than count, perhaps)."""
     with asking() as cursor:
         cursor.execute(
@@ -149,7 +132,7 @@ def combinations(period: Period, keys: KeyRange) -> list[Combination]:
             " AND event_key >= %s::uuid AND event_key <= %s::uuid",
             [period.start, period.end, *keys],
         )
-        return [Combination(*row) for row in cursor]
+        return [PricedBy(*row) for row in cursor]
 
 
 _TOLD: Final = (

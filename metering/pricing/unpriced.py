@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 
 from metering.domain.periods import BUCKET, Month, Period
-from metering.domain.price_book import PriceBook
+from metering.domain.price_book import PriceBook, PricedBy
 from metering.domain.price_choice import Candidate, nearest
 from metering.events import current
 from metering.pricing import catalogue
@@ -86,7 +86,7 @@ def unpriced_models() -> list[UnpricedModel]:
 
 
 def _has_price(book: PriceBook, provider: str, model: str, at: datetime) -> bool:
-    return not isinstance(book.look_up(provider, model, at), str)
+    return not isinstance(book.look_up(PricedBy(provider, model), at), str)
 
 
 def _reason(provider: str, model: str, at: datetime) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from metering.domain.price_book import CACHED_SCHEDULES
+from metering.domain.price_book import CACHED_SCHEDULES, PricedBy
+from metering.domain.rate_cards import RateCard
 from metering.domain.rating import Rating, rate
 from tests.metering.domain.rated_calls import (
     BOOK,
@@ -134,6 +135,6 @@ class TestTiersAndModels:
     def test_names_that_no_list_knows_do_not_fill_the_memory(self) -> None:
         book = _book()
         for number in range(CACHED_SCHEDULES + 10):
-            assert book.find("acme", f"m{number}", NOON) is None
+            assert book.look_up(PricedBy("acme", f"m{number}"), NOON) == "unknown_model"
         assert len(book._cache) <= CACHED_SCHEDULES
-        assert book.find("acme", "text", NOON) is not None
+        assert isinstance(book.look_up(PricedBy("acme", "text"), NOON), RateCard)

@@ -15,8 +15,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from metering.domain.price_book import PricedBy
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Conditions, Price, Tier, UnitPrice
+from metering.domain.rate_cards import RateCard
 from metering.domain.rating import Rating, rate
 from metering.domain.usage import UsageEvent
 from metering.models import PriceListImport, PriceRow
@@ -245,8 +247,8 @@ class TestThePackagesList:
 
     def test_what_the_command_imported_is_what_events_are_rated_with(self) -> None:
         call_command("import_prices", stdout=StringIO())
-        card = load_book().find("openai", "gpt-4o", DECEMBER)
-        assert card is not None
+        card = load_book().look_up(PricedBy("openai", "gpt-4o"), DECEMBER)
+        assert isinstance(card, RateCard)
         assert card.levels[0].units["input_tokens"].unit_price == Decimal("0.0000025")
 
     def test_the_command_refuses_another_list_and_an_instant_without_zone(self) -> None:

@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from metering.domain.layered_prices import LayeredPriceBook
 from metering.domain.periods import Period
-from metering.domain.price_book import PriceBook
+from metering.domain.price_book import PriceBook, PricedBy
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Conditions, Price, UnitPrice
 from metering.domain.rating import Rating
@@ -112,8 +112,9 @@ def test_a_list_that_has_a_price_for_the_region_goes_before_one_that_has_none() 
         assert (rating.cost, rating.lines[0].price_id) == (TOKENS * cost, row), region
         month = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
         layered = LayeredPriceBook(lists, lists=("one", "two", "three"))
-        card = layered.throughout("acme", "m", month, region=region)
-        assert card == layered.look_up("acme", "m", NOON, region=region)
+        call = PricedBy("acme", "m", region=region)
+        card = layered.throughout(call, month)
+        assert card == layered.look_up(call, NOON)
     contract = [("contract:c", plain), *lists[1:]]
     assert priced(contract, {}, region="us").lines[0].price_id == 1
     assert priced(lists[:2], {}, region="mars").lines[0].price_id == 1

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from metering import bulk
 from metering.domain.money import plain
 from metering.domain.periods import Period
-from metering.domain.price_book import PriceBook
+from metering.domain.price_book import PriceBook, PricedBy
 from metering.domain.price_matching import Clause, ListedModel, ListedProvider, PriceList
 from metering.domain.prices import Price, UnitPrice
-from metering.domain.rating import RatedLine, Rating
+from metering.domain.rating import RatedLine, Rating, priced_by
 from metering.domain.usage import COUNTS, UsageEvent
 from metering.event_rows import NULL, lines_json
 from metering.pricing.rated_events import rated
-from metering.pricing.ratings_in_sql import NOW, Combination, parameters_of, rates_of, verdicts
+from metering.pricing.ratings_in_sql import NOW, parameters_of, rates_of, verdicts
 from tests.metering.domain import rated_calls
 from tests.metering.pricing.drawn_ratings import DAY, START, books, events, instants, layered
 
@@ -36,9 +36,9 @@ def test_what_holds_throughout_holds_at_each_instant(
     *, book: PriceBook, model: str, batch: bool, data: st.DataObject
 ) -> None:
     tier = data.draw(st.sampled_from(["standard", "flex", "provisioned"]))
-    said = book.throughout("acme", model, DAY, tier, batch=batch)
+    said = book.throughout(PricedBy("acme", model, tier, batch), DAY)
     for at in (DAY.start, *data.draw(st.lists(instants, max_size=5))):
-        assert said is None or said == book.look_up("acme", model, at, tier, batch=batch)
+        assert said is None or said == book.look_up(PricedBy("acme", model, tier, batch), at)
 
 
 def test_a_price_that_changes_within_the_day_is_not_said_to_hold_throughout() -> None:
@@ -48,9 +48,11 @@ def test_a_price_that_changes_within_the_day_is_not_said_to_hold_throughout() ->
     ]
     listed = ListedProvider("acme", (ListedModel("m", Clause("equals", "m")),))
     book = PriceBook(rows, [PriceList(START, "list", (listed,))])
-    assert book.throughout("acme", "m", DAY) is None
+    assert book.throughout(PricedBy("acme", "m"), DAY) is None
     following = Period(DAY.end, DAY.end + timedelta(days=1))
-    assert book.throughout("acme", "m", following) == book.look_up("acme", "m", DAY.end)
+    assert book.throughout(PricedBy("acme", "m"), following) == book.look_up(
+        PricedBy("acme", "m"), DAY.end
+    )
 
 
 CHANGES = ("row", "amount", "cost", "reason", "pricing", "currency")
@@ -117,7 +119,7 @@ def test_prices_of_more_digits_than_rating_allows_itself_are_not_handed_over(
     dear = {**rated_calls.TEXT, "cache_read_tokens": UnitPrice(1, Decimal(price))}
     listed = ListedProvider("acme", (ListedModel("m", Clause("equals", "m")),))
     book = PriceBook([Price(1, "acme", "m", dear, START)], [PriceList(START, "list", (listed,))])
-    plain_calls = Combination("acme", "m", "standard", batch=False, region=None)
+    plain_calls = PricedBy("acme", "m", "standard", batch=False, region=None)
     assert bool(rates_of(book, [plain_calls], DAY)) is fits
 
 
@@ -187,10 +189,7 @@ def _text(rating: Rating) -> list[str | None]:
 
 def _asked(book: PriceBook, drawn: list[UsageEvent], stored: list[Rating]) -> list[list[Any]]:
     """The verdict on each event, and what it would be rated at, in texts."""
-    combinations = {
-        Combination(e.provider, e.model_executed or e.model, e.service_tier, e.batch, e.region)
-        for e in drawn
-    }
+    combinations = {priced_by(e) for e in drawn}
     rows = [
         {
             "number": number,
