@@ -95,10 +95,10 @@ def batch(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     refusal = _not_json(request)
     if refusal is not None:
         return refusal
-    now, how, books = _now_and_how(key)
+    now, how = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
     items = wire.parse_batch(body, received_at=now, how=how)
-    return _taken(key, items, "Runs batch ingested", books, now)
+    return _taken(key, items, "Runs batch ingested")
 
 
 @endpoint("POST", _say)
@@ -109,10 +109,10 @@ def multipart(request: HttpRequest, key: KeyFacts) -> HttpResponse:
     if boundary is None:
         detail = f"{sent!r:.80} is not understood; send multipart/form-data with a boundary"
         return _say(request, Refusal(415, "content_type", detail))
-    now, how, books = _now_and_how(key)
+    now, how = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
     items = wire.parse_form(body, boundary, received_at=now, how=how)
-    return _taken(key, items, "Runs batch ingested", books, now)
+    return _taken(key, items, "Runs batch ingested")
 
 
 def _one(
@@ -121,15 +121,14 @@ def _one(
     refusal = _not_json(request)
     if refusal is not None:
         return refusal
-    now, how, books = _now_and_how(key)
+    now, how = _now_and_how(key)
     body = read_body(request, limit=MAX_BODY)
     item = wire.parse_run(body, act, place="body", received_at=now, how=how, run_id=run_id)
-    return _taken(key, [item], said, books, now)
+    return _taken(key, [item], said)
 
 
-def _now_and_how(key: KeyFacts) -> tuple[datetime, Interpretation, Books]:
-    books = Books.current()
-    return datetime.now(UTC), interpretation(books, key), books
+def _now_and_how(key: KeyFacts) -> tuple[datetime, Interpretation]:
+    return datetime.now(UTC), interpretation(Books.current(), key)
 
 
 def _not_json(request: HttpRequest) -> HttpResponse | None:
@@ -139,8 +138,8 @@ def _not_json(request: HttpRequest) -> HttpResponse | None:
     return _say(request, Refusal(415, "content_type", f"{sent!r:.80} is not understood; send JSON"))
 
 
-def _taken(key: KeyFacts, items: Items, said: str, books: Books, now: datetime) -> HttpResponse:
-    outcomes = take_reports(key, items, books=books, now=now)
+def _taken(key: KeyFacts, items: Items, said: str) -> HttpResponse:
+    outcomes = take_reports(key, lambda *_: items, size=len(items)).outcomes
     refused = [outcome for outcome in outcomes if is_refused(outcome)]
     if not refused:
         return _answered(202, {"message": said + _that_waits(items, outcomes)})

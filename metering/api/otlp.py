@@ -22,9 +22,10 @@ from django.views.decorators.csrf import csrf_exempt
 from metering.api.authentication import sender_of
 from metering.api.bodies import BodyRefused, read_body
 from metering.api.dialects import NOT_NOW, Refusal, not_now, speakers
-from metering.api.reported import MAX_BODY, interpretation, is_refused, take_reports
+from metering.api.reported import MAX_BODY, is_refused, take_reports
 from metering.api_keys import KeyFacts, KeyRefused
 from metering.attribute_names import attributes_for
+from metering.calls.call_reports import Item
 from metering.domain.call_reports import CallReport
 from metering.domain.traces import USAGE_FIELDS
 from metering.domain.usage import MAX_TOKENS, Rejection
@@ -33,7 +34,7 @@ from metering.formats.otlp import traces as traces_wire
 from metering.formats.otlp.answers import CONTENT_TYPE, MEDIA_TYPES, status, success
 from metering.formats.otlp.spans import UndecodableExport
 from metering.formats.otlp.traces import Encoding
-from metering.ingestion import Books
+from metering.ingestion import Books, known_providers
 from metering.metric_readings import store
 from metering.outcomes import Outcome
 from metering.small_intake import admitted
@@ -168,29 +169,33 @@ def endpoint(dialect: Dialect) -> Callable[[Taking], Callable[[HttpRequest], Htt
 def _take(
     request: HttpRequest, encoding: Encoding, key: KeyFacts, *, strict_ids: bool
 ) -> list[Outcome]:
-    now = datetime.now(UTC)
-    books = Books.current()
-    how = interpretation(books, key)
-    reports = traces_wire.read(
-        read_body(request, limit=MAX_BODY),
-        encoding,
-        received_at=now,
-        attributes=how.attributes,
-        providers=how.providers,
-    )
-    items: list[CallReport | Rejection] = list(islice(reports, MAX_SPANS + 1))
-    if len(items) > MAX_SPANS:
+    assert key.source is not None, "a key that sends has a source"
+    attributes = attributes_for(key.source)
+    export = traces_wire.decode(read_body(request, limit=MAX_BODY), encoding, attributes=attributes)
+    if export.size > MAX_SPANS:
         raise Refused(413, f"the export has more than {MAX_SPANS} spans; send several")
-    if strict_ids:
-        _refuse_ids(items)
-    outcomes = take_reports(key, items, books=books, now=now)
-    return [_with_doubt(*each) for each in zip(items, outcomes, strict=True)]
+
+    def read(books: Books, now: datetime) -> list[CallReport | Rejection]:
+        items = list(
+            traces_wire.interpret(
+                export,
+                received_at=now,
+                attributes=attributes,
+                providers=known_providers(books),
+            )
+        )
+        if strict_ids:
+            _refuse_ids(items)
+        return items
+
+    taken = take_reports(key, read, size=export.size)
+    return [_with_doubt(*each) for each in zip(taken.items, taken.outcomes, strict=True)]
 
 
-def _with_doubt(item: CallReport | Rejection, outcome: Outcome) -> Outcome:
+def _with_doubt(item: Item, outcome: Outcome) -> Outcome:
     """The outcome, which says so where the call was taken and none of its counts could be read."""
     if (
-        isinstance(item, Rejection)
+        not isinstance(item, CallReport)
         or item.fields.get("usage_quality") != "inconsistent"
         or outcome.reason is not None
         or not item.fields.keys().isdisjoint(USAGE_FIELDS)

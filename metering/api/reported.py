@@ -1,20 +1,15 @@
-"""What reports of calls come to when they arrive by HTTP: taken in as one batch, in its turn."""
+"""What reports of calls come to when they arrive by HTTP: taken in with whatever else is there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from metering.api_keys import KeyFacts
 from metering.attribute_names import attributes_for
-from metering.calls.call_reports import take
-from metering.domain.call_reports import CallReport
-from metering.domain.usage import Rejection
 from metering.formats.span_facts import Interpretation
 from metering.ingestion import Books, known_providers
 from metering.outcomes import Outcome
-from metering.small_intake import admitted
+from metering.report_intake import Message, Read, Taken, take_message
 
 MAX_BODY: Final = 25_000_000
 """Bytes, as sent and as unpacked: what is traced carries prompts and files, which are passed
@@ -29,14 +24,10 @@ def interpretation(books: Books, key: KeyFacts) -> Interpretation:
     return Interpretation(attributes_for(key.source), known_providers(books))
 
 
-def take_reports(
-    key: KeyFacts, items: Sequence[CallReport | Rejection], *, books: Books, now: datetime
-) -> list[Outcome]:
-    """One outcome for each item, in their order, once all are committed. Raises `KeyRefused`, or
-    one of `small_intake.NOT_TAKEN`."""
-    assert key.source is not None, "a key that sends has a source"
-    with admitted(key, now):
-        return take(items, source=key.source, now=now, books=books, key_tenant=key.tenant)
+def take_reports(key: KeyFacts, read: Read, *, size: int) -> Taken:
+    """What a message of so many reports told, with an outcome for each, once all are committed.
+    Raises `KeyRefused`, one of `small_intake.NOT_TAKEN`, or what `read` does."""
+    return take_message(Message(key, read, max(size, 1)))
 
 
 def is_refused(outcome: Outcome) -> bool:

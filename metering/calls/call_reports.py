@@ -1,6 +1,7 @@
 """Calls that are told in reports: the one way in for formats that speak of the spans of a trace.
 
-A batch is one transaction. What it says is joined with what was known of its traces; the difference
+A batch is one transaction, in which several senders' messages may be taken in (`take_together`).
+What it says is joined with what was known of its traces; the difference
 between the calls that now count and the events that are there is stored: new events, and
 dispositions of those that they replace. So it makes no difference in which order, in how many
 batches and how often the same is told (`trace_settlement`, `domain.traces`). A trace that a batch
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from django.db import OperationalError, connection, transaction
@@ -42,11 +43,25 @@ AUTHOR: Final = "reports of calls"
 MOST_SPANS: Final = 5_000
 """Of one trace. Each batch of a trace reads all of it."""
 
+Item = CallReport | Rejection | UsageEvent
+
+
+class Delivery(NamedTuple):
+    """What one sender tells at once. `tenant` is the only one that it may send for (`None`: any);
+    whole events go the way of all events."""
+
+    source: str
+    tenant: str | None
+    items: Sequence[Item]
+
+
+_Place = tuple[int, int]
+"""Which delivery, and which item of it."""
 _RETRIED: Final = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
 def take(
-    reports: Sequence[CallReport | Rejection | UsageEvent],
+    reports: Sequence[Item],
     *,
     source: str,
     now: datetime,
@@ -60,11 +75,22 @@ def take(
     of all events.
     """
     books = books or Books.current()
+    (outcomes,) = take_together([Delivery(source, key_tenant, reports)], now=now, books=books)
+    return outcomes
+
+
+def take_together(
+    deliveries: Sequence[Delivery], *, now: datetime, books: Books
+) -> list[list[Outcome]]:
+    """As `take`, of several deliveries, in one transaction: the outcomes of each.
+
+    What two of them tell of one trace is joined as if one had told it.
+    """
     attempt = 1
     while True:
         try:
             with transaction.atomic():
-                return _Batch(source, key_tenant, books, now).take(reports)
+                return _Batch(books, now).take(deliveries)
         except (*_RETRIED, OperationalError) as error:
             retried = isinstance(error, _RETRIED) or isinstance(error.__cause__, _RETRIED)
             if not retried or attempt == ATTEMPTS or connection.in_atomic_block:
@@ -75,48 +101,71 @@ def take(
 def settle_again(trace: TraceName, *, now: datetime) -> None:
     """Do what follows from what is known of a trace, if something else let it wait."""
     with transaction.atomic():
-        _Batch(trace.source, trace.tenant or None, Books.current(), now).settle_again(trace)
+        _Batch(Books.current(), now).settle_again(trace)
 
 
 class _Batch:
     """One batch within its transaction."""
 
-    def __init__(self, source: str, key_tenant: str | None, books: Books, now: datetime) -> None:
-        self._source = source
-        self._tenant = key_tenant
+    def __init__(self, books: Books, now: datetime) -> None:
         self._books = books
         self._now = now
-        self._admission = Admission(source, key_tenant, books.hash_key, now)
+        self._admissions: dict[tuple[str, str], Admission] = {}
         self._maker, self._trial = Maker(books, now), Maker(books, now)
         self._means = Means(books.owners, books.prices, now, lambda made: write_made(made, now))
-        self._reports: dict[int, CallReport] = {}
-        self._refused: dict[int, UsageEvent | Rejection] = {}
-        self._news: dict[int, bool] = {}
+        self._reports: dict[_Place, tuple[TraceName, CallReport]] = {}
+        self._refused: dict[_Place, UsageEvent | Rejection] = {}
+        self._news: dict[_Place, bool] = {}
 
-    def take(self, items: Sequence[CallReport | Rejection | UsageEvent]) -> list[Outcome]:
-        """The outcomes of the items, in their order."""
-        told: dict[TraceName, dict[int, CallReport]] = {}
-        for index, item in enumerate(items):
-            if isinstance(item, CallReport):
-                told.setdefault(self._name(item), {})[index] = item
-            else:
-                self._refused[index] = (
-                    item if self._tenant is None else within_tenant(item, self._tenant)
-                )
+    def take(self, deliveries: Sequence[Delivery]) -> list[list[Outcome]]:
+        """The outcomes of each delivery's items, in their order."""
+        told: dict[TraceName, dict[_Place, CallReport]] = {}
+        for number, delivery in enumerate(deliveries):
+            self._sort_out(number, delivery, told)
         wholes, known = self._join(told)
         for trace in known.values():
             self._settle(trace)
         events = [item for whole in wholes.values() for item in whole.events.values()]
         outcomes, stored = self._store(events, known.values())
-        for name, reports in told.items():
-            if name in wholes:
-                for index, report in reports.items():
-                    outcomes[index] = of_whole(index, report, wholes[name], stored)
-        for index, report in self._reports.items():
-            outcomes[index] = of_known(
-                index, report, known[self._name(report)], stored, is_new=self._news[index]
+        for name, whole in wholes.items():
+            for place, report in told[name].items():
+                outcomes[place] = of_whole(place[1], report, whole, stored)
+        for place, (name, report) in self._reports.items():
+            outcomes[place] = of_known(
+                place[1], report, known[name], stored, is_new=self._news[place]
             )
-        return [outcomes[index] for index in range(len(items))]
+        return [
+            [outcomes[number, index] for index in range(len(delivery.items))]
+            for number, delivery in enumerate(deliveries)
+        ]
+
+    def _sort_out(
+        self, number: int, delivery: Delivery, told: dict[TraceName, dict[_Place, CallReport]]
+    ) -> None:
+        """Add to `told` what the delivery tells of each trace; what is no report is set aside."""
+        source, tenant, items = delivery
+        of_trace: dict[str, dict[_Place, CallReport]] = {}
+        for index, item in enumerate(items):
+            if isinstance(item, CallReport):
+                reports = of_trace.get(item.trace_id)
+                if reports is None:
+                    name = TraceName(source, tenant or "", item.trace_id)
+                    reports = of_trace[item.trace_id] = told.setdefault(name, {})
+                reports[number, index] = item
+            else:
+                self._refused[number, index] = (
+                    item if tenant is None else within_tenant(item, tenant)
+                )
+
+    def _admission(self, name: TraceName) -> Admission:
+        """What whoever tells of the trace may say."""
+        sender = name.source, name.tenant
+        known = self._admissions.get(sender)
+        if known is None:
+            known = self._admissions[sender] = Admission(
+                name.source, name.tenant or None, self._books.hash_key, self._now
+            )
+        return known
 
     def settle_again(self, name: TraceName) -> None:
         """Store what follows from what is known of a trace."""
@@ -126,17 +175,16 @@ class _Batch:
         self._settle(trace)
         self._store([], [trace])
 
-    def _name(self, report: CallReport) -> TraceName:
-        return TraceName(self._source, self._tenant or "", report.trace_id)
-
     def _join(
-        self, told: Mapping[TraceName, Mapping[int, CallReport]]
+        self, told: Mapping[TraceName, Mapping[_Place, CallReport]]
     ) -> tuple[dict[TraceName, WholeTrace], dict[TraceName, KnownTrace]]:
         """The traces that are told as a whole and were not known, and all others with what is
         told of them."""
         wholes = {name: self._whole(name, [*reports.values()]) for name, reports in told.items()}
         checked = {
-            name: self._checked(reports) for name, reports in told.items() if wholes[name] is None
+            name: self._checked(name, reports)
+            for name, reports in told.items()
+            if wholes[name] is None
         }
         texts = {name: whole.told for name, whole in wholes.items() if whole is not None}
         wanted = [name for name in told if name in texts or checked[name]]
@@ -155,30 +203,34 @@ class _Batch:
             as_told = before[name].told
             spans = rows.get(name, {}) if as_told is None else spans_of(name, as_told)
             trace = known[name] = KnownTrace.of(name, spans, as_told=as_told is not None)
-            self._add(trace, checked[name] if name in checked else self._checked(told[name]))
+            self._add(trace, checked[name] if name in checked else self._checked(name, told[name]))
         return alone, known
 
     def _whole(self, name: TraceName, reports: Sequence[CallReport]) -> WholeTrace | None:
         if len(reports) > MOST_SPANS:
             return None
-        return decide(name, reports, admission=self._admission, maker=self._trial, now=self._now)
+        admission = self._admission(name)
+        return decide(name, reports, admission=admission, maker=self._trial, now=self._now)
 
-    def _checked(self, reports: Mapping[int, CallReport]) -> dict[int, CallReport]:
+    def _checked(
+        self, name: TraceName, reports: Mapping[_Place, CallReport]
+    ) -> dict[_Place, CallReport]:
         """The reports as they may be kept, without those that are refused."""
-        good: dict[int, CallReport] = {}
-        for index, report in reports.items():
-            checked = self._admission.checked(report)
+        admission = self._admission(name)
+        good: dict[_Place, CallReport] = {}
+        for place, report in reports.items():
+            checked = admission.checked(report)
             if isinstance(checked, Rejection):
-                self._refused[index] = checked
+                self._refused[place] = checked
             else:
-                good[index] = checked
+                good[place] = checked
         return good
 
-    def _add(self, trace: KnownTrace, reports: Mapping[int, CallReport]) -> None:
+    def _add(self, trace: KnownTrace, reports: Mapping[_Place, CallReport]) -> None:
         """Join the reports with what is known of their trace."""
-        for index, report in reports.items():
+        for place, report in reports.items():
             if report.span_id not in trace.spans and len(trace.spans) >= MOST_SPANS:
-                self._refused[index] = Rejection(
+                self._refused[place] = Rejection(
                     place=f"trace {report.trace_id}, span {report.span_id}",
                     reason="trace_too_large",
                     message=f"a trace has at most {MOST_SPANS} spans; begin another one, or send"
@@ -187,9 +239,9 @@ class _Batch:
                 )
                 continue
             is_new = trace.add(report.span_id, told_by(report))
-            self._news[index] = is_new or trace.is_open(report.span_id)
-            self._reports[index] = report
-        if not any(self._news.get(index) for index in reports):
+            self._news[place] = is_new or trace.is_open(report.span_id)
+            self._reports[place] = trace.name, report
+        if not any(self._news.get(place) for place in reports):
             trace.settled.states = trace.states()
 
     def _settle(self, trace: KnownTrace) -> None:
@@ -210,15 +262,15 @@ class _Batch:
 
     def _store(
         self, events: Iterable[PreparedEvent], traces: Collection[KnownTrace]
-    ) -> tuple[dict[int, Outcome], dict[str, Outcome]]:
+    ) -> tuple[dict[_Place, Outcome], dict[str, Outcome]]:
         """Store these events, and what follows of these traces; the outcomes of what is no report
-        that was kept, by index, and of all events, by key.
+        that was kept, by its place, and of all events, by key.
 
         Events first, then what they replace: claims come before the lock of dispositions, as they
         do for every batch."""
-        indexes = sorted(self._refused)
+        places = sorted(self._refused)
         batch: list[Prepared] = [
-            *prepare_batch([self._refused[i] for i in indexes], self._books, self._now),
+            *prepare_batch([self._refused[place] for place in places], self._books, self._now),
             *self._maker.late,
         ]
         made = [
@@ -235,8 +287,8 @@ class _Batch:
             trace.name for trace, each in zip(traces, rows, strict=True) if each and trace.as_told
         )
         return {
-            index: msgspec.structs.replace(outcome, index=index)
-            for index, outcome in zip(indexes, outcomes[: len(indexes)], strict=True)
+            place: msgspec.structs.replace(outcome, index=place[1])
+            for place, outcome in zip(places, outcomes[: len(places)], strict=True)
         }, stored
 
     def _replace(self, standings: Sequence[Standing], made: Sequence[PreparedEvent]) -> None:

@@ -14,6 +14,7 @@ from metering.formats.malformed import UNDECODABLE
 from metering.formats.otlp.spans import (
     NO_SPAN,
     NO_TRACE,
+    Export,
     Picker,
     Scope,
     Span,
@@ -86,14 +87,19 @@ _decode: Final = msgspec.json.Decoder(_Request).decode
 _decode_value: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-def spans(body: bytes, vocabulary: Vocabulary) -> Iterator[Span]:
-    """The spans in the order of sending. Raises `UndecodableExport` before the first of them."""
+def decode(body: bytes, vocabulary: Vocabulary) -> Export:
+    """Raises `UndecodableExport`."""
     try:
         refuse_other_text(body)
         request = _decode(body)
     except UNDECODABLE as error:
         raise undecodable(error, "resourceSpans") from error
-    return _spans(request, vocabulary)
+    size = sum(
+        len(scope.spans or ())
+        for each in request.resource_spans or ()
+        for scope in each.scope_spans or ()
+    )
+    return Export(size, partial(_spans, request, vocabulary))
 
 
 def refuse_other_text(body: bytes) -> None:

@@ -22,6 +22,7 @@ from metering.formats.otlp.lean_messages import Request
 from metering.formats.otlp.spans import (
     NO_SPAN,
     NO_TRACE,
+    Export,
     Picker,
     Scope,
     Span,
@@ -35,8 +36,8 @@ MAX_DEPTH: Final = 8
 _ERROR: Final = 2
 
 
-def spans(body: bytes, vocabulary: Vocabulary) -> Iterator[Span]:
-    """The spans in the order of sending. Raises `UndecodableExport` before the first of them."""
+def decode(body: bytes, vocabulary: Vocabulary) -> Export:
+    """Raises `UndecodableExport`."""
     try:
         ExportTraceServiceRequest.FromString(body)  # attributes and events are no bytes to it
         request = Request.FromString(body)
@@ -45,7 +46,8 @@ def spans(body: bytes, vocabulary: Vocabulary) -> Iterator[Span]:
             "the body is no ExportTraceServiceRequest in protobuf; if it is JSON, say so with"
             " Content-Type: application/json"
         ) from error
-    return _spans(request, _memory_of(vocabulary))
+    size = sum(len(scope.spans) for each in request.resource_spans for scope in each.scope_spans)
+    return Export(size, partial(_spans, request, _memory_of(vocabulary)))
 
 
 def _spans(request: Any, memory: Memory) -> Iterator[Span]:

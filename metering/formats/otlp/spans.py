@@ -73,6 +73,14 @@ class Span(NamedTuple):
         return f"resourceSpans[{i}].scopeSpans[{j}].spans[{k}]"
 
 
+class Export(NamedTuple):
+    """An export that could be decoded: of how many spans, and the spans in the order of sending,
+    which may be asked for more than once."""
+
+    size: int
+    spans: Callable[[], Iterator[Span]]
+
+
 class Picker:
     """Collects what one holder of attributes says: of several names for one fact, the best."""
 

@@ -22,7 +22,7 @@ from metering.formats.otlp import json_encoding, protobuf_encoding
 from metering.formats.otlp.call_fields import add_how, add_ids, settle_shares
 from metering.formats.otlp.calls import is_call, is_embedding, likeness
 from metering.formats.otlp.models import model_of, provider_of
-from metering.formats.otlp.spans import Facts, Span
+from metering.formats.otlp.spans import Export, Facts, Span
 from metering.formats.otlp.texts import estimated
 from metering.formats.otlp.usage import usage_of
 from metering.formats.otlp.values import listed, object_of
@@ -62,9 +62,25 @@ def read(
     `received_at` (aware UTC) is the measure of `future_time`; `attributes` says which attribute
     means which field; `providers` are those that are known, besides OpenTelemetry's names.
     """
-    decoder = protobuf_encoding.spans if encoding == "protobuf" else json_encoding.spans
-    reader = _Reader(received_at, attributes, providers)
-    return map(reader.report, decoder(body, vocabulary(attributes)))
+    export = decode(body, encoding, attributes=attributes)
+    return interpret(export, received_at=received_at, attributes=attributes, providers=providers)
+
+
+def decode(body: bytes, encoding: Encoding, *, attributes: AttributeMap = DEFAULT) -> Export:
+    """The first half of `read`. Raises `UndecodableExport`."""
+    decoder = protobuf_encoding.decode if encoding == "protobuf" else json_encoding.decode
+    return decoder(body, vocabulary(attributes))
+
+
+def interpret(
+    export: Export,
+    *,
+    received_at: datetime,
+    attributes: AttributeMap = DEFAULT,
+    providers: Collection[str] = KNOWN_PROVIDERS,
+) -> Iterator[CallReport | Rejection]:
+    """The second half of `read`, of what was decoded with the same `attributes`."""
+    return map(_Reader(received_at, attributes, providers).report, export.spans())
 
 
 class _Reader:
