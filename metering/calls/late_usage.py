@@ -28,8 +28,10 @@ ARRIVED: Final = "usage that came after the close"
 
 class LateUsage(NamedTuple):
     """What waits for a correction of a closed month: usage of an owner that its numbers are
-    without (`kind` *arrived*; its metered cost by currency, unpriced: nothing), or changes of what
-    they hold (*held*)."""
+    without (`kind` *arrived*), or changes of what they hold (*held*).
+
+    `events` are the calls that the owner has a part in; `cost` is the metered cost of these parts,
+    without those of `unpriced` calls, whose cost nobody knows."""
 
     month: Month
     kind: str
@@ -39,6 +41,7 @@ class LateUsage(NamedTuple):
     currency: str
     events: int
     cost: Decimal
+    unpriced: int
     first_received_at: datetime
     last_received_at: datetime
 
@@ -123,13 +126,16 @@ def late_usage(month: Month | None = None) -> list[LateUsage]:
             "WITH waiting AS (SELECT a.* FROM late_arrival a WHERE (%s::text IS NULL OR month = %s)"
             "  AND received_at > coalesce((SELECT max(sealed_at) FROM seal"
             "   WHERE book = 'usage' AND seal.month = a.month), '-infinity'))"
-            " SELECT month, kind, tenant, cost_centre, provider, currency, count(*),"
-            "  coalesce(sum(cost), 0), min(w.received_at), max(w.received_at)"
+            " SELECT month, kind, o.tenant, o.cost_centre, provider, currency,"
+            "  count(DISTINCT event_key), coalesce(sum(o.cost), 0),"
+            "  count(DISTINCT event_key) FILTER (WHERE o.cost IS NULL),"
+            "  min(w.received_at), max(w.received_at)"
             " FROM waiting w JOIN LATERAL ("
-            "  SELECT coalesce(r.tenant, e.tenant) AS tenant,"
+            "  SELECT coalesce(r.revision, 0) AS revision, coalesce(r.tenant, e.tenant) AS tenant,"
             "   coalesce(r.cost_centre, e.cost_centre) AS cost_centre, e.provider,"
             "   coalesce(r.currency, e.currency) AS currency,"
-            "   CASE WHEN r.event_key IS NULL THEN e.cost ELSE r.cost END AS cost"
+            "   CASE WHEN r.event_key IS NULL THEN e.cost ELSE r.cost END AS cost,"
+            "   e.shares IS NOT NULL AS shared"
             "  FROM usage_event e LEFT JOIN LATERAL (SELECT * FROM event_revision r"
             "   WHERE r.event_key = e.event_key AND r.occurred_at = e.occurred_at"
             "   ORDER BY revision DESC LIMIT 1) r ON true"
@@ -137,6 +143,10 @@ def late_usage(month: Month | None = None) -> list[LateUsage]:
             "  AND coalesce((SELECT d.state FROM event_disposition d"
             "   WHERE d.event_key = e.event_key ORDER BY sequence DESC LIMIT 1), 'counted')"
             "   = 'counted') e ON true"
+            " CROSS JOIN LATERAL (SELECT e.tenant, e.cost_centre, e.cost WHERE NOT e.shared"
+            "  UNION ALL SELECT s.tenant, s.cost_centre, s.cost FROM event_share s"
+            "   WHERE e.shared AND s.event_key = w.event_key AND s.occurred_at = w.occurred_at"
+            "   AND s.revision = e.revision) o"
             " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
             [None if month is None else str(month)] * 2,
         )

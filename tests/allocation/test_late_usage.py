@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 
 from allocation import period_close
 from allocation.models import PeriodClose
@@ -15,6 +17,7 @@ from metering import seals
 from metering.calls.call_reports import take
 from metering.calls.call_upkeep import keep_up
 from metering.calls.late_usage import late_usage
+from metering.domain.usage import Share
 from metering.ingestion import ingest
 from metering.readings import metered_cells
 from metering.verification.event_verification import check_month
@@ -43,6 +46,29 @@ def test_late_usage_is_told_counted_and_queued(closed: PeriodClose) -> None:
     assert line.cost == Decimal("0.0002475")
     assert sum(cell.cost for cell in metered_cells(OCTOBER.period) if cell.cost) > 0
     books_hold()
+
+
+def test_a_shared_call_waits_for_each_owner_with_its_part(closed: PeriodClose) -> None:
+    shares = (
+        Share(tenant_id="globex", input_tokens=600, output_tokens=0),
+        Share(tenant_id="initech", input_tokens=0, output_tokens=100),
+    )
+    ingest([call("late", shares=shares)], now=LATER)
+    # Its input costs 127.5 millionths, of which globex has 600 in 1,000; its output 120.
+    assert {line.tenant: (line.events, line.cost) for line in late_usage()} == {
+        "globex": (1, Decimal("0.0000765")),
+        "initech": (1, Decimal("0.00006")),
+        "acme": (1, Decimal("0.000111")),
+    }
+
+
+def test_what_came_late_without_a_price_is_not_said_to_cost_nothing(closed: PeriodClose) -> None:
+    ingest([call("late"), call("unknown", model="no-such-model")], now=LATER)
+    (line,) = late_usage()
+    assert (line.events, line.cost, line.unpriced) == (2, Decimal("0.0002475"), 1)
+    said = StringIO()
+    call_command("late_usage", stdout=said)
+    assert "2 events came late, 0.0002475 USD and 1 without a known price" in said.getvalue()
 
 
 def test_sent_again_it_is_queued_once(closed: PeriodClose) -> None:

@@ -35,14 +35,31 @@ class Command(AnsweringCommand):
             self.stdout.write(json.dumps({"late": [_as_json(each) for each in found]}))
             return
         for each in found:
-            what = "events came late" if each.kind == "arrived" else "changes were held"
             self.stdout.write(
                 f"{each.month} {each.cost_centre} {each.tenant or '(no tenant)'} {each.provider}:"
-                f" {each.events} {what}, {plain(each.cost)} {each.currency},"
-                f" last on {each.last_received_at:%Y-%m-%d %H:%M} UTC"
+                f" {_what(each)}, {_cost(each)}, last on {each.last_received_at:%Y-%m-%d %H:%M} UTC"
             )
         if not found:
             self.stdout.write("Nothing came after a close.")
+
+
+def _what(each: LateUsage) -> str:
+    one, more = (
+        ("event came late", "events came late")
+        if each.kind == "arrived"
+        else ("change was held", "changes were held")
+    )
+    return f"{each.events} {one if each.events == 1 else more}"
+
+
+def _cost(each: LateUsage) -> str:
+    """What is not known is no 0."""
+    known = f"{plain(each.cost)} {each.currency}"
+    if not each.unpriced:
+        return known
+    if each.unpriced == each.events:
+        return "without a known price"
+    return f"{known} and {each.unpriced} without a known price"
 
 
 def _as_json(each: LateUsage) -> dict[str, Any]:
