@@ -10,6 +10,7 @@ from billing.domain.charges import Uncharged
 from billing.domain.cycles import Cycle
 from billing.drafts import Draft, LineContent, stored_lines
 from billing.models import Invoice, Subscription
+from metering.domain.money import from_minor, minor_digits
 from metering.domain.periods import Month
 
 Status = Literal[
@@ -140,5 +141,15 @@ def refused(
         total_minor=same.total_minor,
         difference_minor=difference,
         uncharged=made.charged.uncharged,
-        message=f"usage has changed since invoice {same.pk} was {same.state}; correct it",
+        message=f"usage has changed since invoice {same.pk} was {same.state}"
+        f"{_by_how_much(difference, same.currency)}",
     )
+
+
+def _by_how_much(difference_minor: int, currency: str) -> str:
+    """What late usage makes of what is owed: an allowance may take it in."""
+    if not difference_minor:
+        return ", and comes to the same: there is nothing to correct"
+    digits = minor_digits(currency)
+    amount = f"{currency} {from_minor(abs(difference_minor), currency):.{digits}f}"
+    return f", and comes to {amount} {'more' if difference_minor > 0 else 'less'}: correct it"

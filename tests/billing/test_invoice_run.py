@@ -219,8 +219,20 @@ def test_an_approved_invoice_never_changes_but_late_usage_is_told() -> None:
         "approved",
     )
     assert (late.total_minor, late.difference_minor) == (4950, 151)
+    assert late.message.endswith("was approved, and comes to USD 1.51 more: correct it")
     assert Invoice.objects.count() == 1
     assert october().complete
+
+
+def test_late_usage_that_the_allowance_takes_in_is_nothing_to_correct() -> None:
+    plans(on_pro("acme"))
+    first = only(october())
+    assert first.invoice_id is not None
+    approve(first.invoice_id, by="controller", now=NOW)
+    calls(call(input_tokens=1, cached_input_tokens=0, output_tokens=0))
+    late = only(october())
+    assert (late.status, late.difference_minor) == ("late_usage", 0)
+    assert late.message.endswith("and comes to the same: there is nothing to correct")
 
 
 def test_an_approved_invoice_is_held_to_the_terms_it_was_drafted_by() -> None:
