@@ -8,18 +8,20 @@ that its snapshot is out of date, and charges that cycle again.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from django.db import Error, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from psycopg import errors
 
 from billing.coverage import not_billed
 from billing.domain.charges import NegativeUsage
 from billing.domain.cycles import Cycle, cycles_ending_in
 from billing.drafts import (
+    OF_LINES,
     Draft,
     Due,
     draft,
@@ -59,6 +61,9 @@ _RACES: Final = (
     errors.ExclusionViolation,
     errors.UniqueViolation,
 )
+
+
+_Due = tuple[Subscription, Cycle]
 
 
 class UnknownTenant(ValueError):
@@ -103,8 +108,12 @@ def standing(month: Month) -> InvoiceRun:
     again. A cycle that has none has failed. Raises `NegativeUsage`."""
     due = _due(month, None)
     with one_snapshot():
-        found = [(*one, _same(_standing(one[0].tenant, one[1]), one[1])) for one in due]
+        found = [
+            (*one, _same(invoices, one[1]))
+            for one, invoices in zip(due, _standing(due), strict=True)
+        ]
         invoiced = [(invoice, cycle) for _, cycle, invoice in found if invoice is not None]
+        prefetch_related_objects([invoice for invoice, _ in invoiced], OF_LINES)
         left = iter(uncharged([Due(x.tenant, cycle, x.plan_version) for x, cycle in invoiced]))
         outcomes = tuple(
             told(subscription, cycle, "failed", message="it has no invoice")
@@ -148,7 +157,7 @@ def _subscriptions(month: Month, tenants: Collection[str] | None) -> list[Subscr
     return list(chosen.order_by("tenant", "valid_from"))
 
 
-def _due(month: Month, tenants: Collection[str] | None) -> list[tuple[Subscription, Cycle]]:
+def _due(month: Month, tenants: Collection[str] | None) -> list[_Due]:
     return [
         (subscription, cycle)
         for subscription in _subscriptions(month, tenants)
@@ -204,14 +213,11 @@ class _Overtaken(Exception):
     """The tenant's invoices are not those that the snapshot saw."""
 
 
-def _charged(due: Sequence[tuple[Subscription, Cycle]]) -> list[_Charged]:
+def _charged(due: Sequence[_Due]) -> list[_Charged]:
     """Charge the cycles, all on one snapshot."""
     with one_snapshot():
-        standing = [_standing(subscription.tenant, cycle) for subscription, cycle in due]
-        versions = [
-            _version_for(subscription, cycle, invoices)
-            for (subscription, cycle), invoices in zip(due, standing, strict=True)
-        ]
+        standing = _standing(due)
+        versions = _versions(due, standing)
         drafts = iter(
             draft(
                 [
@@ -254,7 +260,7 @@ def _invoice(charged: _Charged, terms: _Terms) -> Outcome:
     with transaction.atomic():
         terms.may_store()
         lock_tenant(subscription.tenant)
-        standing = _standing(subscription.tenant, cycle)
+        [standing] = _standing([(subscription, cycle)])
         if _seen(standing) != seen:
             raise _Overtaken
         same = _same(standing, cycle)
@@ -279,31 +285,48 @@ def _same(invoices: Iterable[Invoice], cycle: Cycle) -> Invoice | None:
     return next((x for x in invoices if x.period == cycle.period), None)
 
 
-def _version_for(
-    subscription: Subscription, cycle: Cycle, standing: Iterable[Invoice]
+def _versions(
+    due: Sequence[_Due], standing: Sequence[Sequence[Invoice]]
+) -> list[PlanVersion | None]:
+    """Of each cycle the plan's version on its first day, since terms do not change within a cycle;
+    for an invoice that is approved already, the one it was drafted by."""
+    of_plan = defaultdict[str, list[PlanVersion]](list)
+    for version in PlanVersion.objects.filter(plan__in={x.plan_id for x, _ in due}):
+        of_plan[version.plan_id].append(version)
+    return [
+        _version(of_plan[subscription.plan_id], cycle, _same(invoices, cycle))
+        for (subscription, cycle), invoices in zip(due, standing, strict=True)
+    ]
+
+
+def _version(
+    versions: Iterable[PlanVersion], cycle: Cycle, same: Invoice | None
 ) -> PlanVersion | None:
-    """The plan's version on the cycle's first day, since terms do not change within a cycle; for
-    an invoice that is approved already, the one it was drafted by."""
-    same = _same(standing, cycle)
     if same is not None and same.state != Invoice.State.DRAFT:
         return same.plan_version
-    return PlanVersion.objects.filter(
-        Q(valid_to__isnull=True) | Q(valid_to__gt=cycle.first_day),
-        plan=subscription.plan_id,
-        valid_from__lte=cycle.first_day,
-    ).first()
-
-
-def _standing(tenant: str, cycle: Cycle) -> list[Invoice]:
-    """The tenant's invoices, not void, that share an instant with the cycle."""
-    period = cycle.period
-    return list(
-        Invoice.objects.filter(
-            tenant=tenant, cycle_start__lt=period.end, cycle_end__gt=period.start
-        )
-        .exclude(state=Invoice.State.VOID)
-        .order_by("cycle_start")
+    day = cycle.first_day
+    return next(
+        (x for x in versions if x.valid_from <= day and (x.valid_to is None or day < x.valid_to)),
+        None,
     )
+
+
+def _standing(due: Sequence[_Due]) -> list[list[Invoice]]:
+    """Of each cycle the tenant's invoices, not void, that share an instant with it."""
+    if not due:
+        return []
+    of_tenant = defaultdict[str, list[Invoice]](list)
+    chosen = Invoice.objects.filter(
+        tenant__in={subscription.tenant for subscription, _ in due},
+        cycle_start__lt=max(cycle.period.end for _, cycle in due),
+        cycle_end__gt=min(cycle.period.start for _, cycle in due),
+    ).exclude(state=Invoice.State.VOID)
+    for invoice in chosen.select_related("plan_version").order_by("cycle_start"):
+        of_tenant[invoice.tenant].append(invoice)
+    return [
+        [invoice for invoice in of_tenant[subscription.tenant] if cycle.overlaps(invoice.period)]
+        for subscription, cycle in due
+    ]
 
 
 def _void(invoice: Invoice, now: datetime, reason: str) -> None:

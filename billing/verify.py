@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connection, connections,
 from allocation import verification as allocation_verification
 from billing import charge_seals, push_verification
 from billing.domain.plans import InvalidPlan, plan_digest
-from billing.drafts import LineContent, recompute_all, stored_lines
+from billing.drafts import OF_LINES, LineContent, recompute_all, stored_lines
 from billing.models import Invoice, InvoiceLine
 from metering.domain.periods import Month, Period
 from metering.past_usage import latest_changes, usage_as_of
@@ -118,7 +118,8 @@ def _invoices(month: Month) -> Iterator[Finding]:
     ending = Invoice.objects.filter(
         end_day__gt=month.first_day(), end_day__lte=month.next().first_day()
     )
-    invoices = list(ending.order_by("tenant", "cycle_start"))
+    ordered = ending.order_by("tenant", "cycle_start")
+    invoices = list(ordered.select_related("plan_version").prefetch_related(OF_LINES))
     yield from _recorded(month, {invoice.pk: where_of(invoice) for invoice in invoices})
     every = [_Stored(invoice, *stored_lines(invoice)) for invoice in invoices]
     yield from _misplaced(every)
