@@ -31,7 +31,7 @@ from metering.models import Seal, SealBucket
 BOOKS: Final = {"usage": "seal_digest", "cost": "value_digest"}
 CHARGE: Final = "charge"
 _SEAL_LOCK: Final = 7_315_003
-_CHARGE_LOCK: Final = 7_315_004
+_CHARGE_LOCK: Final = 7_315_005
 
 
 class Bucket(NamedTuple):
