@@ -171,7 +171,9 @@ def _work(orders: Connection, said: str) -> None:
     warnings.resetwarnings()  # what the copied process makes errors of (tests do) is its own
     django.setup()
     for connection in connections.all(initialized_only=True):
-        del connections[connection.alias]  # its socket is the other process's: not a word there
+        # Its socket is the other process's: not a word there. The rest of it stays, since by it
+        # what is done in the command's context, which was copied too, is recorded as done there.
+        connection.connection = None
     try:
         database, *access = orders.recv()
     except EOFError:

@@ -24,6 +24,7 @@ from billing.verification_run import verification_status
 from billing.verify import verify
 from config.celery import app as celery
 from config.environment import broker_url
+from config.history import of_command
 from metering.domain.periods import Month
 
 EVENTS = 4_000
@@ -49,7 +50,11 @@ def broker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def journey(fresh_db: str, broker: None, made: MadeMonth) -> Journey:
     """Through a real worker, over the real broker, and to the double of Stripe."""
-    with companions.worker() as worker, companions.stripe() as stripe:
+    with (
+        of_command(["manage.py", "demo"]),
+        companions.worker() as worker,
+        companions.stripe() as stripe,
+    ):
         worker.begin(fresh_db, stripe)
         return travel(
             made_inputs(made.files),
@@ -66,6 +71,12 @@ def test_what_was_planted_is_found_and_a_tampered_row_is_named(
     found = list(checks(journey, made))
     assert [check for check in found if not check.holds] == []
     assert len(found) >= 10
+
+    unnamed = owner_connection.execute(
+        "SELECT pgh_label FROM invoice_history WHERE pgh_context ->> 'command' IS NULL"
+        " OR pgh_label = 'insert' AND pgh_context ->> 'task' IS NULL"
+    ).fetchall()
+    assert unnamed == [], "who drafted and pushed the invoices is recorded"
 
     verified = verification_status(OCTOBER)
     assert verified is not None
