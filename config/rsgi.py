@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 from django.core.handlers.wsgi import WSGIRequest
 
 from config.small_posts import SmallPosts
-from config.wsgi_in_threads import InThreads, environ_of
+from config.wsgi_in_threads import Body, InThreads, environ_of, whole_body
 from metering.api.dialects import refused_at
 
 SWITCH_SECONDS: Final = 0.0005
@@ -44,10 +44,10 @@ class Web:
         if scope.proto != "http":
             exchange.close(None)  # type: ignore[attr-defined]  # a WebSocket: there are none here
             return
-        body = None
+        body: Body | None = None
         if self._small.are_at(scope):
-            body = await exchange()
-            if await self._small.answer(scope, exchange, body):
+            body = await whole_body(exchange)
+            if isinstance(body, bytes) and await self._small.answer(scope, exchange, body):
                 return
         await self._threads.answer(scope, exchange, body)
 

@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from config.senders_door import Application, Environ
@@ -26,6 +27,11 @@ WAITING: Final = 256
 """Requests that may wait for a thread."""
 READ_AHEAD: Final = 1 << 16
 """Bytes of a body that are read before it is a request's turn."""
+PIECE_SECONDS: Final = 20.0
+"""How long the next piece of a body is waited for: a thread waits, and a sender whose machine has
+gone says nothing of it."""
+BODY_SECONDS: Final = 300.0
+"""How long a body is, however steadily its pieces come."""
 
 Headers = list[tuple[str, str]]
 logger = logging.getLogger(__name__)
@@ -72,6 +78,8 @@ class Exchange(Protocol):
     def response_stream(self, status: int, headers: Headers, /) -> Stream: ...
 
 
+Body = bytes | OSError
+"""What was sent, or why it cannot be read."""
 Refusing = Callable[[Scope, bool], tuple[int, Headers, bytes]]
 """The answer (status, headers and body) to a request that there is no room for; whether it is its
 sender that has more than its share."""
@@ -95,7 +103,7 @@ class InThreads:
         self._of: Counter[str] = Counter()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
 
-    async def answer(self, scope: Scope, exchange: Exchange, body: bytes | None = None) -> None:
+    async def answer(self, scope: Scope, exchange: Exchange, body: Body | None = None) -> None:
         """Answer a request, of which `body` has been read if it is given."""
         sender = scope.headers.get("authorization") or scope.headers.get("x-api-key") or ""
         over_share = self._has_its_share(sender)
@@ -187,26 +195,65 @@ _NAMES: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENG
 
 
 async def _input(
-    environ: Environ, exchange: Exchange, loop: asyncio.AbstractEventLoop, body: bytes | None
+    environ: Environ, exchange: Exchange, loop: asyncio.AbstractEventLoop, body: Body | None
 ) -> io.IOBase:
     chunked = "HTTP_TRANSFER_ENCODING" in environ
     length = environ.get("CONTENT_LENGTH", "0")
     if body is None and length == "0" and not chunked:
         body = b""
     elif body is None and not chunked and length.isdecimal() and int(length) <= READ_AHEAD:
-        body = await exchange()
+        body = await whole_body(exchange)
+    if isinstance(body, OSError):
+        return _Unreadable(body)
     if body is not None:
         return io.BytesIO(body)
-    return io.BufferedReader(_Incoming(exchange, loop), READ_AHEAD)
+    ends_once = chunked and "HTTP_TRAILER" not in environ
+    return io.BufferedReader(_Incoming(exchange, loop, ends_once=ends_once), READ_AHEAD)
+
+
+async def whole_body(exchange: Exchange) -> Body:
+    """All of a body that is small."""
+    try:
+        async with asyncio.timeout(PIECE_SECONDS):
+            return await exchange()
+    except TimeoutError as slow:
+        return slow
+    except RuntimeError:  # what granian raises where the sender has gone
+        return OSError(_TOO_EARLY)
+
+
+_TOO_EARLY: Final = "the body has ended too early"
+
+
+class _Unreadable(io.RawIOBase):
+    """A body that did not come."""
+
+    def __init__(self, why: OSError) -> None:
+        self._why = why
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: Any, /) -> int:
+        raise self._why
 
 
 class _Incoming(io.RawIOBase):
-    """A body as it comes in, read by a thread that is not the loop's."""
+    """A body as it comes in, read by a thread that is not the loop's. Reading raises `TimeoutError`
+    where it comes too slowly, another `OSError` where it breaks off.
 
-    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+    `ends_once`: it is in chunks, and nothing follows them. Of these granian does not tell an end
+    from a breach, but by one empty piece more than the one at every end.
+    """
+
+    def __init__(
+        self, exchange: Exchange, loop: asyncio.AbstractEventLoop, *, ends_once: bool
+    ) -> None:
         self._exchange = exchange
         self._pieces: AsyncIterator[bytes] | None = None
         self._loop = loop
+        self._ends_once = ends_once
+        self._until = monotonic() + BODY_SECONDS
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -225,11 +272,15 @@ class _Incoming(io.RawIOBase):
         """The next piece that is not empty; nothing at the end."""
         if self._pieces is None:
             self._pieces = aiter(self._exchange)
+        empty = 0
         try:
-            while not (piece := await anext(self._pieces)):
-                pass
+            async with asyncio.timeout(min(PIECE_SECONDS, self._until - monotonic())):
+                while not (piece := await anext(self._pieces)):
+                    empty += 1
         except StopAsyncIteration:
+            if empty > 1 and self._ends_once:
+                raise OSError(_TOO_EARLY) from None
             return b""
-        except RuntimeError as gone:  # what granian raises where the sender has gone
-            raise OSError("the body has ended too early") from gone
+        except RuntimeError as gone:  # as in `whole_body`
+            raise OSError(_TOO_EARLY) from gone
         return bytes(piece)

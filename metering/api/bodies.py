@@ -75,11 +75,21 @@ def _read(request: HttpRequest, limit: int) -> bytes:
     stream = cast("_Readable", request.META["wsgi.input"] if ends else request)
     pieces = []
     size = 0
-    for piece in _pieces(stream, limit):
-        size += len(piece)
-        if size > limit:
-            raise _too_large("the body is longer", limit)
-        pieces.append(piece)
+    try:
+        for piece in _pieces(stream, limit):
+            size += len(piece)
+            if size > limit:
+                raise _too_large("the body is longer", limit)
+            pieces.append(piece)
+    except OSError as error:
+        # (Django wraps what its stream raises.)
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+            raise BodyRefused(
+                408, "slow-body", "the body did not come in good time; send it again"
+            ) from error
+        raise BodyRefused(
+            400, "incomplete-body", "the body broke off before its end; send it again"
+        ) from error
     if declared is not None and size < declared:
         raise BodyRefused(
             400, "incomplete-body", f"the body ends after {size} of {declared} bytes; send it again"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from config import wsgi_in_threads
 from config.senders_door import Environ, Start
 from config.wsgi_in_threads import READ_AHEAD, Headers, InThreads, environ_of
 
@@ -20,6 +21,9 @@ class SentHeaders:
 
     def get(self, key: str, default: Any = None) -> Any:
         return dict(reversed(self.pairs)).get(key, default)
+
+    def __contains__(self, key: str) -> bool:
+        return key in dict(self.pairs)
 
     def items(self) -> Iterable[tuple[str, str]]:
         return self.pairs
@@ -62,15 +66,22 @@ class Exchange:
     headers: Headers = field(default_factory=list)
     answer: list[bytes] = field(default_factory=list)
     breaks: bool = False
+    stalls: bool = False
 
     async def __call__(self) -> bytes:
+        await self._end()
         return b"".join(self.body)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self.body:
             yield piece
+        await self._end()
+
+    async def _end(self) -> None:
         if self.breaks:
             raise RuntimeError("the sender has gone")
+        if self.stalls:
+            await asyncio.Event().wait()
 
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
         self.status, self.headers, self.answer = status, headers, [body]
@@ -125,15 +136,51 @@ def test_a_body_arrives_however_it_is_sent(
     assert got.answer == [b"".join(body)]
 
 
-def test_a_sender_that_goes_away_is_an_error_of_reading() -> None:
+def failing(error: type[OSError], said: str) -> Callable[[Environ, Start], Iterable[bytes]]:
+    """An application that must not be able to read its body."""
+
     def reading(environ: Environ, start: Start) -> Iterable[bytes]:
-        with pytest.raises(OSError, match="too early"):
+        with pytest.raises(error, match=said):
             environ["wsgi.input"].read()
         start("200 OK", [])
         return [b"seen"]
 
-    chunked = ("transfer-encoding", "chunked")
-    assert answered(reading, scope(chunked), Exchange((b"a",), breaks=True)).answer == [b"seen"]
+    return reading
+
+
+CHUNKED = ("transfer-encoding", "chunked")
+LONG = ("content-length", str(READ_AHEAD + 1))
+SHORT = ("content-length", "9")
+
+
+@pytest.mark.parametrize("header", [CHUNKED, LONG, SHORT])
+def test_a_sender_that_goes_away_is_an_error_of_reading(header: tuple[str, str]) -> None:
+    gone = Exchange((b"a",), breaks=True)
+    assert answered(failing(OSError, "too early"), scope(header), gone).answer == [b"seen"]
+
+
+@pytest.mark.parametrize("header", [CHUNKED, LONG, SHORT])
+def test_one_that_stalls_holds_no_thread_for_ever(
+    header: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wsgi_in_threads, "PIECE_SECONDS", 0.01)
+    stalled = Exchange((b"a",), stalls=True)
+    assert answered(failing(TimeoutError, "^$"), scope(header), stalled).answer == [b"seen"]
+
+
+def test_nor_one_that_is_never_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi_in_threads, "BODY_SECONDS", 0.01)
+    steady = Exchange([b"a"] * 9, stalls=True)
+    assert answered(failing(TimeoutError, "^$"), scope(CHUNKED), steady).answer == [b"seen"]
+
+
+def test_chunks_that_break_off_are_told_from_those_that_end() -> None:
+    """As granian tells it: an empty piece at the end, two at a breach, or before a trailer."""
+    broken, ended = Exchange((b"a", b"", b"")), Exchange((b"a", b""))
+    assert answered(failing(OSError, "too early"), scope(CHUNKED), broken).answer == [b"seen"]
+    assert answered(echo, scope(CHUNKED), ended).answer == [b"a"]
+    trailed = scope(CHUNKED, ("trailer", "x-sum"))
+    assert answered(echo, trailed, Exchange((b"a", b"", b""))).answer == [b"a"]
 
 
 class Streaming:

@@ -10,16 +10,20 @@ import asyncio
 import gzip
 import json
 import re
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPResponse
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 import pytest
 
+from config.small_posts import READERS
 from metering import api_keys
 from metering.models import AttributeName
 from tests.metering.api.keys import rows, sent
@@ -207,6 +211,45 @@ def test_what_is_packed_chunked_or_large_is_taken_all_the_same(client: httpx.Cli
     assert client.get("/api/v1/usage").status_code == 405
     assert client.get("/healthz").json() == {"status": "alive"}
     assert len(client.get("/api/schema/").content) > 10_000
+
+
+BROKEN = {
+    "cut": (b"Content-Length: 5000", b'{"a":'),
+    "large and cut": (b"Content-Length: 500000", b'{"a":'),
+    "without its last chunk": (b"Transfer-Encoding: chunked", b"2\r\n{}\r\n"),
+    "with a chunk of no length": (b"Transfer-Encoding: chunked", b"2\r\n{}\r\nzz\r\n"),
+}
+
+
+def test_a_body_that_breaks_off_is_refused_in_the_words_of_its_endpoint(server: Server) -> None:
+    key = bearer()
+    for path in READERS:
+        httpx.post(f"{server.url}{path}", json={}, headers=key)  # the key is known from now on
+        for what, (framed, body) in BROKEN.items():
+            status, content = broken_off(server, path, key, framed, body)
+            assert status == 400, (path, what, content)
+            assert "broke off" in content or "ends after" in content, (path, what)
+            assert json.loads(content), (path, what)
+    assert rows("SELECT count(*) FROM usage_event") == [(0,)]
+    assert "Traceback" not in server.log.read_text()
+
+
+def broken_off(
+    server: Server, path: str, key: dict[str, str], framed: bytes, body: bytes
+) -> tuple[int, str]:
+    """What is said to a sender that says no more, but listens."""
+    place = urlsplit(server.url)
+    assert place.hostname
+    assert place.port
+    with socket.create_connection((place.hostname, place.port), timeout=30) as connection:
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+        lines += [f"Authorization: {key['Authorization']}"]
+        head = "\r\n".join(lines).encode() + b"\r\n" + framed
+        connection.sendall(head + b"\r\n\r\n" + body)
+        connection.shutdown(socket.SHUT_WR)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.read().decode()
 
 
 def test_a_key_that_is_revoked_sends_nothing_more(client: httpx.Client) -> None:

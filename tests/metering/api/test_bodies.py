@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import tracemalloc
 import zlib
 
 import pytest
 import zstandard
+from django.core.handlers.wsgi import WSGIRequest
 
 from metering.api import bodies
+from metering.api.bodies import BodyRefused, read_body
 from tests.metering.api.keys import counts, post, refused, secret, sent
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -200,3 +203,32 @@ def test_a_content_type_may_say_utf8() -> None:
     body = json.dumps(sent()).encode()
     response = post(secret(), body, content_type="Application/JSON; charset=UTF-8")
     assert response.status_code == 200
+
+
+class Failing(io.RawIOBase):
+    """A body that cannot be read to its end."""
+
+    def __init__(self, why: OSError) -> None:
+        self._why = why
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: object, /) -> int:
+        raise self._why
+
+
+@pytest.mark.parametrize(
+    "framing", [{"CONTENT_LENGTH": "9"}, {"HTTP_TRANSFER_ENCODING": "chunked"}]
+)
+@pytest.mark.parametrize(
+    ("why", "status", "kind"),
+    [(OSError("gone"), 400, "incomplete-body"), (TimeoutError(), 408, "slow-body")],
+)
+def test_a_body_that_does_not_come_is_refused(
+    framing: dict[str, str], why: OSError, status: int, kind: str
+) -> None:
+    environ = {"REQUEST_METHOD": "POST", "wsgi.input_terminated": True, **framing}
+    with pytest.raises(BodyRefused) as refused:
+        read_body(WSGIRequest({**environ, "wsgi.input": Failing(why)}))
+    assert (refused.value.status, refused.value.type) == (status, kind)

@@ -14,6 +14,7 @@ from metering import small_intake
 from metering.api import small_lago, small_openmeter, small_opsmeter, small_usage
 from metering.api.posted import Post, Posted
 from metering.book_version import book_version
+from metering.domain.usage import Rejection
 from metering.models import AttributeName
 from metering.outcomes import Outcome
 from metering.small_intake import ReadOtherwise, Sent
@@ -144,7 +145,7 @@ def test_who_renames_what_a_source_sends_is_heeded_by_the_next_post(way: Way) ->
     now = way.small(posted(way, key))
     assert now is not None
     (item,) = now.sent.items
-    assert not isinstance(item, small_intake.Rejection)
+    assert not isinstance(item, Rejection)
     assert item.tags["shelf"] == item.model
     assert hand_in(now)[0].outcome == "conflict", "by its new names it says something else"
 
