@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import RangeOperators
+from django.contrib.postgres.fields import ArrayField, RangeOperators
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from metering.domain.units import UNITS
 from metering.models.owners import validity
 
 
@@ -105,6 +107,20 @@ class PriceRow(models.Model):
             models.CheckConstraint(
                 condition=Q(valid_to=None) | Q(valid_from=None) | Q(valid_to__gte=F("valid_from")),
                 name="price_row_ends_after_it_starts",
+            ),
+            models.CheckConstraint(
+                condition=Exact(
+                    Func(
+                        F("unit_prices"),
+                        Value(sorted(UNITS), output_field=ArrayField(models.TextField())),
+                        # In the order in which a migration writes them, which tells them apart.
+                        arg_joiner=" - ",
+                        output_field=models.JSONField(),
+                        template="(%(expressions)s)",
+                    ),
+                    Value({}, output_field=models.JSONField()),
+                ),
+                name="price_row_is_of_known_units",
             ),
         ]
         triggers = [

@@ -10,6 +10,7 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from metering.domain.prices import Conditions, DailyWindow, Tier, UnitPrice
+from metering.domain.units import UNITS
 from metering.models import PriceRow
 from metering.pricing.catalogue import GENAI_PRICES
 
@@ -35,6 +36,16 @@ class TestWhatTheDatabaseRefuses:
     )
     def test_a_price_that_cannot_be_right(self, prices: dict[str, Any]) -> None:
         self.refuses("price_row_can_be_right", unit_prices=prices)
+
+    def test_a_unit_that_nothing_is_counted_in(self) -> None:
+        """It would price nothing, and nobody would be told."""
+        price = {"per": 1, "base": "1"}
+        for unit in ("moons", "input_token", "input_mtok"):
+            prices = {"input_tokens": price, unit: price}
+            self.refuses("price_row_is_of_known_units", unit_prices=prices)
+
+    def test_every_unit_that_there_is_can_be_priced(self) -> None:
+        self.stored(unit_prices={unit: {"per": 1, "base": "1"} for unit in UNITS})
 
     @pytest.mark.parametrize(
         "conditions",
