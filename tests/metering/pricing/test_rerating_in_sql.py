@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 from django.db import connection, transaction
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ from metering.pricing.portions import portions
 from metering.pricing.rating_scan import scan
 from metering.pricing.rerating import rerate
 from metering.pricing.revaluation import Act, Revalued
-from metering.rollups import ROLLUPS
+from metering.rollups import ROLLUPS, USER
 from tests.metering.domain import rated_calls
 from tests.metering.pricing.drawn_ratings import (
     DAY,
@@ -45,6 +46,8 @@ SHARES = (
     Share(tenant_id="globex", input_tokens=1, output_tokens=1),
     Share(tenant_id="acme", input_tokens=0, output_tokens=1),
 )
+
+DEARER = {unit: UnitPrice(1000, Decimal(5)) for unit in UNITS[:5]}
 
 
 @contextmanager
@@ -235,6 +238,77 @@ def test_what_a_sample_of_calls_does_not_show_is_rated_one_by_one(
     fast, slow = both_ways(other)
     assert fast.differences == slow.differences
     assert fast.changed == len(drawn)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", ["asks", "thinks", "sound"])
+def test_a_class_that_only_the_old_price_has_leaves_its_cell(model: str) -> None:
+    """Requests, reasoning: the stored lines are more than the counts of text."""
+    call = rated_calls.event("text", input_tokens=1001, output_tokens=7, reasoning_tokens=3)
+    with priced_by(_of(rated_calls.MODELS[model])):
+        ingest(numbered([call, msgspec.structs.replace(call, batch=True)]), now=NOW)
+    fast, slow = both_ways(_of(DEARER))
+    assert fast.differences == slow.differences
+    assert fast.changed == 2
+
+
+@pytest.mark.django_db
+def test_parts_are_those_of_the_latest_revision() -> None:
+    call = rated_calls.event("text", input_tokens=1001, output_tokens=7, shares=SHARES)
+    with priced_by(rated_calls.BOOK):
+        ingest(numbered([call]), now=NOW)
+    for book in (_of(DEARER), rated_calls.BOOK, _of(DEARER)):
+        fast, _ = both_ways(book)
+        assert fast.changed == 1
+        done(book, recompute=False)
+
+
+@pytest.mark.django_db
+def test_a_users_calls_cost_something_once_they_have_a_price() -> None:
+    """And nothing once they have none."""
+    call = rated_calls.event("text", input_tokens=1001, output_tokens=7)
+    nothing = PriceBook([], [rated_calls.BOOK._lists[0]])
+    with priced_by(nothing):
+        ingest([msgspec.structs.replace(call, user_id="ann")], now=NOW)
+    for book, cost in ((_of(DEARER), Decimal("5.04")), (nothing, Decimal(0))):
+        both_ways(book)
+        done(book, recompute=False)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT sum(cost) FROM {USER.relation()} u")
+            assert cursor.fetchone() == (cost,)
+
+
+def test_cells_are_taken_back_as_they_were_stored(
+    fresh_db: str, owner_connection: psycopg.Connection
+) -> None:
+    """Stored lines that an owner of the tables has changed are not taken for the counts."""
+    call = rated_calls.event("text", input_tokens=1001, output_tokens=7)
+    with priced_by(rated_calls.BOOK):
+        ingest(numbered([call]), now=NOW)
+    owner_connection.execute(
+        """UPDATE usage_event SET lines = replace(lines::text, '"7"', '"6"')::json"""
+    )
+    fast, _ = both_ways(PriceBook([], [rated_calls.BOOK._lists[0]]))
+    assert fast.changed == 1
+
+
+@pytest.mark.django_db
+def test_calls_that_stand_are_not_looked_at_again() -> None:
+    """Those that the database cannot rate, either."""
+    drawn = [
+        rated_calls.event("asks", input_tokens=1001, output_tokens=7),
+        rated_calls.event(
+            "text", input_tokens=1001, output_tokens=7, units={"web_search": Decimal(1)}
+        ),
+    ]
+    with priced_by(rated_calls.BOOK):
+        ingest(numbered(drawn), now=NOW)
+    [portion] = portions(MONTH)
+    for recompute in (False, True):
+        found = scan(
+            portion, rated_calls.BOOK, Act("f", "why", NOW, is_trial=True), recompute=recompute
+        )
+        assert found == (2, {}, [])
 
 
 def _of(unit_prices: Mapping[str, UnitPrice]) -> PriceBook:
