@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC
 from typing import Any, Final
+
+import msgspec
 
 from metering.bulk import stream
 from metering.domain.cells import TOKEN_CLASSES
@@ -54,7 +55,7 @@ _CAMEL: Final = (
     ("currency", "currency"),
     ("revision", "revision"),
 )
-_JSON: Final = ("units", "usage", "tags", "shares")
+_JSON: Final = ("units", "usage", "tags")
 _SPECIAL: Final = (
     "event_key",
     "occurred_at",
@@ -63,7 +64,13 @@ _SPECIAL: Final = (
     "cost",
     "lines",
     "seal_digest",
+    "shares",
 )
+_SHARE: Final = {
+    "tenant_id": "tenantId",
+    "input_tokens": "inputTokens",
+    "output_tokens": "outputTokens",
+}
 _LINE: Final = ("class", "quantity", "unitPrice", "amount", "priceRow")
 
 
@@ -87,10 +94,10 @@ def usage_lines(period: Period) -> Iterator[bytes]:
 
 
 def _event(row: tuple[Any, ...]) -> dict[str, Any]:
-    key, occurred_at, executed, pseudonym, cost, lines, digest = row[: len(_SPECIAL)]
+    key, occurred_at, executed, pseudonym, cost, lines, digest, shares = row[: len(_SPECIAL)]
     rest = row[len(_SPECIAL) :]
     event: dict[str, Any] = {
-        name: None if text is None else json.loads(text)
+        name: None if text is None else msgspec.Raw(text.encode())  # figures stay as they are
         for name, text in zip(_JSON, rest, strict=False)
     }
     event.update((name, value) for (name, _), value in zip(_CAMEL, rest[len(_JSON) :], strict=True))
@@ -106,5 +113,7 @@ def _event(row: tuple[Any, ...]) -> dict[str, Any]:
             line["class"]: line["quantity"] for line in rated if line["class"] in TOKEN_CLASSES
         },
         sealDigest=bytes(digest).hex(),
+        shares=shares
+        and [{_SHARE[name]: value for name, value in each.items()} for each in shares],
     )
     return event
