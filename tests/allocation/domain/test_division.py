@@ -18,8 +18,8 @@ from allocation.domain.bill_lines import BillLine
 from allocation.domain.cost_shares import ASSIGNED, ROUNDING
 from allocation.domain.division import NotConserved, Readings, divide, settle_owners
 from allocation.domain.matching import match
-from allocation.domain.pools import AmountTooFine, Gathered, driver_queries, gather
-from allocation.domain.rules import RuleContent, rule_content
+from allocation.domain.pools import AmountTooFine, Gathered, driver_queries, gather, query_of
+from allocation.domain.rules import ActivityBased, RuleContent, rule_content
 from metering.domain.cells import UNALLOCATED, Cell, MeteredCell, Owner
 from metering.domain.money import minor_digits
 
@@ -128,6 +128,36 @@ def check_conservation(allocation: Allocation) -> None:
 
 
 class TestStrategiesByRule:
+    def test_who_is_left_out_of_a_measure_bears_nothing_by_it(self) -> None:
+        rule = rule_content(
+            {
+                "name": "narrow",
+                "pools": [
+                    {
+                        "name": "all",
+                        "select": {},
+                        "divide": {
+                            "strategy": "activity-based",
+                            "driver": "tokens",
+                            "except_cost_centres": ["cc-b"],
+                        },
+                        "fallback": {"to": "owner", "cost_centre": "cc-finance"},
+                    }
+                ],
+            }
+        )
+        fee = line(1, "9.00", kind="fee")
+        tokens = {(A, ""): 1, (B, ""): 7, (C, ""): 2}
+        allocation = divided([fee], [], rule, tokens=tokens)
+        assert borne(allocation) == {"cc-a": Decimal(3), "cc-c": Decimal(6)}
+        alone = divided([fee], [], rule, tokens={(B, ""): 7})
+        assert borne(alone) == {"cc-finance": Decimal(9)}
+
+    def test_seats_and_active_users_are_read_of_all_providers(self) -> None:
+        for driver in ("active_users", "driver:seats"):
+            assert query_of(ActivityBased(driver=driver), "openai").providers == ()
+        assert query_of(ActivityBased(driver="tokens"), "openai").providers == ("openai",)
+
     def test_a_metered_cell_goes_to_who_used_it(self) -> None:
         allocation = divided([line(1, "4.00")], [used(A, "3"), used(B, "1")])
         assert borne(allocation) == {"cc-a": Decimal(3), "cc-b": Decimal(1)}

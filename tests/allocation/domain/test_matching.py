@@ -12,8 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.domain.bill_lines import BillLine, LineKind
-from allocation.domain.matching import EmptyGroup, Group, Join, Verdict, match, undated
+from allocation.domain.matching import (
+    EmptyGroup,
+    Group,
+    Join,
+    Verdict,
+    comparable_quantity,
+    is_capacity,
+    match,
+    undated,
+)
 from metering.domain.cells import Cell, MeteredCell
+from metering.domain.price_book import CAPACITY_TIERS
 from tests.allocation.domain.bills import DAY, bill_line, reading
 
 
@@ -265,3 +275,29 @@ def test_a_bill_may_call_a_unit_otherwise_than_those_who_used_it() -> None:
         "bill_only",
         "metered_only",
     }
+
+
+def test_two_tiers_that_are_both_told_are_not_one() -> None:
+    found = match([bill_line(tier="batch")], [reading(tier="standard")])
+    assert {g.verdict for g in found.groups} == {"bill_only", "metered_only"}
+
+
+def test_an_amount_for_usage_without_a_price_is_no_surplus() -> None:
+    """It cannot be told from it whether the bill asks for more, so other usage is left apart."""
+    line = bill_line(project="p", quantity=None, amount=5)
+    own, other = reading(project="p", cost=None), reading(project="", cost=1)
+    found = match([line], [own, other])
+    assert {(g.cell.project, g.verdict) for g in found.groups} == {
+        ("p", "matched"),
+        ("", "metered_only"),
+    }
+
+
+def test_a_count_below_zero_compares_with_nothing() -> None:
+    assert comparable_quantity(bill_line(quantity=-5)) is None
+
+
+def test_tokens_of_a_tier_that_is_paid_by_the_hour_are_usage() -> None:
+    tier = min(CAPACITY_TIERS)
+    assert not is_capacity(bill_line(tier=tier, token_class="input"))
+    assert is_capacity(bill_line(tier=tier, token_class=""))

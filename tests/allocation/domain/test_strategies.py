@@ -166,6 +166,14 @@ class TestDirect:
         )
         assert basis == DirectBasis("quantity", {A: Decimal(1_000)})
 
+    def test_where_no_tokens_were_used_units_of_tools_are_counted(self) -> None:
+        basis = direct_basis([reading(A, 0, None), reading(B, 7, None, token_class="web_search")])
+        assert basis == DirectBasis("quantity", {A: Decimal(0), B: Decimal(7)})
+
+    def test_an_unpriced_reading_of_nothing_hides_no_cost(self) -> None:
+        basis = direct_basis([reading(A, 900, "0.30"), reading(B, 0, None)])
+        assert basis == DirectBasis("metered_cost", {A: Decimal("0.30")})
+
     @pytest.mark.parametrize("readings", [[], [reading(A, 0, None)], [reading(A, 0, "0")]])
     def test_no_usage_is_no_basis(self, readings: list[MeteredCell]) -> None:
         basis = direct_basis(readings)

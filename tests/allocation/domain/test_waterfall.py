@@ -10,7 +10,7 @@ from hypothesis import given
 
 from allocation.domain.bill_lines import BillLine
 from allocation.domain.matching import match
-from allocation.domain.rounding import rounding_bound
+from allocation.domain.rounding import rounding_bound, smallest_units
 from allocation.domain.variances import CAUSES, Cause
 from allocation.domain.waterfall import DoesNotClose, MixedCurrencies, Waterfall, waterfall
 from metering.domain.cells import MeteredCell
@@ -75,6 +75,42 @@ def test_a_cell_that_is_partly_unpriced_is_divided_by_quantity() -> None:
     assert causes([bill_line(amount=10)], metered) == {"unpriced": 4}
 
 
+def test_what_the_bill_counts_beyond_metering_is_no_part_of_what_has_no_price() -> None:
+    """15 billed for 30, 10 metered: 5 of them are unmetered, and half of the rest unpriced."""
+    metered = [reading(quantity=5, cost=10), reading("b", quantity=5, cost=None)]
+    assert causes([bill_line(quantity=15, amount=30)], metered) == {"unmetered": 10, "unpriced": 10}
+
+
+def test_a_line_that_counts_nothing_and_costs_something_tells_no_quantity() -> None:
+    found = waterfall(match([bill_line(quantity=0, amount=3)], [reading(quantity=10, cost=2)]))
+    assert {s.cause: s.amount for s in found.steps if s.amount} == {"unexplained": 1}
+    assert found.matched.amount == 2
+
+
+def test_rounding_explains_nothing_where_it_is_not_known_which_part_has_no_price() -> None:
+    metered = [
+        reading(quantity=5, cost="1.006"),
+        reading(token_class="output", quantity=5, cost=None),
+    ]
+    line = bill_line(token_class="", quantity=None, amount="1.01")
+    assert causes([line], metered) == {"unexplained": Decimal("0.004")}
+    assert causes([line], metered[:1]) == {"rounding": Decimal("0.004")}
+
+
+def test_where_nothing_has_a_price_all_of_the_amount_is_unpriced() -> None:
+    metered = [reading(cost=None), reading(token_class="output", cost=None)]
+    line = bill_line(token_class="", quantity=None, amount=3)
+    assert causes([line], metered) == {"unpriced": 3}
+
+
+def test_of_unpriced_usage_only_what_is_billed_is_told() -> None:
+    """6 billed of 10: half of them have no price."""
+    metered = [reading(quantity=5, cost=5), reading("b", quantity=5, cost=None)]
+    found = waterfall(match([bill_line(quantity=6, amount=6)], metered))
+    (piece,) = next(s for s in found.steps if s.cause == "unpriced").evidence
+    assert (piece.amount, piece.quantity) == (Decimal(3), Decimal(3))
+
+
 def test_another_price_is_found_however_small_the_cells() -> None:
     bill = month(unit_price="0.000002501")
     metered = metering_of(month())
@@ -131,6 +167,24 @@ def test_differences_that_only_together_are_a_price() -> None:
     metered = [m._replace(cost=cost_of(m) - Decimal("0.0045")) for m in metered]
     assert causes(bill, metered) == {"price_difference": Decimal("0.135")}
     assert causes(bill[:10], metered[:10]) == {"rounding": Decimal("0.045")}, "too few to tell"
+
+
+def test_on_the_first_and_last_day_of_another_price_small_differences_are_of_it_too() -> None:
+    days = [DAY.replace(day=n) for n in (5, 9)]
+    bill = [bill_line(n, day=day, project="p", amount="1.50") for n, day in enumerate(days, 1)]
+    bill += [bill_line(n, day=day, project="q", amount="1.00") for n, day in enumerate(days, 3)]
+    metered = [reading(day=day, project="p", cost="1.00") for day in days]
+    metered += [reading(day=day, project="q", cost="0.996") for day in days]
+    assert causes(bill, metered) == {"price_difference": Decimal("1.008")}
+
+
+def test_no_bill_is_told_apart_finer_than_doubles_are() -> None:
+    """The sum of binary doubles, to 17 digits: what lies beyond the ninth decimal is noise."""
+    bill = [bill_line(amount="1.00000000000004")]
+    assert smallest_units(match(bill, []).groups) == {1: Decimal("1E-9")}
+    assert causes([bill_line(amount="1.00000000000004")], [reading(cost=1)]) == {
+        "rounding": Decimal("4E-14")
+    }
 
 
 def test_the_same_quantity_every_day_rounds_the_same_way_every_day() -> None:

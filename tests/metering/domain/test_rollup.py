@@ -1,6 +1,6 @@
 from decimal import Decimal
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +105,21 @@ def test_units_are_divided_once_for_whoever_asks(
     divided = parts(event, OWNER, owners, as_classes)
     for of_owner, of_units in zip(divided, found, strict=True):
         assert {name: quantity for name, quantity, _ in of_owner.classes} == of_units
+
+
+def test_every_count_is_divided_by_the_tokens_of_its_side() -> None:
+    """All of the input is globex's, all of the output the event's own tenant's."""
+    counts: dict[str, Any] = dict.fromkeys(COUNTS, 100)
+    event = call(**counts, shares=(Share(tenant_id="globex", input_tokens=100, output_tokens=0),))
+    globex, acme = parts(event, OWNER, (Owner("cc", "globex"),), ())
+    out = {name for name, count in zip(COUNTS, acme.counts, strict=True) if count == 100}
+    assert out == {
+        "output_tokens",
+        "reasoning_tokens",
+        "audio_output_tokens",
+        "image_output_tokens",
+    }
+    assert [a + b for a, b in zip(globex.counts, acme.counts, strict=True)] == [100] * len(COUNTS)
 
 
 def test_of_equal_remainders_the_earlier_share_has_the_unit() -> None:
