@@ -68,7 +68,7 @@ def _cost(story: EventStory, found: Explanation) -> Section:
             *text("class"),
             *figures("quantity", "price per unit", "amount"),
             Column("price row"),
-            *text("of the list", "valid"),
+            *text("of the list", "as quoted", "valid"),
         ],
         [
             (
@@ -77,23 +77,23 @@ def _cost(story: EventStory, found: Explanation) -> Section:
                 exact(line.unit_price, currency, extra=16),
                 exact(line.amount, currency, extra=16),
                 link("metering_pricerow", line.price_row, f"price {line.price_row}"),
-                *_price_facts(price),
+                *_price_facts(price, quoted),
             )
-            for line, price, _ in found.lines
+            for line, price, _, quoted in found.lines
         ],
         note=note,
-        totals=("total", "", "", exact(story.valued["cost"], currency, extra=16), "", "", "")
+        totals=("total", "", "", exact(story.valued["cost"], currency, extra=16), "", "", "", "")
         if story.lines
         else (),
         empty=f"No line: the call is {story.valued['pricing']}.",
     )
 
 
-def _price_facts(price: PriceFacts | None) -> tuple[Text, Text]:
-    """The list that a row is of, and from when to when it holds."""
+def _price_facts(price: PriceFacts | None, quoted: str) -> tuple[Text, Text, Text]:
+    """The list that a row is of, its price of the class, and from when to when it holds."""
     if price is None:
-        return NOTHING, NOTHING
-    return price.source, validity(price.valid_from, price.valid_to)
+        return NOTHING, NOTHING, NOTHING
+    return price.source, quoted or NOTHING, validity(price.valid_from, price.valid_to)
 
 
 def _considered(found: Explanation) -> Section:

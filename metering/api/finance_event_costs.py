@@ -44,6 +44,10 @@ class CostLineSerializer(serializers.Serializer[Any]):
     unit_price = Exact("the price of one", "0.00000015")
     amount = Exact("what it comes to", "0.000105")
     arithmetic = Text("the product in words", "700 times 0.00000015 = 0.000105")
+    quoted = Text(
+        "the row's price of the class, with where another begins; empty: the row is gone",
+        "0.15 USD per 1,000,000; 0.3 above 200,000 input tokens",
+    )
     price = PriceSerializer(allow_null=True, help_text="the row that priced it")
 
 

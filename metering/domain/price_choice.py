@@ -32,16 +32,19 @@ def verdicts(
     at: datetime,
     used: Mapping[int, Sequence[str]],
     *,
+    now: Mapping[int, Sequence[str]] | None = None,
     nothing_priced: str = "",
 ) -> list[Verdict]:
     """Each row of the model, those that priced something first. `used` names the classes that a
-    row priced, `nothing_priced` why none of the call was."""
+    row priced, `now` those that it would price if the call were rated again, `nothing_priced` why
+    none of the call was."""
+    now = now or {}
     found = [
         Verdict(
             row,
             row.id in used,
             _why(row, considered.values, at, used)
-            or (f"it holds, and nothing is priced: {nothing_priced}" if nothing_priced else _HOLDS),
+            or _left_aside(now.get(row.id, ()), nothing_priced),
         )
         for row in considered.rows
     ]
@@ -66,6 +69,14 @@ def _why(
     if window is not None and not window.holds_at(at):
         return f"it holds from {window_in_words(window)} only"
     return ""
+
+
+def _left_aside(would_price: Sequence[str], nothing_priced: str) -> str:
+    """Why a row that holds priced nothing."""
+    if would_price:
+        again = ", ".join(would_price)
+        return f"it priced nothing when the call was rated; rated again, it prices {again}"
+    return f"it holds, and nothing is priced: {nothing_priced}" if nothing_priced else _HOLDS
 
 
 def _instant(instant: datetime) -> str:

@@ -150,7 +150,10 @@ def in_words(change: Change) -> str:
     """`openai/gpt-4o (standard): input 2.5 USD per 1,000,000 → 2 USD per 1,000,000 from …`."""
     row = change.after or change.before
     assert row is not None
-    said = ", ".join(_unit_changes(change)) or "it ranks otherwise among prices that bear on a call"
+    said = ", ".join(_unit_changes(change))
+    if not said and (change.before is None or change.after is None):
+        said = "no price of its own, so the standard one"
+    said = said or "it ranks otherwise among prices that bear on a call"
     at = f" from {change.at:%Y-%m-%d %H:%M} UTC" if change.at else ""
     return f"{row.provider}/{row.model_id} ({conditions_in_words(row.conditions)}): {said}{at}"
 

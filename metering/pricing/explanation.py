@@ -6,7 +6,7 @@ prices as they are now, since only an explicit run makes the one into the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,10 +14,14 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from metering.domain.layered_prices import LayeredPriceBook
+from metering.domain.leaf_counts import priced_as
 from metering.domain.money import EXACT, plain
 from metering.domain.price_book import Considered, PriceBook
 from metering.domain.price_choice import Candidate, Verdict, nearest, verdicts
+from metering.domain.price_words import unit_price_in_words
 from metering.domain.rating import Rating, priced_by, rate
+from metering.domain.unit_prices import UnitPrice
+from metering.domain.units import unit_named
 from metering.domain.usage import UsageEvent
 from metering.event_search import UnknownEvent
 from metering.event_story import EventStory, RatedLine, event_story
@@ -47,11 +51,13 @@ class PriceFacts(NamedTuple):
 
 
 class ExplainedLine(NamedTuple):
-    """A line with the row that priced it (`None` if it is gone) and its arithmetic in words."""
+    """A line with the row that priced it (`None` if it is gone), its arithmetic in words, and the
+    row's price of that class as it is quoted, with where another begins (empty: it is gone)."""
 
     line: RatedLine
     price: PriceFacts | None
     arithmetic: str
+    quoted: str
 
 
 class AskedBook(NamedTuple):
@@ -96,8 +102,9 @@ def explain(event_key: UUID) -> Explanation:
         {line.price_row for line in story.lines}
     )
     used_books = {row.book for row in rows.values()}
+    now = rated(event, book)
     asked = tuple(
-        _asked(name, each, event, model, story, stood_in=bool(used_books & _after(name)))
+        _asked(name, each, event, story, now, stood_in=bool(used_books & _after(name)))
         for name, each in _books(book)
     )
     has_no_price = story.valued["pricing"] == "unpriced" and isinstance(
@@ -110,7 +117,7 @@ def explain(event_key: UUID) -> Explanation:
         lines=tuple(_line(line, rows.get(line.price_row)) for line in story.lines),
         books=tuple(each for each in asked if each is not None),
         candidates=tuple(nearest(event.provider, model, lists)) if has_no_price else (),
-        now=rated(event, book),
+        now=now,
         requested=rated(event, book, model=event.model) if event.model != model else None,
     )
 
@@ -145,11 +152,12 @@ def _asked(
     name: str,
     book: PriceBook,
     event: UsageEvent,
-    model: str,
     story: EventStory,
+    now: Rating,
     *,
     stood_in: bool,
 ) -> AskedBook | None:
+    model = event.model_executed or event.model
     considered = book.considered(priced_by(event), event.occurred_at)
     if considered is None:
         return None
@@ -162,9 +170,7 @@ def _asked(
             else f"it does not know the provider {event.provider!r}"
         )
         return AskedBook(name, source, why, ())
-    used: dict[int, list[str]] = {}
-    for line in story.lines:
-        used.setdefault(line.price_row, []).append(line.token_class)
+    used = _by_row((line.price_row, line.token_class) for line in story.lines)
     why = f"{event.provider}/{model} is its {matched.provider}/{matched.model_id}"
     if matched.resold:
         why += ", sold on by the provider of the call, so nothing is known of tiers"
@@ -174,8 +180,17 @@ def _asked(
     if missing and stood_in:
         why += f"; it has no price for {', '.join(missing)}, so a list that has one stands in"
     nothing = "" if used else story.valued["pricing_reason"] or ""
-    found = verdicts(considered, event.occurred_at, used, nothing_priced=nothing)
+    again = _by_row((line.price_id, line.token_class) for line in now.lines)
+    found = verdicts(considered, event.occurred_at, used, now=again, nothing_priced=nothing)
     return AskedBook(name, source, why, tuple(found))
+
+
+def _by_row(lines: Iterable[tuple[int, str]]) -> dict[int, list[str]]:
+    """The classes that each price row prices."""
+    found: dict[int, list[str]] = {}
+    for row, token_class in lines:
+        found.setdefault(row, []).append(token_class)
+    return found
 
 
 def _line(line: RatedLine, row: PriceRow | None) -> ExplainedLine:
@@ -183,7 +198,18 @@ def _line(line: RatedLine, row: PriceRow | None) -> ExplainedLine:
     said = f"{plain(line.quantity)} {_TIMES} {plain(line.unit_price)} = {plain(amount)}"
     if amount != line.amount:
         said += f", by the price as it is quoted {plain(line.amount)}"
-    return ExplainedLine(line, None if row is None else facts_of(row), said)
+    if row is None:
+        return ExplainedLine(line, None, said, "")
+    return ExplainedLine(line, facts_of(row), said, _quoted(line.token_class, row))
+
+
+def _quoted(token_class: str, row: PriceRow) -> str:
+    """The row's price of the class, or of the unit that holds it where it has none of its own."""
+    unit = unit_named(token_class.partition("@")[0])
+    name = unit and priced_as(unit.name, row.unit_prices)
+    if name is None:
+        return ""
+    return unit_price_in_words(UnitPrice.from_json(row.unit_prices[name]), row.currency)
 
 
 def facts_of(row: PriceRow) -> PriceFacts:

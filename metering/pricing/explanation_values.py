@@ -47,6 +47,7 @@ def as_value(found: Explanation) -> dict[str, Any]:
                 "unit_price": plain(each.line.unit_price),
                 "amount": plain(each.line.amount),
                 "arithmetic": each.arithmetic,
+                "quoted": each.quoted,
                 "price": _price_value(each.price),
             }
             for each in found.lines

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from metering.domain.money import plain
+from metering.domain.rating import Rating
 from metering.event_search import LOOKS_BACK, SeveralEvents, UnknownEvent, find_event
 from metering.event_story import USAGE_IN_WORDS, EventStory
 from metering.management.answering import AnsweringCommand, day_of
@@ -61,7 +62,7 @@ def _in_words(found: Explanation) -> list[str]:
     ]
     for each in found.lines:
         said.append(f"  {each.line.token_class}: {each.arithmetic}")
-        said.append(f"    {_price(each.price)}")
+        said.append(f"    {_price(each.price)}{f': {each.quoted}' if each.quoted else ''}")
     for book in found.books:
         said.append(f"{book.book} ({book.source}): {book.why}")
         said += [
@@ -72,12 +73,15 @@ def _in_words(found: Explanation) -> list[str]:
         near = ", ".join(f"{each.provider}/{each.model_id}" for each in found.candidates)
         said.append(f"nearest models with a price: {near}")
     if not found.is_current:
-        now = "unpriced" if found.now.cost is None else plain(found.now.cost)
+        now = _cost(found.now)
         said.append(f"by the prices as they stand now: {now}; re-rate the month to take them over")
     if found.requested is not None:
-        asked = "unpriced" if found.requested.cost is None else plain(found.requested.cost)
-        said.append(f"as asked for ({reported['model']}): {asked}")
+        said.append(f"as asked for ({reported['model']}): {_cost(found.requested)}")
     return said
+
+
+def _cost(rating: Rating) -> str:
+    return "unpriced" if rating.cost is None else f"{plain(rating.cost)} {rating.currency}"
 
 
 def _standing(story: EventStory) -> Iterator[str]:
@@ -97,11 +101,10 @@ def _price(price: PriceFacts | None) -> str:
         return "its price row is gone"
     start = f"from {price.valid_from:%Y-%m-%d}" if price.valid_from else "always"
     until = f" until {price.valid_to:%Y-%m-%d}" if price.valid_to else ""
-    basis = (
-        f", {plain(price.discount_percent)} % off price {price.derived_from}"
-        if price.discount_percent is not None
-        else ""
-    )
+    basis = ""
+    if price.discount_percent is not None:
+        off = f"{plain(price.discount_percent)} % off" if price.discount_percent else "the same as"
+        basis = f", {off} price {price.derived_from}"
     return (
         f"price {price.id} of {price.source}, {price.provider}/{price.model}, {start}{until}{basis}"
     )

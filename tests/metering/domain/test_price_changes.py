@@ -122,6 +122,10 @@ def test_a_change_is_told_with_everything_that_a_price_says() -> None:
         "requests 2 USD per 1; at least 5 are paid for → 2 USD per 1; 1 from 10 of the unit "
         "itself, for what lies beyond from 2026-01-01 00:00 UTC"
     )
+    plain_tier = Price(2, "acme", "m", {}, conditions=Conditions({"service_tier": "default"}))
+    said = "acme/m (service tier = default): no price of its own, so the standard one"
+    assert in_words(Change(None, plain_tier, None)) == said
+    assert in_words(Change(plain_tier, None, None)) == said
     free = UnitPrice(1, Decimal(2), allowance=Allowance(Decimal(1500), "day", "g"))
     assert "the first 1,500 of a day are free, shared by g" in unit_price_in_words(free, "USD")
     volume = UnitPrice(1, Decimal(2), volumes=(Volume(Decimal(1000), Decimal(1)),))

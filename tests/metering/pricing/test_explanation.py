@@ -30,6 +30,12 @@ def explained(event: str) -> Any:
     return json.loads(out.getvalue())
 
 
+def in_words(event: str) -> str:
+    out = StringIO()
+    call_command("explain_cost", event, stdout=out)
+    return out.getvalue()
+
+
 def test_lines_add_up_and_name_the_rows_that_priced_them() -> None:
     ingest([call("one", batch=True)], now=NOW)
     found = explained("one")
@@ -75,6 +81,37 @@ def test_a_contract_goes_before_the_list_that_it_is_made_from() -> None:
     assert not any(p["used"] for p in found["books"][1]["prices"])
 
 
+def test_a_price_that_came_later_says_that_it_waits_for_a_re_rating() -> None:
+    """Not that it has nothing to price, or that another goes before it."""
+    ingest([call("one")], now=NOW)
+    stored = explained("one")
+    text = "provider,model,valid_from,discount_percent\nopenai,gpt-4o-mini,2026-10-01,15\n"
+    import_contract(text, "c.csv", book="contract:acme", now=NOW)
+    found = explained("one")
+    assert (found["is_current"], found["cost"]) == (False, stored["cost"])
+    reasons = [p["why"] for p in found["books"][0]["prices"]]
+    classes = ", ".join(line["token_class"] for line in stored["lines"])
+    waiting = f"it priced nothing when the call was rated; rated again, it prices {classes}"
+    assert reasons.count(waiting) == 1
+    assert f"stand now: {found['now']['cost']} USD; re-rate" in in_words("one")
+    call_command("rerate", "2026-10", stdout=StringIO())
+    reasons = [p["why"] for p in explained("one")["books"][0]["prices"]]
+    assert f"it holds at that instant for such a call and prices {classes}" in reasons
+
+
+def test_a_price_by_length_says_where_it_begins() -> None:
+    """Else nobody could say why a long call costs twice the price of the list."""
+    long = call("long", model="claude-sonnet-4-5", provider="anthropic", input_tokens=250_000)
+    ingest([long], now=NOW)
+    quoted = {line["token_class"]: line["quoted"] for line in explained("long")["lines"]}
+    assert quoted["input"] == "3 USD per 1,000,000; 6 above 200,000 input tokens"
+    assert quoted["output"] == "15 USD per 1,000,000; 22.5 above 200,000 input tokens"
+    assert f", always: {quoted['input']}" in in_words("long")
+    viewer = browser(person("someone", "viewer"))
+    page = viewer.get(reverse("admin:metering_usageevent_change", args=[find_event("long")]))
+    assert quoted["output"] in text(page)
+
+
 def test_what_has_no_price_has_candidates_and_then_a_price_that_is_not_taken_over_by_itself() -> (
     None
 ):
@@ -91,6 +128,7 @@ def test_what_has_no_price_has_candidates_and_then_a_price_that_is_not_taken_ove
     found = explained("one")
     assert (found["is_current"], found["revision"]) == (True, 1)
     assert found["cost"] == found["now"]["cost"]
+    assert f", the same as price {found['lines'][0]['price']['derived_from']}:" in in_words("one")
 
 
 def test_the_model_that_was_asked_for_is_priced_beside_the_one_that_ran() -> None:
@@ -98,14 +136,14 @@ def test_the_model_that_was_asked_for_is_priced_beside_the_one_that_ran() -> Non
     found = explained("one")
     assert Decimal(found["requested"]["cost"]) > Decimal(found["cost"])
     assert explain(find_event("one")).model == "gpt-4o-mini"
+    assert f"as asked for (gpt-4o): {found['requested']['cost']} USD" in in_words("one")
 
 
 def test_in_words_and_refusals() -> None:
     ingest([call("one"), call("two"), call("two", input_tokens=5, cached_input_tokens=0)], now=NOW)
-    out = StringIO()
-    call_command("explain_cost", "one", stdout=out)
-    assert "  input: 700 \N{MULTIPLICATION SIGN} 0.00000015 = 0.000105" in out.getvalue()
-    assert "→ price" in out.getvalue()
+    said = in_words("one")
+    assert "  input: 700 \N{MULTIPLICATION SIGN} 0.00000015 = 0.000105" in said
+    assert "→ price" in said
     with pytest.raises(CommandError, match="in several attempts: name one of"):
         call_command("explain_cost", "two")
     with pytest.raises(CommandError, match="no event has the key or request id 'three'"):
