@@ -101,7 +101,7 @@ class CostCentreAdmin(EditableAdmin):
 
 @admin.register(Source)
 class SourceAdmin(EditableAdmin):
-    list_display = ("key", "provider_project", "identifiers_hashed", "role")
+    list_display = ("key", "provider_project", "role")
     search_fields = ("key",)
     ordering = ("key",)
     fixed = ("key",)

@@ -100,9 +100,6 @@ class Source(models.Model):
         default="",
         help_text="the provider's project its calls are billed under, where events do not say",
     )
-    identifiers_hashed = models.BooleanField(
-        default=False, help_text="the source sends user identifiers that are already hashed"
-    )
     role = models.TextField(
         choices=Role.choices,
         blank=True,
