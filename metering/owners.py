@@ -216,6 +216,14 @@ def _refuse_unseen(row: Mapping[str, str], place: str) -> None:
             )
 
 
+_KINDS: Final = (
+    *("cost_centre", "tenant", "provider", "source", "service_account"),
+    *(f"owner:{of}" for of in OwnerMapping.Kind),
+    *(f"tenant:{of}" for of in TenantMapping.Kind),
+    "attribute:FIELD",
+)
+
+
 def _store(row: Mapping[str, str], place: str) -> int:  # noqa: C901 - one case a kind
     kind, key, target = row["kind"], row["key"], row["target"]
     if not kind or not key:
@@ -246,7 +254,7 @@ def _store(row: Mapping[str, str], place: str) -> int:  # noqa: C901 - one case 
         case ["attribute", str(field)]:
             return _attribute(key, field, target, place)
         case _:
-            raise OwnersFileError(f"{place}: kind {kind!r} is not known; see the command's help")
+            raise OwnersFileError(f"{place}: kind {kind!r} is not known; write {', '.join(_KINDS)}")
 
 
 def _source(row: Mapping[str, str], place: str) -> dict[str, object]:

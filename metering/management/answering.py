@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+)
 
 from config.health import what_the_database_lacks
 
@@ -45,6 +50,8 @@ class AnsweringCommand(BaseCommand):
             sys.exit(_USAGE_EXIT)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        if "\n" in self.help:  # it has a table: filled like a paragraph, nobody could read it
+            kwargs.setdefault("formatter_class", _AsWritten)
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         if _asks_for_json(sys.argv):
             # argparse would end the process; as for `call_command`, it raises instead.
@@ -68,6 +75,10 @@ class AnsweringCommand(BaseCommand):
             if lacking is not None:
                 raise CommandError(lacking)
         return super().execute(*args, **options)
+
+
+class _AsWritten(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Django's help, of which the description keeps its lines."""
 
 
 class _Answer:

@@ -79,3 +79,9 @@ def test_without_json_nothing_is_printed_on_stdout() -> None:
     with pytest.raises(CommandError):
         call_command("reconcile", "2026-13", stdout=out)
     assert out.getvalue() == ""
+
+
+def test_a_table_in_the_help_keeps_its_lines() -> None:
+    command = load_command_class("metering", "import_owners")
+    shown = command.create_parser("manage.py", "import_owners").format_help()
+    assert "\n| `tenant` | key | name; with `time_zone` |\n" in shown

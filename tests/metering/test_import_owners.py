@@ -17,6 +17,7 @@ WRONG = {
     "a field without end": (b"tenant," + b"a" * 200_000 + b",x,,", "no CSV that can be read"),
     "NUL": (b"tenant,a\0b,x,,", "line 3: key .* holds a character that cannot be seen"),
     "writing direction": ("tenant,\u202eemca,x,,".encode(), "line 3: key .* cannot be seen"),
+    "an unknown kind": (b"team,good,x,,", "line 3: kind 'team' is not known; write cost_centre, "),
     "another encoding": (b"tenant,\xff,x,,", "is not UTF-8 .*; save it as UTF-8"),
     "an end before the start": (
         b"tenant:source,s,t,2026-02-01,2026-01-01",
