@@ -21,7 +21,7 @@ from allocation.domain.statements import (
     totals_by,
 )
 from allocation.rendering import charts, figures
-from metering.domain.money import EXACT, from_minor, plain
+from metering.domain.money import EXACT, from_minor, plain, settle
 
 TEMPLATE: Final = "allocation/statement.html"
 
@@ -97,6 +97,9 @@ def _context(statement: Statement) -> dict[str, Any]:
         "total": figures.money(statement.total_minor, currency),
         "exact": plain(statement.exact),
         "rounding": plain(statement.rounding),
+        "rounded": figures.whole_amount(statement.rounding, currency)
+        if settle(statement.rounding, currency)
+        else "",
         "direct": figures.whole_amount(statement.direct, currency),
         "shared": figures.whole_amount(statement.shared, currency),
         "direct_share": _share(statement.direct, statement.exact),

@@ -73,6 +73,17 @@ def test_it_says_who_owes_how_much_for_what(statement: Statement) -> None:
         assert said in text, said
 
 
+def test_what_rounding_adds_is_told_beside_what_it_is_made_of(
+    of_lines: Callable[..., Statement], make_line: Callable[..., object]
+) -> None:
+    """Each of ten tenants bears 0.006, which is a cent of money: 0.10 of 0.06."""
+    tenants = [make_line(tenant=f"tenant-{n}", amount=Decimal("0.006")) for n in range(10)]
+    text = Page(statement_html(of_lines(tuple(tenants)))).whole_text
+    assert "US$0.04 of it by rounding to money, for each bill and tenant" in text
+    alone = Page(statement_html(of_lines(tuple(tenants[:1])))).whole_text
+    assert "of it by rounding" not in alone, "half a cent and less is not seen in the figures"
+
+
 def test_showback_never_says_owed(statement: Statement) -> None:
     text = Page(statement_html(replace(statement, mode="showback"))).whole_text
     assert "Showback statement" in text
