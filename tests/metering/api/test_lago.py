@@ -176,3 +176,12 @@ def test_a_tenants_key_sends_for_that_tenant_only() -> None:
     response = tell(secret(tenant="acme"), metered(1))
     invalid(response, {"external_subscription_id": ["foreign_tenant"]})
     assert tell(secret(tenant="sub_42"), metered(1)).status_code == 200
+
+
+def test_of_a_refused_batch_only_what_its_sender_can_mend_is_named() -> None:
+    """An event for the late queue is no reason for it: it refuses no batch."""
+    key = secret()
+    assert tell(key, metered(1)).status_code == 200
+    late = metered(2, timestamp=1_000_000_000)
+    invalid(tell_all(key, [late, metered(1)]), {"1": {"transaction_id": ["value_already_exist"]}})
+    assert tell_all(key, [late, metered(3)]).status_code == 200
