@@ -93,7 +93,8 @@ class Candidate(NamedTuple):
 
 def nearest(provider: str, model: str, lists: Iterable[PriceList]) -> list[Candidate]:
     """The few listed models that may have been meant, the likeliest first: models of the same
-    provider go before others'."""
+    provider go before others'. The provider's own of that very name is none of them: it has no
+    price at the time, or nobody would ask."""
     wanted = model.lower()
     found: dict[tuple[str, str], Candidate] = {}
     for listed in lists:
@@ -101,6 +102,8 @@ def nearest(provider: str, model: str, lists: Iterable[PriceList]) -> list[Candi
         for each in listed.providers:
             is_own = own is not None and each.id == own.id
             for candidate in each.models:
+                if is_own and candidate.id.lower() == wanted:
+                    continue
                 matcher = SequenceMatcher(None, candidate.id.lower(), wanted, autojunk=False)
                 least = _ALIKE if is_own else 0.9
                 if matcher.real_quick_ratio() < least or matcher.quick_ratio() < least:

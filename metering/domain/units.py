@@ -224,6 +224,10 @@ _OTHER_NAMES: Final = {
 }
 
 
+NAMES: Final = frozenset((*UNITS, *_OTHER_NAMES))
+"""All names by which `unit_named` knows a unit."""
+
+
 def unit_named(name: str) -> Unit | None:
     """The unit that an event's `units` mean by this name, in either number; `None`: not known."""
     return UNITS.get(name) or UNITS.get(_OTHER_NAMES.get(name, ""))

@@ -85,8 +85,8 @@ class RevaluingCommand(AnsweringCommand):
 
 
 def in_words(moved: Moved, sums: Sums) -> str:
-    """`openai gpt-4o: 12 events unpriced → priced, 0 → 1.25 USD`."""
-    said = [f"{sums.events} events"]
+    """`openai gpt-4o: 12 events, unpriced → priced, no cost → 1.25 USD`."""
+    said = [f"{sums.events} {'event' if sums.events == 1 else 'events'}"]
     if moved.pricing_before != moved.pricing_after:
         said.append(f"{moved.pricing_before} → {moved.pricing_after}")
     if moved.owner_before != moved.owner_after:
@@ -95,8 +95,18 @@ def in_words(moved: Moved, sums: Sums) -> str:
             for owner in (moved.owner_before, moved.owner_after)
         )
         said.append(f"{before} → {after}")
-    amounts = f"{plain(sums.cost_before)} → {plain(sums.cost_after)} {moved.currency}"
-    return f"{moved.provider} {moved.model}: {', '.join(said)}, {amounts}"
+    return f"{moved.provider} {moved.model}: {', '.join(said)}, {_costs(moved, sums)}"
+
+
+def _costs(moved: Moved, sums: Sums) -> str:
+    was = "no cost" if moved.pricing_before == "unpriced" else plain(sums.cost_before)
+    if moved.pricing_after == "unpriced":
+        return (
+            f"{was} as before" if was == "no cost" else f"{was} {moved.currency_before} → no cost"
+        )
+    if was != "no cost" and moved.currency_before != moved.currency:
+        was += f" {moved.currency_before}"
+    return f"{was} → {plain(sums.cost_after)} {moved.currency}"
 
 
 def _as_json(moved: Moved, sums: Sums) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation
 from typing import Final
 
 from metering.domain.prices import Conditions, DailyWindow, InvalidPrice, Tier, UnitPrice
+from metering.domain.spelling import meant
 from metering.domain.unit_prices import Allowance, Volume
-from metering.domain.units import UNITS, unit_named
+from metering.domain.units import NAMES, UNITS, unit_named
 from metering.pricelists.contract_fields import Line, conditions, number, whole
 from metering.pricelists.parsed import UnreadablePriceList
 
@@ -46,8 +47,8 @@ def own_prices(lines: Iterable[Line]) -> OwnPrices:
         unit = unit_named(line.said("unit"))
         if unit is None:
             raise UnreadablePriceList(
-                f"{line.place}: unit {line.said('unit')!r} is not known; known are "
-                + ", ".join(UNITS)
+                f"{line.place}: unit {line.said('unit')!r} is not known"
+                f"{meant(line.said('unit'), NAMES)}"
             )
         on = conditions(line)
         units = found.setdefault((tuple(on.when.items()), on.window), {})

@@ -17,15 +17,17 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from metering import dispositions, owners
+from metering.domain.cells import Owner
 from metering.domain.periods import Month
 from metering.domain.usage import Share, UsageEvent
 from metering.ingestion import ingest
+from metering.management.revaluing import in_words
 from metering.pricing import portions, rerating
 from metering.pricing.price_imports import import_contract, import_file
 from metering.pricing.rating_scan import Scanned, scan
 from metering.pricing.reattribution import reattribute
 from metering.pricing.rerating import rerate
-from metering.pricing.revaluation import MonthClosed, Revalued
+from metering.pricing.revaluation import MonthClosed, Moved, Revalued, Sums
 from metering.rollups import USAGE, fold
 from metering.verification.event_verification import check_month
 from tests.metering.events import NOON, NOW, call
@@ -147,6 +149,25 @@ class TestRerating:
         with pytest.raises(CommandError, match="next open month"):
             call_command("rerate", "2026-10")
         assert rows("SELECT count(*) FROM event_revision") == [(0,)]
+
+    def test_what_has_no_price_is_not_said_to_cost_0(self) -> None:
+        """Neither before nor after: unknown is not zero."""
+        ingest([call("a", model="our-finetune")], now=NOW)
+        import_file(ALIAS, "own.csv", effective_at=LATER)
+        out = StringIO()
+        call_command("rerate", "2026-10", "--dry-run", stdout=out)
+        assert "our-finetune: 1 event, unpriced → priced, no cost → 0." in out.getvalue()
+        owner = Owner("centre", "tenant")
+        lost = Moved("openai", "m", "priced", "unpriced", owner, owner, "EUR", "USD")
+        assert in_words(lost, Sums(2, Decimal("1.5"))) == (
+            "openai m: 2 events, priced → unpriced, 1.5 USD → no cost"
+        )
+        other = lost._replace(pricing_after="priced")
+        assert in_words(other, Sums(2, Decimal(1), Decimal(2))) == (
+            "openai m: 2 events, 1 USD → 2 EUR"
+        )
+        still = lost._replace(pricing_before="unpriced")
+        assert in_words(still, Sums(2)) == "openai m: 2 events, no cost as before"
 
     def test_the_command_answers_with_every_difference(self) -> None:
         ingest(several(), now=NOW)

@@ -72,6 +72,15 @@ def test_another_models_price_and_a_re_rating_take_a_model_out_of_it() -> None:
     assert list(check_month(Month(2026, 10))) == []
 
 
+def test_a_model_is_not_said_to_be_near_itself() -> None:
+    """It has a price, of a later time."""
+    later = ("--price", "input=1", "--price", "output=1", "--since", "2026-12-01")
+    waiting = queue("openai", "gpt-4o-minni", *later)[0]
+    assert (waiting["model"], waiting["hasPriceNow"]) == ("gpt-4o-minni", False)
+    assert waiting["candidates"][0] == {"provider": "openai", "model": "gpt-4o-mini"}
+    assert {"provider": "openai", "model": "gpt-4o-minni"} not in waiting["candidates"]
+
+
 def test_what_cannot_be_resolved_so_says_why() -> None:
     with pytest.raises(CommandError, match="--since which day"):
         call_command("unpriced", "openai", "x", "--price-of", "gpt-4o")
@@ -129,7 +138,7 @@ def test_a_price_of_our_own_and_the_re_rating_in_one_command(
     [
         (["openai", "x", "--price", "input"], "write it like input=2.50"),
         (["openai", "x", "--price", "input=1", "--price-of", "y"], "either another model's price"),
-        (["openai", "x", "--price", "inputs=1"], "inputs"),
+        (["openai", "x", "--price", "inputs=1"], "'inputs' is not known; did you mean input"),
         (["openai", "x", "--price", "input=1", "--price", "input=2"], "input has two prices"),
     ],
 )
