@@ -195,6 +195,12 @@ def test_usage_below_zero_is_not_charged_but_reported() -> None:
         charge(usage, per_unit_plan("1"), OCTOBER)
 
 
+def test_a_correction_of_what_is_not_charged_is_told_with_its_sign() -> None:
+    tried_out = Reading(Decimal(-5), environment="staging")
+    (left,) = charge([tried_out], per_unit_plan("1"), OCTOBER).uncharged
+    assert (left.reason, left.quantity) == ("environment", Decimal(-5))
+
+
 def test_a_correction_that_cancels_usage_leaves_no_trace() -> None:
     usage = [Reading(Decimal(5)), Reading(Decimal(-5))]
     assert charge(usage, per_unit_plan("1"), OCTOBER).metered[0].uses == {}

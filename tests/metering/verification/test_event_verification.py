@@ -104,6 +104,34 @@ def test_a_tampered_share_is_named(
     assert said in found[0].what
 
 
+@pytest.mark.parametrize(
+    ("sql", "where", "said"),
+    [
+        (
+            "UPDATE event_share SET cost_centre = 'else' WHERE position = 1",
+            " share 1",
+            "cost centre else",
+        ),
+        (
+            "INSERT INTO event_share SELECT event_key, revision, 2, occurred_at, 'else',"
+            " cost_centre, 0, 0, 0 FROM event_share WHERE position = 0",
+            " share 2",
+            "the call gives it nothing",
+        ),
+        ("UPDATE event_share SET cost = cost - 1e-18 WHERE position = 0", "", "its shares sum to"),
+        ("UPDATE event_share SET cost = cost + 1e-18 WHERE position = 0", "", "its shares sum to"),
+    ],
+)
+def test_shares_that_are_not_all_of_the_call_are_named(
+    sealed_month: str, owner_connection: psycopg.Connection, sql: str, where: str, said: str
+) -> None:
+    owner_connection.execute(sql)
+    ((key,),) = owner_connection.execute("SELECT DISTINCT event_key FROM event_share").fetchall()
+    found = [f for f in check_month(OCTOBER) if f.check == "shares"]
+    assert [f.where for f in found] == [f"event {key}{where}"]
+    assert said in found[0].what
+
+
 def test_shares_of_a_very_large_call_hold(fresh_db: str) -> None:
     thirds = tuple(
         Share(tenant_id=f"t{i}", input_tokens=333_333_331 + i, output_tokens=i) for i in range(3)
