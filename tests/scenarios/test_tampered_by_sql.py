@@ -202,9 +202,4 @@ def test_any_value_that_was_changed_is_named(unguarded: None, table: str) -> Non
             done = changed(statement, row, proven)
             if done is not None and not done.is_named:
                 unseen.append((row.kind, said, done.places, done.found))
-    import os
-
-    if os.environ.get("TELL"):
-        for u in unseen:
-            print("UNSEEN", table, *[str(x)[:160] for x in u])
     assert unseen == []

@@ -113,8 +113,10 @@ def test_a_tampered_share_is_named(
             "cost centre else",
         ),
         (
-            "INSERT INTO event_share SELECT event_key, revision, 2, occurred_at, 'else',"
-            " cost_centre, 0, 0, 0 FROM event_share WHERE position = 0",
+            (
+                "INSERT INTO event_share SELECT event_key, revision, 2, occurred_at, 'else',"
+                " cost_centre, 0, 0, 0 FROM event_share WHERE position = 0"
+            ),
             " share 2",
             "the call gives it nothing",
         ),
