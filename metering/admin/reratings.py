@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -82,12 +83,12 @@ class ReratingAdmin(ReadOnlyAdmin):
                         label(each.pricing_before),
                         label(each.pricing_after),
                         figure(each.events),
-                        exact(each.cost_before, each.currency_before),
-                        exact(each.cost_after, each.currency_after),
+                        _cost(each.pricing_before, each.cost_before, each.currency_before),
+                        _cost(each.pricing_after, each.cost_after, each.currency_after),
                     )
                     for each in found[:SHOWN]
                 ],
-                note="What has no price counts as nothing.",
+                note="What has no price has no cost: the totals are of the rest.",
                 empty="Nothing differed.",
             ),
         ]
@@ -136,6 +137,10 @@ class ReratingAdmin(ReadOnlyAdmin):
     @shown("digest of usage after")
     def usage_after(self, row: Rerating) -> SafeString:
         return digest(row.end.usage_digest if hasattr(row, "end") else None)
+
+
+def _cost(pricing: str, cost: Decimal, currency: str) -> SafeString:
+    return exact(None if pricing == "unpriced" else cost, currency)
 
 
 class RerateForm(Form):

@@ -239,6 +239,8 @@ class TestPages:
         shown = text(finance.get(reverse("admin:metering_rerating_change", args=[act.pk])))
         assert "our-finetune" in shown
         assert "unpriced" in shown
+        differences = shown.partition("Differences")[2]
+        assert 'title="0 USD"' not in differences  # what had no price had no cost
 
     def test_others_look_only(self) -> None:
         done()
