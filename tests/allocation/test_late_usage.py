@@ -85,6 +85,14 @@ def test_what_the_month_was_closed_on_again_waits_no_longer(closed: PeriodClose)
     assert late_usage(OCTOBER) == []
 
 
+def test_another_month_that_is_sealed_since_takes_nothing_from_the_queue(
+    closed: PeriodClose,
+) -> None:
+    ingest([call("late")], now=LATER)
+    seals.seal(OCTOBER.next(), now=LATER + timedelta(hours=1))
+    assert [line.events for line in late_usage()] == [1]
+
+
 @pytest.fixture
 def closed_after_a_report(db: None, tmp_path: Path) -> PeriodClose:
     """A month with a call that was told in reports."""
