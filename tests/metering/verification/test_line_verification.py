@@ -114,6 +114,18 @@ def test_every_line_counts_however_many_there_are(
     assert f"2026-10-03 openai gpt-4o-mini class{lines - 1}" in found("cell rollup")
 
 
+@pytest.mark.parametrize("lines", [5, 6, 7])
+def test_a_cost_without_its_last_line_is_named(
+    key: str, owner_connection: psycopg.Connection, lines: int
+) -> None:
+    said = [[f"class{i}", "1", "1", str(i + 1), None] for i in range(lines)]
+    owner_connection.execute(
+        "UPDATE usage_event SET lines = %s, cost = %s WHERE event_key = %s",
+        [json.dumps(said), sum(range(1, lines)), key],
+    )
+    assert found("cost lines") == [f"event {key}"]
+
+
 def test_digests_hold_for_instants_of_every_precision(fresh_db: str) -> None:
     fractions = (0, 1, 10, 120, 1_000, 100_000, 123_456, 120_000, 999_999)
     ingest(
