@@ -24,7 +24,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Condition
 from time import monotonic
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 import pytest
@@ -32,12 +32,14 @@ import pytest
 from config.embedded.__main__ import connection_variables
 from config.embedded.places import Places
 from config.environment import ROOT, VARIABLES
+from tests.metering.formats.otlp.requests import a_span, as_protobuf, export
 
 pytestmark = pytest.mark.outside
 KILLS: Final = int(os.environ.get("KILLS", "8"))
 CLIENTS: Final = 8
 REQUESTS: Final = 60 * KILLS
-"""Of all clients together; a quarter of them are batches, which a second committer stores."""
+"""Of all clients together; a quarter of them are batches, which a second committer stores, and a
+third tell of their calls as spans, which a third one does."""
 BATCH: Final = 60
 WITHIN_SECONDS: Final = 240
 NOON: Final = datetime(2026, 10, 10, 12, tzinfo=UTC)
@@ -156,6 +158,52 @@ def event(number: int) -> dict[str, Any]:
     }
 
 
+def trace(number: int) -> list[dict[str, Any]]:
+    """The same call as the spans of an agent and of the call that it made, of the same usage."""
+    at = int((NOON + timedelta(seconds=number)).timestamp()) * 1_000_000_000
+    said = event(number)
+    call = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": said["provider"],
+        "gen_ai.request.model": said["model"],
+        "gen_ai.usage.input_tokens": said["inputTokens"],
+        "gen_ai.usage.output_tokens": said["outputTokens"],
+        "user.id": said["userId"],
+    }
+    agent = {**call, "gen_ai.operation.name": "invoke_agent"}
+    ids = {"traceId": f"{number + 1:032x}", "startTimeUnixNano": str(at)}
+    return [
+        a_span(agent, id=f"{number + 1:015x}a", **ids),
+        a_span(call, id=f"{number + 1:015x}c", parent=f"{number + 1:015x}a", **ids),
+    ]
+
+
+class Message(NamedTuple):
+    """A request: where it goes, what it is, and how many events it brings."""
+
+    path: str
+    kind: str
+    body: bytes
+    events: int
+
+    @classmethod
+    def of(cls, numbers: Sequence[int]) -> Message:
+        """A third of the messages, always the same ones, tell of their calls as spans."""
+        if numbers[0] % 3 == 1:
+            spans = [span for number in numbers for span in trace(number)]
+            body = as_protobuf(export(*spans))
+            return cls("/v1/traces", "application/x-protobuf", body, len(numbers))
+        body = json.dumps([event(number) for number in numbers]).encode()
+        return cls("/api/v1/usage", "application/json", body, len(numbers))
+
+    def is_taken(self, said: bytes) -> bool:
+        """Whether an answer of success says so of all of it."""
+        if self.path == "/v1/traces":
+            return said == b""  # a partial success would say what was not
+        counts = json.loads(said)
+        return bool(counts["accepted"] + counts["duplicates"] == self.events)
+
+
 def requests() -> list[list[int]]:
     """The numbers of the events of each request: single ones, batches, and every sixth request a
     repetition of an earlier one, which another client may be sending at the same time."""
@@ -175,13 +223,13 @@ def requests() -> list[list[int]]:
 def send_until_taken(company: Company, numbers: Sequence[int], draw: random.Random) -> None:
     """Send the events until the answer says that all of them are there. Now and then the answer
     is not waited for: it is lost, and the same is sent again."""
-    body = json.dumps([event(number) for number in numbers])
-    headers = {"Authorization": f"Bearer {company.secret}", "Content-Type": "application/json"}
+    message = Message.of(numbers)
+    headers = {"Authorization": f"Bearer {company.secret}", "Content-Type": message.kind}
     deadline = monotonic() + WITHIN_SECONDS
     while monotonic() < deadline:
         link = HTTPConnection("127.0.0.1", company.port, timeout=30)
         try:
-            link.request("POST", "/api/v1/usage", body, headers)
+            link.request("POST", message.path, message.body, headers)
             if draw.random() < 0.1:
                 continue
             answer = link.getresponse()
@@ -191,8 +239,7 @@ def send_until_taken(company: Company, numbers: Sequence[int], draw: random.Rand
         finally:
             link.close()
         if answer.status == 200:
-            counts = json.loads(said)
-            assert counts["accepted"] + counts["duplicates"] == len(numbers), said
+            assert message.is_taken(said), said
             return
         assert answer.status in (500, 503), said
     raise AssertionError("the server did not come back")
