@@ -88,22 +88,22 @@ def close(month: Month, *, by: str, now: datetime, accept_unexplained: str = "")
         approval = RunApproval.objects.get(run=run)
         run.state = AllocationRun.State.CLOSED
         run.save(update_fields=["state"])
-        because(accept_unexplained)
-        return PeriodClose.objects.create(
-            month=str(month),
-            sequence=PeriodClose.objects.filter(month=str(month)).count() + 1,
-            run=run,
-            prepared_by=run.author,
-            approved_by=approval.approved_by,
-            closed_by=by,
-            closed_at=now,
-            run_digest=run.outputs_digest,
-            inputs_digest=run.inputs_digest,
-            usage_digest=run.usage_digest,
-            totals=totals_of(run),
-            answers=readiness_value(found)["answers"],
-            seals={seal.book: seal.root for seal in sealed},
-        )
+        with because(accept_unexplained):
+            return PeriodClose.objects.create(
+                month=str(month),
+                sequence=PeriodClose.objects.filter(month=str(month)).count() + 1,
+                run=run,
+                prepared_by=run.author,
+                approved_by=approval.approved_by,
+                closed_by=by,
+                closed_at=now,
+                run_digest=run.outputs_digest,
+                inputs_digest=run.inputs_digest,
+                usage_digest=run.usage_digest,
+                totals=totals_of(run),
+                answers=readiness_value(found)["answers"],
+                seals={seal.book: seal.root for seal in sealed},
+            )
 
 
 def _approved_run(month: Month, *, by: str, now: datetime, ahead: ReadAhead) -> AllocationRun:
@@ -140,12 +140,12 @@ def reopen(month: Month, *, reason: str, by: str, now: datetime) -> PeriodReopen
             raise CloseRefused(f"{month} is not closed, so there is nothing to reopen")
         if closed.closed_by == by:
             raise CloseRefused(f"{month} was closed by {by}; another person reopens it: --as USER")
-        because(reason)
-        reopening = PeriodReopening.objects.create(
-            close=closed, reason=reason.strip(), reopened_by=by, reopened_at=now
-        )
-        closed.run.state = AllocationRun.State.APPROVED
-        closed.run.save(update_fields=["state"])
+        with because(reason):
+            reopening = PeriodReopening.objects.create(
+                close=closed, reason=reason.strip(), reopened_by=by, reopened_at=now
+            )
+            closed.run.state = AllocationRun.State.APPROVED
+            closed.run.save(update_fields=["state"])
         return reopening
 
 

@@ -13,7 +13,8 @@ comes. A context is one JSON object in each row of a history:
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,10 +34,19 @@ def of_command(argv: Sequence[str]) -> pghistory.context:
     return pghistory.context(command=command[:_LONGEST], account=_account())
 
 
-def because(reason: str) -> None:
-    """Add why to what is being recorded; nothing where nothing is."""
-    if reason.strip():
-        pghistory.context(reason=reason.strip()[:_LONGEST])
+@contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Why, of what is recorded within the block: of that alone, also where a command or a request
+    does more after it. Blank is none."""
+    given = reason.strip()[:_LONGEST]
+    with pghistory.context() as recorded:
+        outer = recorded.metadata.get("reason")
+        recorded.metadata.update({"reason": given} if given else {})
+        try:
+            yield
+        finally:
+            recorded.metadata.pop("reason", None)
+            recorded.metadata.update({} if outer is None else {"reason": outer})
 
 
 def _account() -> str:

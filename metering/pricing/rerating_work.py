@@ -39,14 +39,14 @@ def start(
     must_be_open(month)
     with transaction.atomic():
         acting(by, IMPORT_PRICES)
-        because(reason)
-        return work.start(
-            KIND,
-            f"{month} {model}" if model else str(month),
-            author=by,
-            now=now,
-            arguments={"month": str(month), "model": model, "reason": reason},
-        )
+        with because(reason):
+            return work.start(
+                KIND,
+                f"{month} {model}" if model else str(month),
+                author=by,
+                now=now,
+                arguments={"month": str(month), "model": model, "reason": reason},
+            )
 
 
 def begin(leased: Leased) -> None:

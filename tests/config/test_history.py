@@ -194,13 +194,27 @@ def test_a_command_line_is_a_context_and_the_person_acting_joins_it() -> None:
     ann, _ = people.add("ann", ["approver"])
     with history.of_command(["/somewhere/manage.py", "reopen_period", "2026-10", "--as", "ann"]):
         people.acting("ann", roles.REOPEN_PERIOD)
-        history.because(" the bill was restated ")
-        Tenant.objects.create(key="acme")
+        with history.because(" the bill was restated "):
+            Tenant.objects.create(key="acme")
+        Tenant.objects.create(key="globex")
     said = last(Tenant(key="acme")).pgh_context
     assert said["command"] == "manage.py reopen_period 2026-10 --as ann"
     assert (said["by"], said["user"]) == ("ann", ann.pk)
     assert said["reason"] == "the bill was restated"
     assert "account" in said
+    after = last(Tenant(key="globex")).pgh_context
+    assert "reason" not in after
+    assert after["by"] == "ann"
+
+
+def test_the_reason_of_a_request_comes_back_after_that_of_a_part_of_it() -> None:
+    with pghistory.context(reason="asked for by mail"):
+        with history.because("the bill was restated"):
+            Tenant.objects.create(key="acme")
+        with history.because("  "):
+            Tenant.objects.create(key="globex")
+    told = [last(Tenant(key=key)).pgh_context["reason"] for key in ("acme", "globex")]
+    assert told == ["the bill was restated", "asked for by mail"]
 
 
 def test_the_command_line_itself_records(monkeypatch: pytest.MonkeyPatch) -> None:
