@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -25,13 +26,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
 @dataclass
 class IngestResult:
-    """Counts of all outcomes, and the outcomes that need a look (at most `KEPT_OUTCOMES`)."""
+    """Counts of all outcomes, and the outcomes that need a look (at most `KEPT_OUTCOMES`).
+    `remarks` counts the accepted events of which there is more to say, by the reason."""
 
     accepted: int = 0
     duplicates: int = 0
     conflicts: int = 0
     amended: int = 0
     rejected: int = 0
+    remarks: Counter[str] = field(default_factory=Counter)
     problems: list[Outcome] = field(default_factory=list)
 
     @property
@@ -42,6 +45,8 @@ class IngestResult:
         match outcome.outcome:
             case "accepted":
                 self.accepted += 1
+                if outcome.reason is not None:
+                    self.remarks[outcome.reason] += 1
             case "duplicate":
                 self.duplicates += 1
             case "amended":

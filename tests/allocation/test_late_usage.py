@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -69,6 +70,24 @@ def test_what_came_late_without_a_price_is_not_said_to_cost_nothing(closed: Peri
     said = StringIO()
     call_command("late_usage", stdout=said)
     assert "2 events came late, 0.0002475 USD and 1 without a known price" in said.getvalue()
+
+
+def test_who_imports_a_file_is_told_how_much_of_it_came_after_the_close(
+    closed: PeriodClose, tmp_path: Path
+) -> None:
+    usage = tmp_path / "usage.jsonl"
+    sent = {"provider": "openai", "model": "gpt-4o-mini", "inputTokens": 1}
+    lines = [
+        {**sent, "externalRequestId": name, "occurredAt": at.isoformat()}
+        for name, at in (("late", NOON), ("now", NOVEMBER))
+    ]
+    usage.write_text("\n".join(map(json.dumps, lines)))
+    said, again = StringIO(), StringIO()
+    call_command("import_usage", str(usage), stdout=said)
+    assert "1 of the accepted came after the close of their month" in said.getvalue()
+    call_command("import_usage", str(usage), json=True, stdout=again)
+    told = json.loads(again.getvalue())
+    assert (told["accepted"], told["duplicates"], told["afterClose"]) == (0, 2, 0)
 
 
 def test_sent_again_it_is_queued_once(closed: PeriodClose) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from metering.attribute_names import attributes_for
+from metering.calls import late_usage
 from metering.files.call_parsers import UnknownField, attributes_of
 from metering.files.file_ingestion import WorkerDied, ingest_file
 from metering.files.trace_files import (
@@ -238,6 +239,7 @@ def _report(
         "amended": result.amended,
         "conflicts": result.conflicts,
         "rejected": result.rejected,
+        "afterClose": result.remarks[late_usage.REASON],
         "ignoredColumns": list(imported.ignored),
         "problems": problems,
     }
@@ -249,6 +251,11 @@ def _text(report: dict[str, Any]) -> str:
         f"  {name:<11}{report[name]:>12,}"
         for name in ("accepted", "duplicates", "amended", "conflicts", "rejected")
     ]
+    if report["afterClose"]:
+        lines.append(
+            f"  {report['afterClose']:,} of the accepted came after the close of their month and"
+            " wait for a correction: late_usage lists them"
+        )
     if report["ignoredColumns"]:
         lines.append(f"  columns not used: {', '.join(report['ignoredColumns'])}")
     for problem in report["problems"]:
