@@ -17,8 +17,15 @@ from django.db import connection, transaction
 def cursor() -> psycopg.Cursor[tuple[Any, ...]]:
     """A psycopg cursor on Django's connection, inside whatever transaction is open. Its errors
     are psycopg's, not Django's."""
-    connection.ensure_connection()
+    _connect()
     return psycopg.Cursor(connection.connection)
+
+
+def _connect() -> None:
+    """As Django's own cursors do it: a connection that was kept is tried before it is used again,
+    since the server may have gone meanwhile."""
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
 
 
 def copy_text(table: str, columns: Sequence[str], text: str) -> None:
@@ -49,7 +56,7 @@ def _quoted(item: str) -> str:
 
 def stream(sql: str, parameters: dict[str, Any], size: int = 5_000) -> Iterator[tuple[Any, ...]]:
     """Rows of a query by a server-side cursor: memory stays flat however many there are."""
-    connection.ensure_connection()
+    _connect()
     with (
         transaction.atomic(),
         connection.connection.cursor(name=f"stream_{uuid4().hex}") as cursor,

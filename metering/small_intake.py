@@ -2,8 +2,9 @@
 
 A request of up to `SMALL` events hands them to the process's committer (`group_commit.py`), which
 checks the keys of all senders by one query, claims, stores and commits once, and tells each its
-own outcomes. Larger requests are batches already: native ones are `batch_intake`'s, and those of
-other formats commit for themselves, one at a time in each process (`admitted`).
+own outcomes. Larger requests are batches already: native ones are `batch_intake`'s, those that
+tell of calls in spans or runs are `report_intake`'s, and others commit for themselves, one at a
+time in each process (`admitted`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from metering import small_intake
+from metering import report_intake, small_intake
 from metering.api.dialects import refused_at
 from metering.group_commit import Overloaded, OverShare
 from tests.metering.api.keys import post, rows, secret
@@ -66,7 +66,8 @@ def test_what_is_not_taken_is_told_in_the_dialect(
         def refuse(*_: object) -> None:
             raise reason("no room")
 
-        full.setattr(small_intake, "_perform", refuse)  # by which small requests go in a test
+        for intake in (small_intake, report_intake):
+            full.setattr(intake, "_perform", refuse)  # by which they go in a test's transaction
         if reason is OverShare:
             sender = small_intake.recall(key, "ingest")
             for _ in range(small_intake.LARGE_OF_ONE):
