@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.core.management.base import CommandError
 from django.utils import timezone
@@ -66,7 +66,8 @@ class Command(AnsweringCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         resolving = any(options[name] for name in _RESOLVING)
-        rerated = self._resolve(options) if resolving else None
+        resolved = self._resolve(options) if resolving else _Resolved()
+        rerated = resolved.rerated
         queue = [
             each
             for each in unpriced_models()
@@ -78,6 +79,8 @@ class Command(AnsweringCommand):
         ]
         if options["json"]:
             answer: dict[str, Any] = {"models": [_as_json(each) for each in queue]}
+            if resolved.priced:
+                answer["priced"] = {"said": resolved.priced, "waited": resolved.waited}
             if rerated is not None:
                 answer["rerated"] = [
                     {"period": str(each.month), "run": each.run, "changed": each.changed}
@@ -88,6 +91,9 @@ class Command(AnsweringCommand):
                 ]
             self.stdout.write(json.dumps(answer))
             return
+        if resolved.priced:
+            waited = "" if resolved.waited else "; none of its calls was waiting for a price"
+            self.stdout.write(f"{resolved.priced}{waited}")
         for done in rerated.done if rerated else ():
             self.stdout.write(
                 f"re-rating {done.run} of {done.month}: {done.changed} events changed"
@@ -99,7 +105,7 @@ class Command(AnsweringCommand):
         if not queue:
             self.stdout.write("Everything that was used has a price.")
 
-    def _resolve(self, options: dict[str, Any]) -> Rerated | None:
+    def _resolve(self, options: dict[str, Any]) -> _Resolved:
         provider, model = options["provider"], options["model"]
         if not (provider and model and (options["since"] or options["rerate"])):
             raise CommandError("name the provider, the model, and --since which day")
@@ -113,13 +119,15 @@ class Command(AnsweringCommand):
             self._price(provider, model, options)
         except (NotAllowed, InvalidTerm, UnconfirmedLeaps, UnreadablePriceList) as error:
             raise CommandError(str(error)) from error
+        resolved = _Resolved(_priced(options), queued is not None)
         if not options["rerate"]:
-            return None
+            return resolved
         if queued is None:
             raise CommandError(f"{provider} {model} is not used without a price")
-        return rerate_model(
+        rerated = rerate_model(
             queued, author=author or "manage.py", reason=options["reason"], now=timezone.now()
         )
+        return resolved._replace(rerated=rerated)
 
     def _price(self, provider: str, model: str, options: dict[str, Any]) -> None:
         since, now = options["since"], timezone.now()
@@ -146,6 +154,25 @@ class Command(AnsweringCommand):
                 now=now,
                 confirmed=options["confirm"],
             )
+
+
+class _Resolved(NamedTuple):
+    """What was done: which price the model has got, in words (none: it has one already), whether
+    calls of it were waiting for one, and what was rated anew."""
+
+    priced: str = ""
+    waited: bool = False
+    rerated: Rerated | None = None
+
+
+def _priced(options: dict[str, Any]) -> str:
+    if options["price_of"]:
+        of = f"that of {options['price_of_provider'] or options['provider']}/{options['price_of']}"
+    elif options["price"]:
+        of = f"{', '.join(options['price'])} {options['currency']} per {options['per']:,}"
+    else:
+        return ""
+    return f"{options['provider']} {options['model']}: {of} from {options['since']} on"
 
 
 def _prices(said: list[str]) -> dict[str, str]:

@@ -81,6 +81,18 @@ def test_a_model_is_not_said_to_be_near_itself() -> None:
     assert {"provider": "openai", "model": "gpt-4o-minni"} not in waiting["candidates"]
 
 
+@pytest.mark.parametrize(
+    ("model", "after"), [("gpt-4o-minni", ""), ("made-up", "; none of its calls was waiting")]
+)
+def test_it_is_said_which_price_a_model_has_got(model: str, after: str) -> None:
+    said = StringIO()
+    price = ("--price-of", "gpt-4o-mini", "--since", "2026-10-01")
+    call_command("unpriced", "openai", model, *price, stdout=said)
+    first, *_ = said.getvalue().splitlines()
+    start = f"openai {model}: that of openai/gpt-4o-mini from 2026-10-01 on"
+    assert first == start if not after else first.startswith(start + after)
+
+
 def test_what_cannot_be_resolved_so_says_why() -> None:
     with pytest.raises(CommandError, match="--since which day"):
         call_command("unpriced", "openai", "x", "--price-of", "gpt-4o")
