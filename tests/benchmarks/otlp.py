@@ -14,7 +14,7 @@ from metering import bulk
 from metering.api_keys import create
 from tests.benchmarks.databases import own_database
 from tests.benchmarks.ingest import CONNECTIONS, HTTP_BATCH, MONTH, usage_file
-from tests.benchmarks.measured import Benchmark, Measured
+from tests.benchmarks.measured import Asked, Benchmark, Measured
 from tests.serving import serving
 
 CALLS: Final = 30_000
@@ -36,6 +36,7 @@ def spans() -> Iterator[Measured]:
         CALLS,
         f"native events of the same calls, {HTTP_BATCH:,} a request",
         max(native),
+        Asked("ratio", "least", 0.40),
     )
 
 

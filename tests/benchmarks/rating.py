@@ -18,7 +18,7 @@ from metering.domain.price_book import PriceBook
 from metering.domain.usage import UsageEvent
 from metering.pricelists.genai_prices import parse_genai_prices
 from metering.pricing.rated_events import rated
-from tests.benchmarks.measured import Benchmark, Measured, processor_stopwatch
+from tests.benchmarks.measured import Asked, Benchmark, Measured, processor_stopwatch
 from tests.benchmarks.mixed_calls import mixed_calls
 from tests.foreign_python import LITELLM, litellm_python
 
@@ -65,7 +65,8 @@ def genai_prices() -> Iterator[Measured]:
             theirs += taken()
         _compare(calls, costs, said)
     name = f"genai_prices.calc_price {version('genai-prices')}"
-    yield Measured("rating.genai_prices", EVENTS / ours, UNIT, EVENTS, name, EVENTS / theirs)
+    asked = Asked("ratio", "least", 10)
+    yield Measured("rating.genai_prices", EVENTS / ours, UNIT, EVENTS, name, EVENTS / theirs, asked)
 
 
 def litellm() -> Iterator[Measured]:
@@ -97,7 +98,8 @@ def litellm() -> Iterator[Measured]:
             unknown += answer["unknown"]
         child.stdin.close()
     name = f"litellm.cost_per_token {LITELLM.partition('==')[2]} ({unknown:,} unknown)"
-    yield Measured("rating.litellm", EVENTS / ours, UNIT, EVENTS, name, EVENTS / theirs)
+    asked = Asked("ratio", "least", 5)
+    yield Measured("rating.litellm", EVENTS / ours, UNIT, EVENTS, name, EVENTS / theirs, asked)
 
 
 def _turns() -> Iterator[list[UsageEvent]]:
