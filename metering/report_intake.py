@@ -7,8 +7,8 @@ database, fewer rows for the rollups' tails, and one thread that works while the
 instead of taking the interpreter from each other.
 
 Messages that tell of one trace are not joined, but taken one after the other in the order in which
-they came: each is answered as if it had come alone. (Each of these rounds is a transaction. If a later
-one fails, what an earlier one stored is found as told before when it is done or sent again.)
+they came: each is answered as if it had come alone. Each of these rounds is a transaction: if a
+later one fails, what an earlier one stored is found as told before when it is done or sent again.
 """
 
 from __future__ import annotations
