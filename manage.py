@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import DatabaseError
 
+from config import read_by_nobody
 from config.garbage import collect_rarely
 
 if __name__ == "__main__":
@@ -16,7 +17,7 @@ if __name__ == "__main__":
     from config import history  # once the settings are named
 
     try:
-        with history.of_command(sys.argv):
+        with read_by_nobody.quietly(), history.of_command(sys.argv):
             execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"the settings cannot be used: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from io import StringIO
 from pathlib import Path
 
@@ -42,3 +43,19 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CommandError, match="file"):
         export(tmp_path / "file" / "usage.jsonl")
+
+
+def test_a_pipe_is_written_and_never_replaced(tmp_path: Path) -> None:
+    ingest([call("a"), call("b")], now=NOW)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    said, beside = StringIO(), StringIO()
+    try:
+        call_command("export", "usage", "2026-10", "--out", str(pipe), stdout=said, stderr=beside)
+        lines = os.read(reader, 65_536).splitlines()
+    finally:
+        os.close(reader)
+    assert [set(json.loads(line)) >= {"eventKey", "cost"} for line in lines] == [True, True]
+    assert pipe.is_fifo()
+    assert (said.getvalue(), beside.getvalue()) == ("", f"2 lines in {pipe}\n")

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError
 
@@ -44,12 +44,15 @@ class Command(AnsweringCommand):
             month = Month.parse(options["period"])
             lines = _lines(month, options)
             written = _write(out, lines)
+        except BrokenPipeError:
+            raise  # whoever read it has gone, as `head` does once it has seen enough
         except (InvalidPeriod, evidence_export.NoSuchLine, OSError) as error:
             raise CommandError(str(error)) from error
+        said = self.stderr if _is_no_file(out) else self.stdout  # beside what a pipe has got
         if options["json"]:
-            self.stdout.write(json.dumps({"file": str(out), "lines": written}))
+            said.write(json.dumps({"file": str(out), "lines": written}))
         else:
-            self.stdout.write(f"{written} lines in {out}")
+            said.write(f"{written} lines in {out}")
 
 
 def _lines(month: Month, options: dict[str, Any]) -> Iterator[bytes]:
@@ -75,18 +78,31 @@ def _write(out: Path, lines: Iterator[bytes]) -> int:
     """Write all lines or leave no file: a broken export must not pass for a whole one.
 
     Folders that are missing on the way are made, so that a schedule can name one for each month.
+    Where `out` is a pipe or a device, like /dev/stdout, it is written as it is, never replaced.
     """
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; name a file in it")
+    if _is_no_file(out):
+        with out.open("wb") as pipe:
+            return _written(pipe, lines)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".part")
-    written = 0
     try:
         with partial.open("wb") as file:
-            for line in lines:
-                file.write(line + b"\n")
-                written += 1
+            written = _written(file, lines)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
     return written
+
+
+def _is_no_file(out: Path) -> bool:
+    return out.exists() and not out.is_file()
+
+
+def _written(file: BinaryIO, lines: Iterator[bytes]) -> int:
+    count = 0
+    for line in lines:
+        file.write(line + b"\n")
+        count += 1
+    return count
