@@ -94,12 +94,18 @@ _NO_PROJECT: Final = "default"
 def parse_batch(
     body: bytes, *, received_at: datetime, how: Interpretation = READ_AS_USUAL
 ) -> list[Item]:
-    """The runs of a body `{"post": […], "patch": […]}`, in that order. Raises `UnreadableBatch`
-    for a body that is none; what is wrong with one run is that run's own matter."""
+    """The runs of a body `{"post": […], "patch": […]}`, of which one may be left out, in that
+    order. Raises `UnreadableBatch` for a body that is none; what is wrong with one run is that
+    run's own matter."""
     try:
         batch = _decode_batch(body.removeprefix(BOM))
     except UNDECODABLE as error:
         raise UnreadableBatch(f"the body is no batch: {_said(error)}") from error
+    if batch.post is None and batch.patch is None:  # LangSmith's own demand; no client sends it
+        raise UnreadableBatch(
+            'the body is no batch: it has neither "post" nor "patch", of which one must be an array'
+            " of runs; a single run goes to /runs"
+        )
     acts: tuple[tuple[Act, list[Raw]], ...] = (
         ("post", batch.post or []),
         ("patch", batch.patch or []),
