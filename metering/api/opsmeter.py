@@ -152,7 +152,12 @@ def told(item: UsageEvent | Rejection, outcome: Outcome) -> tuple[int, bytes]:
 def _warnings(item: UsageEvent | Rejection, outcome: Outcome) -> list[str]:
     warnings = []
     if outcome.outcome == "duplicate":
-        warnings.append("duplicate: this call was reported before and counts once")
+        warnings.append("duplicate: this call was reported before and is not counted again")
+        if isinstance(item, UsageEvent) and item.data_mode != "real":
+            warnings.append(
+                f"if the {item.data_mode} data was deleted meanwhile, this call stays uncounted;"
+                " a new externalRequestId makes it a new one"
+            )
     if isinstance(item, UsageEvent) and item.usage_quality == "inconsistent":
         warnings.append("totalTokens is not inputTokens + outputTokens")
     return warnings

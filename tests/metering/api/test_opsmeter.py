@@ -84,7 +84,10 @@ def test_a_resend_makes_no_second_row() -> None:
     key = secret()
     first, again = (tell(key, reported()).json() for _ in range(2))
     assert first["ok"] is again["ok"] is True
-    assert (first["warnings"], len(again["warnings"])) == ([], 1)
+    assert first["warnings"] == []
+    assert again["warnings"] == [
+        "duplicate: this call was reported before and is not counted again"
+    ]
     assert len(rows("SELECT 1 FROM usage_event")) == 1
 
 
@@ -299,6 +302,8 @@ def test_demo_data_comes_and_goes() -> None:
     assert ask(key, "delete", "/v1/ingest/demo-data").json()["deleted"] == 0
     assert ask(key, "delete", "/v1/ingest/test-data?scope=mine").json()["deleted"] == 1
     assert len(rows("SELECT 1 FROM usage_event")) == 50, "rows stay"
+    resent = tell(key, reported("test", dataMode="test")).json()
+    assert "deleted" in resent["warnings"][1], "it is told that it does not count any more"
     status = ask(key, "get", STATUS).json()
     assert status["plan"]["currentRequestCount"] == 1
     month = Month.of(TODAY)
