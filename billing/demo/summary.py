@@ -16,7 +16,7 @@ from allocation.domain.variances import Cause
 from billing.demo.checks import Check, differences, expected_outcomes
 from billing.demo.documents import MadeMonth
 from billing.demo.journey import ClosedMonth, Journey
-from metering.domain.money import from_minor, minor_digits, plain
+from metering.domain.money import from_minor, minor_digits, plain, settle
 
 SHOWN_INVOICES: Final = 8
 YES: Final = "[green]✓[/]"
@@ -46,9 +46,23 @@ def mark(*, holds: bool) -> str:
     return YES if holds else NO
 
 
+def statement_parts(statement: Statement) -> tuple[int, int, int]:
+    """Direct, shared and rounding in minor units, which add up to the total as they are shown.
+
+    Money arises for each bill and tenant, so the rounding may be more than one minor unit.
+    """
+    direct = settle(statement.direct, statement.currency)
+    shared = settle(statement.shared, statement.currency)
+    return direct, shared, statement.total_minor - direct - shared
+
+
+def _figure(amount_minor: int, currency: str) -> str:
+    return f"{from_minor(amount_minor, currency):,.{minor_digits(currency)}f}"
+
+
 def money(amount_minor: int, currency: str) -> str:
     """Settled money with all its decimals and its currency."""
-    return f"{from_minor(amount_minor, currency):,.{minor_digits(currency)}f} {currency}"
+    return f"{_figure(amount_minor, currency)} {currency}"
 
 
 def usage_table(journey: Journey, made: MadeMonth | None) -> Table:
@@ -95,14 +109,13 @@ def statements_table(closed: ClosedMonth, statements: Sequence[Statement]) -> Ta
     """Who bears what: the statements' totals, which sum to the bills."""
     table = _table(
         f"Statements, {closed.month} (run {closed.run.number})",
-        "cost centre", "mode", ">direct", ">shared", ">total", ">events",
+        "cost centre", "mode", ">direct", ">shared", ">rounding", ">total", ">events",
     )  # fmt: skip
     for s in statements:
         table.add_row(
             s.subject.name,
             s.mode,
-            f"{s.direct:,.2f}",
-            f"{s.shared:,.2f}",
+            *(_figure(part, s.currency) for part in statement_parts(s)),
             money(s.total_minor, s.currency),
             f"{s.evidence.events:,}",
         )
@@ -112,7 +125,7 @@ def statements_table(closed: ClosedMonth, statements: Sequence[Statement]) -> Ta
         totals[s.currency] = totals.get(s.currency, 0) + s.total_minor
     for currency, minor in totals.items():
         table.add_row(
-            "[bold]all, as billed[/]", "", "", "", f"[bold]{money(minor, currency)}[/]", ""
+            "[bold]all, as billed[/]", "", "", "", "", f"[bold]{money(minor, currency)}[/]", ""
         )
     return table
 
