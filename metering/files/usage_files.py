@@ -6,6 +6,7 @@ be read at all, or whose columns do not fit, raises `UnreadableFile` before its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,6 +36,10 @@ MAX_ARRAY: Final = 64 << 20
 """Bytes of a file that is one JSON array, which has to be in memory as a whole."""
 
 _PARQUET: Final = b"PAR1"
+_STREAMED: Final = re.compile(
+    rb"(?:(?:event|id|retry): ?[^\r\n]*\r?\n|:[^\r\n]*\r?\n|\s)*data: ?[\[{]"
+)
+"""How a recorded stream begins: with fields of server-sent events, of which the data is JSON."""
 _JSON: Final = (".jsonl", ".ndjson", ".json")
 _TABLES: Final = ("csv", "parquet")
 _MARKS: Final[tuple[tuple[bytes, CallFormat], ...]] = (
@@ -47,6 +52,12 @@ _MARKS: Final[tuple[tuple[bytes, CallFormat], ...]] = (
     (b'"custom_id"', "responses"),
 )
 """Names that only one format has. Where they stand too far back to be seen, --format says it."""
+_NO_STREAM: Final = (
+    "the file is a recorded stream (text/event-stream), whose lines are pieces of an answer and no"
+    " calls. Import whole responses, one JSON object a line, with --format responses: of OpenAI's"
+    " and Gemini's streams the data of the last chunk, which has the usage, is one; of Anthropic's"
+    " the message that its SDK puts together"
+)
 _decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -150,7 +161,7 @@ def open_usage(
             size = regular_size(path)
             units, by_columns, ignored = opened(ParquetTable(path))
             return UsageFile(format, units, by_columns, size, ignored=ignored)
-        text = TextFile(path)
+        text = _no_stream(TextFile(path))
         if format == "csv":
             units, by_columns, ignored = opened(CsvTable(text))
             return UsageFile(format, units, by_columns, text.size, text.position, ignored)
@@ -202,7 +213,7 @@ def guess_format(path: Path) -> Format:
         with path.open("rb") as raw:
             if raw.read(len(_PARQUET)) == _PARQUET:
                 return "parquet"
-        text = TextFile(path)
+        text = _no_stream(TextFile(path))
     except (UnreadableInput, UnreadableText, OSError) as error:
         raise unreadable(path, error) from error
     text.close()
@@ -218,6 +229,14 @@ def guess_format(path: Path) -> Format:
         f"{path}: neither the file's name nor its content shows its format; "
         f"say it with --format ({', '.join(FORMATS)})"
     )
+
+
+def _no_stream(text: TextFile) -> TextFile:
+    """The file, unless it is a recorded stream: `UnreadableText`."""
+    if _STREAMED.match(text.head):
+        text.close()
+        raise UnreadableText(_NO_STREAM)
+    return text
 
 
 def _lines(text: TextFile) -> Iterator[Unit]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from metering.domain.usage import Rejection, UsageEvent
 from metering.files import usage_files, usage_lines
-from metering.files.usage_files import Item, UnreadableFile, guess_format, open_usage
+from metering.files.usage_files import Format, Item, UnreadableFile, guess_format, open_usage
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -145,6 +145,38 @@ def test_files_that_cannot_be_read_at_all(file: Path, content: bytes, said: str)
     with pytest.raises(UnreadableFile, match=said) as error:
         items(file)
     assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'data: {"id": "chatcmpl-1", "choices": []}\n\ndata: [DONE]\n\n',
+        b'event: message_start\ndata: {"type": "message_start"}\n\n',
+        b": keep-alive\r\n\r\nid: 7\r\nevent: x\r\ndata:[1]\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("format", [None, "native", "responses", "csv"])
+def test_a_recorded_stream_is_refused_as_what_it_is(
+    tmp_path: Path, content: bytes, format: Format | None
+) -> None:
+    path = tmp_path / "stream.txt"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFile, match=r"stream.txt: the file is a recorded stream"):
+        open_usage(path, source="s", received_at=NOW, format=format)
+
+
+def test_recorded_streams_of_others_are_seen(shared_data: Path) -> None:
+    streams = sorted((shared_data / "anthropic-sdk-sse").glob("*.txt"))
+    assert len(streams) > 3
+    for path in streams:
+        with pytest.raises(UnreadableFile, match="recorded stream"):
+            guess_format(path)
+
+
+def test_a_table_whose_column_is_called_data_is_no_stream(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("data: source,event: kind\na,b\n")
+    assert guess_format(path) == "csv"
 
 
 def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
