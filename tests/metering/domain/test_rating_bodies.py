@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 from genai_prices.data import providers
 
@@ -27,6 +28,7 @@ from metering.pricelists.genai_prices import parse_genai_prices
 from metering.pricing.rated_events import rated
 from tests.metering.domain.test_rating_vectors import published
 
+NOVEMBER = datetime(2026, 11, 22, 5, tzinfo=UTC)
 AUGUST = datetime(2026, 8, 20, 5, tzinfo=UTC)
 DIFFERENCES: dict[str, list[dict[str, Any]]] = tomllib.loads(
     (Path(__file__).parents[1] / "pricing" / "pricing_differences.toml").read_text()
@@ -154,6 +156,27 @@ def test_every_recorded_answer_is_priced_as_published_or_for_a_stated_reason(
     assert met == stated.keys()
     assert len(rows) == 79
     assert (priced, same) == (69, 28)
+
+
+def test_what_a_recorded_answer_would_cost_in_all_today_differs_for_a_stated_reason_only(
+    shared_data: Path,
+) -> None:
+    """Searches included, at the prices of November: the whole figure that a call is given."""
+    with (shared_data / "cassettes" / "index.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["expected_input_price_usd"]]
+    differing = {}
+    for row in rows:
+        cost = rated(msgspec.structs.replace(recorded(row), occurred_at=NOVEMBER), book()).cost
+        wanted = Decimal(row["expected_input_price_usd"]) + Decimal(
+            row["expected_output_price_usd"]
+        )
+        if cost != wanted:
+            name = row["file"].rpartition("/")[2]
+            differing[name, int(row["interaction"])] = (str(wanted), str(cost))
+    assert differing == {
+        (each["file"], each["interaction"]): (each["published"], each["ours"])
+        for each in DIFFERENCES["cassettes_in_november"]
+    }
 
 
 def test_an_advisor_is_priced_as_its_own_model(shared_data: Path) -> None:
