@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Collection
@@ -79,9 +81,10 @@ def import_bill(
     """Keep the document, read it, and store one bill for each account and UTC month in it.
 
     All of it or nothing, in one transaction. The same bytes on the same terms are taken in once,
-    also by two imports at once. Raises `BillRefused` where the document cannot be read, its month
-    is closed, its days already have a bill that it does not replace, or its unit or currency is in
-    doubt and nobody has confirmed it.
+    also by two imports at once; once more only where they replace what had replaced them, so that
+    a restatement that was a mistake can be taken back. Raises `BillRefused` where the document
+    cannot be read, its month is closed, its days already have a bill that it does not replace, or
+    its unit or currency is in doubt and nobody has confirmed it.
     """
     if not _PROVIDER.fullmatch(terms.provider):
         raise BillRefused(f"{terms.provider!r} is no provider's key; write it like openai")
@@ -90,12 +93,14 @@ def import_bill(
         chosen = recognise(raw) if format_name is None else format_named(format_name)
     except UnknownFormat as error:
         raise BillRefused(str(error)) from None
-    reading = _reading(sha256, chosen.name, _terms_json(terms), terms.provider)
     with transaction.atomic():
         _lock_provider(terms.provider)
-        known = _stored(reading=reading)
+        terms, known = _last_taken(sha256, chosen.name, terms)
         if known:
-            return Imported(known, new=False)
+            if not _takes_back(known, replaces):
+                return Imported(known, new=False)
+            terms = dataclasses.replace(terms, again=terms.again + 1)
+        reading = _reading(sha256, chosen.name, _terms_json(terms), terms.provider)
         document = _keep(raw, sha256, name, now)
         parsed = chosen.read(raw, terms)
         if isinstance(parsed, UnreadableBill):
@@ -132,6 +137,28 @@ def import_bill(
                 imported_at=now,
             )
         return Imported(_stored(reading=reading), new=True)
+
+
+def _last_taken(
+    sha256: str, format_name: str, terms: Terms
+) -> tuple[Terms, tuple[StoredBill, ...]]:
+    """The terms on which the document was taken in last, and the bills that came of it; none."""
+    known: tuple[StoredBill, ...] = ()
+    for again in itertools.count(terms.again):
+        asked = dataclasses.replace(terms, again=again)
+        found = _stored(reading=_reading(sha256, format_name, _terms_json(asked), asked.provider))
+        if not found:
+            break
+        terms, known = asked, found
+    return terms, known
+
+
+def _takes_back(known: Collection[StoredBill], replaces: Collection[int]) -> bool:
+    """Whether bills that were replaced shall now replace one that holds."""
+    return (
+        any(bill.replaced_by for bill in known)
+        and ProviderBill.objects.filter(id__in=replaces, replacement__isnull=True).exists()
+    )
 
 
 def bill_lines(month: Month, provider: str | None = None) -> list[BillLine]:
@@ -236,6 +263,7 @@ def _terms_json(terms: Terms) -> dict[str, object]:
         "currency": terms.currency,
         "columns": dict(terms.columns),
         "amount_unit": terms.amount_unit,
+        **({"again": terms.again} if terms.again else {}),
     }
 
 

@@ -30,7 +30,8 @@ class Terms:
 
     `account` and `currency` are for lines that name none (`None`: the bill must say it).
     `columns` maps fields to columns of a delimited file; `amount_unit` is the unit of its
-    amounts.
+    amounts. `again` counts how often the same document was taken in anew, after a restatement of
+    it had turned out to be the mistake; it changes nothing of how the bill is read.
     """
 
     provider: str
@@ -38,6 +39,7 @@ class Terms:
     currency: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     amount_unit: AmountUnit = "major"
+    again: int = 0
 
 
 class Fault(NamedTuple):

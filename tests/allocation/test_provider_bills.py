@@ -20,6 +20,7 @@ from allocation.bill_checks import BillRefused, Confirmed
 from allocation.bills.reading import AmountUnit, Terms
 from allocation.models import BillDocument, PeriodClose, ProviderBill, ProviderBillLine
 from allocation.provider_bills import Imported, bill_lines, bills_of, import_bill
+from allocation.verification import checks
 from metering.domain.cells import MeteredCell
 from metering.domain.periods import Month
 from tests.allocation import october
@@ -120,6 +121,24 @@ def test_a_restatement_replaces_and_deletes_nothing() -> None:
     assert take(csv_bill(row())).bills[0].replaced_by == second.id
     with pytest.raises(BillRefused, match="already replaced"):
         take(csv_bill(row(amount="3", day="2026-10-09")), replaces=[first.id])
+
+
+@pytest.mark.django_db
+def test_a_restatement_that_was_a_mistake_is_taken_back() -> None:
+    right, wrong = csv_bill(row()), csv_bill(row(amount="2"))
+    (first,) = take(right).bills
+    (second,) = take(wrong, replaces=[first.id]).bills
+    assert not take(right).new, "nobody said that it shall hold again"
+    (third,) = take(right, replaces=[second.id]).bills
+    assert [(line.bill_id, line.amount) for line in bill_lines(OCTOBER)] == [
+        (third.id, Decimal("1.5"))
+    ]
+    again = take(right, replaces=[second.id])
+    assert (again.new, again.bills) == (False, (third,)), "asked for twice, done once"
+    assert not take(wrong, replaces=[first.id]).new, "what was done before is no order to undo"
+    take(wrong, replaces=[third.id])
+    assert [line.amount for line in bill_lines(OCTOBER)] == [2]
+    assert list(checks(OCTOBER)["bills"]()) == []
 
 
 @pytest.mark.django_db

@@ -98,6 +98,11 @@ class Command(AnsweringCommand):
             self.stdout.write("the same bill was taken in before; nothing changed")
         for bill in imported.bills:
             self.stdout.write(_sentence(bill))
+            if bill.replaced_by:
+                self.stdout.write(
+                    f"  if that restatement was a mistake: the same file, --replaces"
+                    f" {bill.replaced_by}"
+                )
 
 
 def _columns(pairs: list[str]) -> dict[str, str]:
