@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -10,9 +11,11 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.fields import AddField
 from django.db.migrations.operations.models import AddConstraint, AddIndex, CreateModel
 from django.db.migrations.state import ProjectState, StateApps
+from pgtrigger.compiler import Trigger
 from pgtrigger.migrations import AddTrigger
 
 _PARTS_OF_A_TABLE: Final = (AddField, AddConstraint, AddIndex)
+_FUNCTION_ENDS: Final = "$$ LANGUAGE plpgsql;"
 
 
 class AtOnce(Operation):
@@ -22,7 +25,7 @@ class AtOnce(Operation):
     hundred tables and triggers that takes more time than the database does. Here they are drawn
     once. So the operations must not depend on what stands between them: tables in their final
     form, and their triggers. A table that is made here has all that the operations add to it from
-    the start.
+    the start, and triggers that stand together are installed in one round to the server.
     """
 
     serialization_expand_args: Final = ["operations"]  # type: ignore[misc]  # Operation's own is untyped
@@ -57,11 +60,15 @@ class AtOnce(Operation):
         to_state: ProjectState,
     ) -> None:
         made = {each.name_lower for each in self.operations if isinstance(each, CreateModel)}
-        for operation in self.operations:
-            if not (
-                isinstance(operation, _PARTS_OF_A_TABLE) and operation.model_name_lower in made
-            ):
-                operation.database_forwards(app_label, schema_editor, from_state, to_state)
+        for triggers, operations in groupby(self.operations, lambda x: isinstance(x, AddTrigger)):
+            if triggers:
+                _install(operations, app_label, schema_editor, to_state)
+                continue
+            for operation in operations:
+                if not (
+                    isinstance(operation, _PARTS_OF_A_TABLE) and operation.model_name_lower in made
+                ):
+                    operation.database_forwards(app_label, schema_editor, from_state, to_state)
 
     def database_backwards(
         self,
@@ -78,6 +85,26 @@ class AtOnce(Operation):
 
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         return type(self).__qualname__, [], {"operations": list(self.operations)}
+
+
+def _install(
+    operations: Iterable[Operation],
+    app_label: str,
+    schema_editor: BaseDatabaseSchemaEditor,
+    state: ProjectState,
+) -> None:
+    """Install these triggers. Each brings along the function by which triggers are told to be
+    still, word for word the same: it is made once."""
+    statements: dict[str, None] = {}
+    for operation in operations:
+        assert isinstance(operation, AddTrigger)
+        model = state.apps.get_model(app_label, operation.model_name)
+        if operation.allow_migrate_model_trigger(schema_editor, model):
+            assert isinstance(operation.trigger, Trigger), "as makemigrations writes it"
+            function, end, rest = operation.trigger.install_sql.partition(_FUNCTION_ENDS)
+            statements[function + end] = statements[rest] = None
+    if statements:
+        schema_editor.execute("\n".join(statements), params=None)
 
 
 def _made_or_changed(operation: Operation) -> str:
