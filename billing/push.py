@@ -117,7 +117,7 @@ def _leased(invoice: Invoice, asked: Wanted, gateway: StripeGateway, lease: Leas
     except LeaseLost as lost:
         return _outcome(invoice, "busy", str(lost))
     except Exception:
-        lease.give_back()
+        lease.let_go()
         raise
 
 
@@ -134,13 +134,13 @@ class _Push:
 
     def outcome(self) -> PushOutcome:
         customer = self._stripe.customer()
-        self._keep(state=_State.INTENDED, customer=customer, message="")
+        self._lease.tell(state=_State.INTENDED, customer=customer, message="")
         draft = self._stripe.draft(customer, self._row.generation, self._row.stripe_invoice)
-        self._keep(state=_State.DRAFTED, stripe_invoice=draft.id, generation=draft.generation)
+        self._lease.tell(state=_State.DRAFTED, stripe_invoice=draft.id, generation=draft.generation)
         self._stripe.items(customer, draft)
         held = self._compared(customer, draft.id)
         if held.status == "draft":
-            self._keep(state=_State.COMPARED)
+            self._lease.tell(state=_State.COMPARED)
             held = self._stripe.finalize(draft)
         self._done(held)
         return _outcome(self._invoice, "finalized", stripe_invoice=held.id, number=held.number)
@@ -148,10 +148,6 @@ class _Push:
     @cached_property
     def _row(self) -> StripePush:
         return StripePush.objects.get(pk=self._lease.push_id)
-
-    def _keep(self, **fields: object) -> None:
-        with transaction.atomic(durable=True):
-            self._lease.hold(**fields)
 
     def _compared(self, customer: str, stripe_invoice: str) -> RemoteInvoice:
         """The invoice as Stripe holds it, which is the one that was asked for."""
@@ -190,15 +186,12 @@ class _Push:
 
     def _finalize_here(self, held: RemoteInvoice, at: datetime) -> None:
         now = self._lease.clock.now()
-        with transaction.atomic(durable=True):
-            self._lease.hold()
+        done = {"state": _State.FINALIZED, "finalized_at": at, "message": "", "lease_until": None}
+        with self._lease.step(**done):
             Invoice.objects.filter(pk=self._invoice.pk, state=Invoice.State.APPROVED).update(
                 state=Invoice.State.FINALIZED, number=held.number or held.id, finalized_at=at
             )
             record(self._invoice, held, now=now)
-            StripePush.objects.filter(pk=self._lease.push_id).update(
-                state=_State.FINALIZED, finalized_at=at, lease_until=None, message=""
-            )
 
 
 def _wanted(invoice: Invoice, account: str) -> Wanted:
@@ -258,13 +251,9 @@ def _begin(invoice: Invoice, asked: Wanted, account: str, now: datetime) -> Stri
 def _refuse(invoice: Invoice, lease: Lease, refusal: PushRefused) -> PushOutcome:
     message = str(refusal)
     try:
-        with transaction.atomic(durable=True):
-            lease.hold()
+        with lease.step(state=_State.REFUSED, message=message, lease_until=None):
             found = refusal.found or [Difference("push", message)]
             note(invoice.pk, refusal.stripe_invoice, found, now=lease.clock.now())
-            StripePush.objects.filter(pk=lease.push_id).update(
-                state=_State.REFUSED, message=message, lease_until=None
-            )
     except LeaseLost as lost:
         return _outcome(invoice, "busy", str(lost))
     return _outcome(invoice, "refused", message, stripe_invoice=refusal.stripe_invoice)

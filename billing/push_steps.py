@@ -101,7 +101,7 @@ class MadeAtStripe:
 
         stem = f"apportion-{self._gateway.account}-customer-{key}-{gone}"
         params = customer_params(self._asked.tenant, key)
-        ask = Ask(self._asked.invoice_id, "customer", stem, params)
+        ask = Ask(self._asked.invoice_id, "customer", stem, params, shared=True)
         return perform(ask, gateway=self._gateway, lease=self._lease, find=find).id
 
     def draft(self, customer: str, generation: int, known: str | None) -> Drafted:

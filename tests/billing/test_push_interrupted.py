@@ -34,9 +34,9 @@ pytestmark = pytest.mark.usefixtures("fresh_db")
 STEPS: list[tuple[Any, str]] = [
     *((stripe_requests, name) for name in ("_intend", "_mark_sent", "_confirm")),
     *((pushes, name) for name in ("_begin", "record")),
-    *((pushes._Push, name) for name in ("_keep", "_compared", "_done")),
+    *((pushes._Push, name) for name in ("_compared", "_done")),
     *((StripeGateway, name) for name in ("send", "invoice", "customers_with", "invoice_items")),
-    (stripe_requests.Lease, "take"),
+    *((stripe_requests.Lease, name) for name in ("take", "tell")),
 ]
 """Whatever reads, writes or calls: a push is killed after each of them."""
 
