@@ -17,7 +17,7 @@ def main(database: str) -> None:
     from allocation import period_close
     from allocation.run_book import current_run
     from billing.demo.journey import ACCEPTED, APPROVER
-    from billing.management.commands.demo import MONTH_END_WORK
+    from billing.demo.run import MONTH_END_WORK
     from metering.domain.periods import Month
     from tests.databases import pointed_at
 

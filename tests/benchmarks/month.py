@@ -15,8 +15,8 @@ from allocation import allocation_run
 from allocation.reconciliation import reconcile
 from billing.demo.documents import write_month
 from billing.demo.journey import PREPARER, set_up, take_bill
+from billing.demo.run import MONTH_END_WORK, made_inputs
 from billing.demo.size import EVENTS
-from billing.management.commands.demo import MONTH_END_WORK, made_inputs
 from metering.domain.periods import Month
 from metering.files.file_ingestion import ingest_file
 from metering.files.usage_files import open_usage

@@ -18,8 +18,8 @@ from billing.demo.documents import MadeMonth, write_month
 from billing.demo.journey import Journey, travel
 from billing.demo.owners import COST_CENTRES
 from billing.demo.papers import write_papers
+from billing.demo.run import MONTH_END_WORK, made_inputs
 from billing.demo.summary import print_summary
-from billing.management.commands.demo import MONTH_END_WORK, made_inputs
 from billing.verification_run import verification_status
 from billing.verify import verify
 from config.celery import app as celery
