@@ -23,11 +23,11 @@ from psycopg import errors
 from metering import bulk, event_shares
 from metering.api_keys import COARSE
 from metering.domain.usage import Rejection, UsageEvent
+from metering.event_ledger import CLAIMED, claiming, earlier_claims
 from metering.event_rows import COLUMNS, SEALED, VALUED
 from metering.event_shares import DividedEvent, share_lines
 from metering.ingestion import (
     Books,
-    earlier_claims,
     outcomes_of,
     prepare_batch,
     register,
@@ -144,17 +144,12 @@ class _Exchange:
         """As `ingestion.Claim`, in the order given; raises `_OutOfTheOrdinary`."""
         hashes = {item.lookup_hash.hex() for item in claims if item.lookup_hash is not None}
         tenants = {part.owner.tenant for item in claims for part, _ in item.parts}
-        asked = [
-            *([item.key for item in claims], [item.claim.hex() for item in claims]),
-            *([item.occurred_at for item in claims], hashes),
-        ]
-        keys, digests, instants, lookups = [bulk.array(list(each)) for each in asked]
         with _cursor() as cursor:
             cursor.execute(
                 _CLAIM,
                 [
-                    *(keys, digests, instants, now.date()),
-                    *(lookups, bulk.texts(sorted(tenants - {""}))),
+                    *claiming(claims, now),
+                    *(bulk.array(list(hashes)), bulk.texts(sorted(tenants - {""}))),
                     *(bulk.texts(self._keys), now, now - COARSE),
                 ],
                 prepare=True,
@@ -216,15 +211,7 @@ _STAMP: Final[LiteralString] = (
     " (SELECT coalesce(max(id), 0) FROM price_list_import)"
 )
 _CLAIM: Final[LiteralString] = (
-    # (The first part is that of `ingestion`.)
-    "WITH sent AS (SELECT * FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[])"
-    "              AS t(event_key, claim_digest, occurred_at)),"
-    " claimed AS ("
-    "  INSERT INTO event_ledger (event_key, claim_digest, occurred_at, claimed_on)"
-    "  SELECT event_key, decode(claim_digest, 'hex'), occurred_at, %s::date FROM sent"
-    "  ON CONFLICT DO NOTHING RETURNING event_key)"
-    " SELECT ARRAY(SELECT event_key::text FROM sent"
-    "   WHERE event_key NOT IN (SELECT event_key FROM claimed)),"
+    f"WITH {CLAIMED} SELECT ARRAY(SELECT event_key FROM taken),"
     "  ARRAY(SELECT encode(lookup_hash, 'hex') || pseudonym FROM user_identity"
     "   WHERE lookup_hash IN (SELECT decode(h, 'hex') FROM unnest(%s::text[]) AS t(h))),"
     "  ARRAY(SELECT key FROM unnest(%s::text[]) AS t(key)"

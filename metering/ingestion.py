@@ -23,7 +23,7 @@ from django.db import OperationalError as DjangoOperationalError
 from django.db import connection, transaction
 from psycopg import errors
 
-from metering import bulk, owners
+from metering import bulk, event_ledger, owners
 from metering.calls.arrivals import settle_arrivals
 from metering.calls.merged_events import Means
 from metering.domain.attribution import OwnerBook
@@ -243,7 +243,7 @@ def _write(
     def insert(accepted: Sequence[PreparedEvent]) -> None:
         found.update(_insert(accepted, pseudonyms))
 
-    return write(batch, _claim, insert, books, now), found
+    return write(batch, event_ledger.claim, insert, books, now), found
 
 
 def write(
@@ -312,46 +312,6 @@ def _repeated(index: int, item: PreparedEvent, earlier_claim: bytes) -> Outcome:
     )
 
 
-def _claim(claims: Sequence[PreparedEvent], now: datetime) -> dict[str, bytes]:
-    """Claim the keys, sorted; the claim digests of those that were taken before."""
-    if not claims:
-        return {}
-    with bulk.cursor() as cursor:
-        cursor.execute(
-            # Which keys were inserted is asked by RETURNING: on a distributed ledger the row
-            # count of INSERT … ON CONFLICT is wrong for duplicates.
-            "WITH sent AS (SELECT * FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[])"
-            "              AS t(event_key, claim_digest, occurred_at)),"
-            " claimed AS ("
-            "  INSERT INTO event_ledger (event_key, claim_digest, occurred_at, claimed_on)"
-            "  SELECT event_key, decode(claim_digest, 'hex'), occurred_at, %s FROM sent"
-            "  ON CONFLICT DO NOTHING RETURNING event_key)"
-            " SELECT event_key FROM sent WHERE event_key NOT IN (SELECT event_key FROM claimed)",
-            [
-                bulk.array([item.key for item in claims]),
-                bulk.array([item.claim.hex() for item in claims]),
-                bulk.array([item.occurred_at for item in claims]),
-                now.date(),
-            ],
-        )
-        missing = [str(key) for (key,) in cursor.fetchall()]
-    return earlier_claims(missing)
-
-
-def earlier_claims(keys: Sequence[str]) -> dict[str, bytes]:
-    """The claim digests of keys that could not be claimed. Not to be asked in the statement that
-    tried: there a key that was committed meanwhile has no digest yet."""
-    if not keys:
-        return {}
-    with bulk.cursor() as cursor:
-        cursor.execute(
-            "SELECT event_key::text, claim_digest FROM event_ledger"
-            " WHERE event_key = ANY(%s::uuid[])",
-            [bulk.array(keys)],
-        )
-        return {key: bytes(digest) for key, digest in cursor.fetchall()}
-
-
 def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[bytes, str]:
     if not accepted:
         return {}
@@ -394,6 +354,6 @@ def register(tenants: Iterable[str]) -> None:
 
 def write_made(made: Sequence[PreparedEvent], now: datetime) -> frozenset[str]:
     """Store events that were made of others; the keys of those that were there before."""
-    taken = _claim(made, now)
+    taken = event_ledger.claim(made, now)
     _insert([item for item in made if item.key not in taken], Pseudonyms())
     return frozenset(taken)

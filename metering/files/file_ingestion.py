@@ -90,6 +90,7 @@ def _blocks(usage: UsageFile, now: datetime, workers: int | None) -> Iterator[tu
             yield len(block), _take(intake, usage.parse, block)
             block = list(islice(usage.units, BLOCK))
         return
+    Books.load()  # a fork has read the prices then
     with _pool(workers, worker) as pool:
         waiting: deque[tuple[int, Future[Taken]]] = deque()
         block = first

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from django.test import Client
 
-from metering import api_keys, ingestion
+from metering import api_keys, event_ledger
 from metering.models import Tenant
 from tests.metering.api.keys import counts, post, refused, rows, secret, sent, stored
 
@@ -224,7 +224,7 @@ class Failing:
 
 def test_a_lost_database_is_said_to_be_temporary(monkeypatch: pytest.MonkeyPatch) -> None:
     key = secret()
-    monkeypatch.setattr(ingestion, "_claim", Failing())
+    monkeypatch.setattr(event_ledger, "claim", Failing())
     response = post(key, sent())
     assert response["Retry-After"] == "1"
     refused(response, 503, "unavailable")
