@@ -209,10 +209,14 @@ def day_costs(period: Period) -> list[DayCost]:
 def usage_digest(period: Period) -> str:
     """Hex SHA-256 over the period's metered cells in their order: what a run reads of usage. Cells
     that have come to nothing are none."""
+    return sha256(usage_text(period)).hexdigest()
+
+
+def usage_text(period: Period) -> bytes:
+    """What `usage_digest` is made of: a line for each cell, the days in their order."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(encode(sha256(convert_to(string_agg(line, E'\\n' ORDER BY line"
-            " COLLATE \"C\"), 'UTF8')), 'hex'), encode(sha256(''), 'hex')) FROM ("
+            "SELECT coalesce(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\"), '') FROM ("
             " SELECT concat_ws(E'\\t', day, provider, provider_project, model, token_class, tier,"
             " cost_centre, tenant, pricing, currency, trim_scale(sum(quantity)),"
             f" trim_scale(sum(cost)), sum(events)) AS line FROM {CELL.relation()} cells"
@@ -222,7 +226,7 @@ def usage_digest(period: Period) -> str:
             " HAVING sum(quantity) <> 0 OR sum(cost) <> 0 OR sum(events) <> 0) lines",
             [period.start.date(), period.end.date()],
         )
-        return str(cursor.fetchone()[0])
+        return str(cursor.fetchone()[0]).encode()
 
 
 class FeatureLine(NamedTuple):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from datetime import datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Final, NamedTuple
 
+from django.db import connection, connections, transaction
 from django.db.models import Sum
 
-from metering.domain.periods import Month
+from metering.domain.periods import Month, Period
 from metering.models import Rerating, ReratingDifference, ReratingEnd
+from metering.past_usage import one_snapshot
 from metering.pricing import catalogue
-from metering.pricing.revaluation import Differences, Total, totals
-from metering.readings import usage_digest
+from metering.pricing.revaluation import Differences, Moved, Sums, Total, totals
+from metering.readings import usage_digest, usage_text
 
 
 def begin(month: Month, *, model: str | None, author: str, reason: str, now: datetime) -> Rerating:
@@ -25,27 +30,25 @@ def begin(month: Month, *, model: str | None, author: str, reason: str, now: dat
         reason=" ".join(reason.split()),
         started_at=now,
         prices_digest=catalogue.digest(),
-        usage_digest=usage_digest(month.period),
+        usage_digest=_usage_digest(month.period),
     )
 
 
 def note(act: int, differences: Differences) -> None:
-    """Note what is stored in the caller's transaction."""
+    """Note what is stored in the caller's transaction, whoever owns it."""
+    noted: dict[tuple[str, ...], Sums] = {}
+    for moved, sums in differences.items():
+        noted.setdefault(_noted_as(moved), Sums()).add(sums)
     ReratingDifference.objects.bulk_create(
         [
             ReratingDifference(
                 rerating_id=act,
-                provider=moved.provider,
-                model=moved.model,
-                pricing_before=moved.pricing_before,
-                pricing_after=moved.pricing_after,
-                currency_before=moved.currency_before,
-                currency_after=moved.currency,
+                **dict(zip(_KEY, key, strict=True)),
                 events=sums.events,
                 cost_before=sums.cost_before,
                 cost_after=sums.cost_after,
             )
-            for moved, sums in differences.items()
+            for key, sums in noted.items()
         ]
     )
 
@@ -56,7 +59,7 @@ def end(act: int, month: Month, *, looked_at: int, now: datetime) -> None:
         rerating_id=act,
         ended_at=now,
         looked_at=looked_at,
-        usage_digest=usage_digest(month.period),
+        usage_digest=_usage_digest(month.period),
     )
 
 
@@ -78,6 +81,41 @@ _KEY: Final = (
     *("provider", "model", "pricing_before", "pricing_after"),
     *("currency_before", "currency_after"),
 )
+
+
+def _noted_as(moved: Moved) -> tuple[str, ...]:
+    """What `_KEY` says of it."""
+    return (
+        *(moved.provider, moved.model, moved.pricing_before, moved.pricing_after),
+        *(moved.currency_before, moved.currency),
+    )
+
+
+def _usage_digest(period: Period) -> str:
+    """The month's `usage_digest`, for which two connections read half of its days each, as of one
+    instant: nothing else is done meanwhile. Within a transaction this one reads all."""
+    if connection.in_atomic_block or (os.cpu_count() or 1) == 1:
+        return usage_digest(period)
+    middle = period.start + timedelta(days=15)
+    with one_snapshot(), ThreadPoolExecutor(1, "usage") as pool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_export_snapshot()")
+            snapshot = cursor.fetchone()[0]
+        later = pool.submit(_text_as_of, snapshot, Period(middle, period.end))
+        halves = [usage_text(Period(period.start, middle)), later.result()]
+    return sha256(b"\n".join(filter(None, halves))).hexdigest()
+
+
+def _text_as_of(snapshot: str, period: Period) -> bytes:
+    """By a connection of the thread's own."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                cursor.execute("SET TRANSACTION SNAPSHOT %s", [snapshot])
+            return usage_text(period)
+    finally:
+        connections.close_all()
 
 
 def differences_of(act: int) -> list[Difference]:
