@@ -33,7 +33,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
-    "djmoney",
+    "config.money_fields.MoneyConfig",
     "metering",
     "allocation",
     "billing",
