@@ -107,8 +107,11 @@ def _done(name: str, month: Month, check: Callable[[], Iterator[Finding]]) -> li
 
 
 def _alone(check: Callable[[], list[Finding]]) -> list[Finding]:
-    """A check in a thread, which has a connection of its own to give back."""
+    """A check in a thread, which has a connection of its own to give back. No query is divided over
+    processes: other checks are at the cores already, and it would cost more in all."""
     try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET max_parallel_workers_per_gather = 0")
         return check()
     finally:
         connections.close_all()

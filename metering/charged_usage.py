@@ -14,6 +14,7 @@ from metering.domain.periods import Period
 from metering.domain.rollup import unit_parts
 from metering.domain.usage import Share
 from metering.events import current
+from metering.planning import added_up_by_hash
 from metering.rollups import USAGE, on_buckets
 
 
@@ -71,7 +72,7 @@ def charged_usages(cycles: Collection[Cycle]) -> dict[Cycle, list[UsageLine]]:
     edges = [on_buckets(period) for _, period in lines]
     leaves = ", ".join(sql for _, sql in LEAVES)
     whose = list(lines)
-    with connection.cursor() as cursor:
+    with added_up_by_hash(), connection.cursor() as cursor:
         cursor.execute(
             f"SELECT number, {_LINE_KEY}, sum(events), {leaves} FROM {USAGE.relation()} cells"
             " JOIN unnest(%(numbers)s::int[], %(tenants)s::text[], %(starts)s::timestamptz[],"

@@ -17,6 +17,7 @@ from metering.domain.money import plain
 from metering.domain.periods import Period
 from metering.domain.usage import COUNTS
 from metering.events import current
+from metering.planning import added_up_by_hash
 from metering.rollups import CELL, DAY, USAGE, USER, Rollup, by_utc_day
 from metering.verification.findings import LIMIT, Finding, rows, said
 
@@ -223,7 +224,7 @@ def _cells_of_owners(parameters: dict[str, Any]) -> Iterator[Finding]:
     """Bill cells against the usage rollup: the same cost for the same owner. (How a shared call
     is divided over classes is computed once, so the raw events cannot say it a second way.)"""
     by = "day, provider, model, tenant, cost_centre, currency"
-    for day, centre, tenant, provider, model, cost, rolled_cost in rows(
+    query = (
         "WITH used AS (SELECT (bucket_at AT TIME ZONE 'UTC')::date AS day, provider,"
         " model_executed AS model, tenant, cost_centre, currency, sum(cost) AS cost"
         f" FROM {USAGE.relation()} u WHERE {_BUCKETS} GROUP BY 1, 2, 3, 4, 5, 6),"
@@ -231,9 +232,11 @@ def _cells_of_owners(parameters: dict[str, Any]) -> Iterator[Finding]:
         f" GROUP BY {by})"
         " SELECT day, cost_centre, tenant, provider, model, used.cost, rolled.cost"
         f" FROM used FULL JOIN rolled USING ({by})"
-        " WHERE coalesce(used.cost, 0) <> coalesce(rolled.cost, 0) ORDER BY 1, 2, 3, 4, 5",
-        parameters,
-    ):
+        " WHERE coalesce(used.cost, 0) <> coalesce(rolled.cost, 0) ORDER BY 1, 2, 3, 4, 5"
+    )
+    with added_up_by_hash():
+        found = list(rows(query, parameters))
+    for day, centre, tenant, provider, model, cost, rolled_cost in found:
         yield Finding(
             "cells of owners",
             f"{day} {centre} {tenant or '(no tenant)'} {provider} {model}",
