@@ -202,13 +202,26 @@ class Intake:
         self._books = books
         self._now = now
         self._pseudonyms = Pseudonyms()
+        self._days: set[str] = set()
 
     def take(self, items: Sequence[UsageEvent | Rejection]) -> tuple[int, list[Outcome]]:
         """Take in one batch, in one transaction: how many were accepted, and what became of the
         others, in the order of the items."""
         prepared = prepare_batch(items, self._books, self._now)
+        self._make_partitions(prepared)
         accepted, others = _store(prepared, self._pseudonyms, self._books, self._now)
         return len(accepted), sorted(others, key=lambda outcome: outcome.index)
+
+    def _make_partitions(self, batch: Sequence[Prepared]) -> None:
+        """Have the partitions of new days in a transaction of their own: until it ends, nobody
+        else can make any, and the batch's takes long. (It looks for them all the same.)"""
+        if connection.in_atomic_block:
+            return
+        days = {item.occurred_at[:10] for item in batch if isinstance(item, PreparedEvent)}
+        new = days - self._days
+        if new:
+            _ensure_partitions(new)
+            self._days |= new
 
 
 class Written(NamedTuple):
@@ -320,11 +333,7 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
         (item, found[item.lookup_hash] if item.lookup_hash is not None else None)
         for item in accepted
     ]
-    with bulk.cursor() as cursor:
-        cursor.execute(
-            "SELECT ensure_event_partitions(%s::date[])",
-            [bulk.array(sorted({item.occurred_at[:10] for item in accepted}))],
-        )
+    _ensure_partitions({item.occurred_at[:10] for item in accepted})
     rows = "".join([copy_line(item, pseudonym) for item, pseudonym in named])
     bulk.copy_text("usage_event", COLUMNS, rows)
     register({part.owner.tenant for item in accepted for part, _ in item.parts})
@@ -338,6 +347,11 @@ def _insert(accepted: Sequence[PreparedEvent], pseudonyms: Pseudonyms) -> dict[b
         deltas.add(item.event, item.rating, item.parts, item.occurred_at, pseudonym)
     deltas.append()
     return found
+
+
+def _ensure_partitions(days: Iterable[str]) -> None:
+    with bulk.cursor() as cursor:
+        cursor.execute("SELECT ensure_event_partitions(%s::date[])", [bulk.array(sorted(days))])
 
 
 def register(tenants: Iterable[str]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,8 @@ from metering.domain.usage import Rejection, Share, UsageEvent
 from metering.files import file_ingestion
 from metering.files.file_ingestion import ingest_file
 from metering.files.usage_files import Unit, UnitParser, UsageFile
-from metering.ingestion import Books, ingest
+from metering.ingestion import Books, Intake, ingest
+from metering.prepared_events import copy_line
 from metering.rollups import USAGE, fold
 from metering.verification.event_verification import check_month
 from tests.metering.events import NOON, NOW, call
@@ -326,3 +328,30 @@ def test_partitions_asked_for_at_once_are_made_once(fresh_db: str) -> None:
         thread.join(120)
     assert failures == []
     assert stored() == 4 * 8 * 12
+
+
+@pytest.mark.parametrize("joins", [False, True], ids=["alone", "in a transaction"])
+def test_who_makes_a_day_of_a_file_keeps_nobody_from_making_another(
+    fresh_db: str, monkeypatch: pytest.MonkeyPatch, *, joins: bool
+) -> None:
+    """The partitions are made before the batch's transaction, unless there is one already."""
+    held: list[int] = []
+
+    def looking(*arguments: Any) -> str:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks"
+                " WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            )
+            held.append(cursor.fetchone()[0])
+        return copy_line(*arguments)
+
+    monkeypatch.setattr(ingestion, "copy_line", looking)
+    intake = Intake(Books.load(), NOW)
+    days = [NOON.replace(month=2, day=day) for day in (1, 2)]
+    with transaction.atomic() if joins else nullcontext():
+        for day in days:
+            accepted, others = intake.take([call(f"{day:%d}", occurred_at=day)])
+            assert (accepted, others) == (1, [])
+    assert [bool(locks) for locks in held] == [joins] * 2
+    assert stored() == 2
