@@ -55,9 +55,8 @@ def portions(month: Month) -> list[Portion]:
         cursor.execute(
             "SELECT day, sum(events) FROM ("
             " SELECT day, events FROM day_rollup WHERE day BETWEEN %(first)s AND %(last)s"
-            " UNION ALL SELECT (bucket_at AT TIME ZONE 'UTC')::date, sum(events)"
+            " UNION ALL SELECT (bucket_at AT TIME ZONE 'UTC')::date, events"
             f" FROM {USAGE.tail} WHERE bucket_at >= %(start)s AND bucket_at < %(end)s"
-            "  GROUP BY bucket_at"
             ") days GROUP BY day HAVING sum(events) > 0 ORDER BY day",
             {
                 "first": first,

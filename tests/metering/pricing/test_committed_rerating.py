@@ -14,7 +14,7 @@ from metering.readings import usage_digest
 from tests.metering.events import NOON, NOW, call
 from tests.metering.pricing.test_revaluation import ALIAS, LATER, OCTOBER, done
 
-DAYS = (0, 1, 13, 14, 15, 16, 27)
+DAYS = (0, 1, 10, 11, 12, 13, 27)
 """From 4 October on: of both halves of the month, and on both sides of where they meet."""
 
 
