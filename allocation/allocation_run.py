@@ -31,7 +31,7 @@ from allocation.models import AllocationRun, RuleVersion
 from allocation.period_locks import lock_month
 from allocation.provider_bills import bill_lines
 from allocation.rule_book import content_of, rule_for
-from allocation.run_rows import outputs_digest, write_rows
+from allocation.run_rows import write_rows
 from metering.domain.cells import Owner
 from metering.domain.digests import digest_of
 from metering.domain.drivers import DriverQuery
@@ -215,7 +215,7 @@ def store(
     _counting(month).update(state=AllocationRun.State.SUPERSEDED)
     last = AllocationRun.objects.filter(month=str(month)).order_by("-number").first()
     run_id = _next_run_id()
-    write_rows(run_id, allocation)
+    written = write_rows(run_id, allocation)
     return AllocationRun.objects.create(
         id=run_id,
         month=str(month),
@@ -224,7 +224,7 @@ def store(
         rule_version=identity.version,
         usage_digest=identity.usage,
         inputs_digest=identity.digest,
-        outputs_digest=outputs_digest(allocation),
+        outputs_digest=written,
         created_at=now,
     )
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from decimal import Decimal
-from typing import Any, Final, Literal, NamedTuple
+from itertools import repeat
+from typing import Any, Final, Literal, NamedTuple, cast, get_args, get_type_hints
 
 import msgspec
 from django.db import connection
@@ -22,45 +22,55 @@ from allocation.domain.allocations import (
     OwnerSettlement,
     SourceLine,
 )
+from metering import bulk
 from metering.domain.money import minor_digits, plain
+from metering.event_rows import NULL
 
 OwnerColumn = Literal["cost_centre", "tenant"]
+_Row = BillTotal | SourceLine | AllocatedLine | OwnerSettlement
 
 
 class _Table(NamedTuple):
+    """A table, its columns but the run's, and where among them decimals stand."""
+
     name: str
     columns: tuple[str, ...]
+    decimals: tuple[int, ...]
 
 
-_BILLS: Final = _Table("allocation_bill", BillTotal._fields)
-_SOURCES: Final = _Table("allocation_source", SourceLine._fields)
-_LINES: Final = _Table("allocation_line", AllocatedLine._fields)
-_SETTLEMENTS: Final = _Table("allocation_settlement", OwnerSettlement._fields)
+def _table(name: str, row: type[_Row]) -> _Table:
+    kinds = enumerate(get_type_hints(row).values())
+    return _Table(
+        name, row._fields, tuple(i for i, kind in kinds if Decimal in (kind, *get_args(kind)))
+    )
 
 
-def write_rows(run_id: int, allocation: Allocation) -> None:
+_BILLS: Final = _table("allocation_bill", BillTotal)
+_SOURCES: Final = _table("allocation_source", SourceLine)
+_LINES: Final = _table("allocation_line", AllocatedLine)
+_SETTLEMENTS: Final = _table("allocation_settlement", OwnerSettlement)
+_TABLES: Final = (_BILLS, _SOURCES, _LINES, _SETTLEMENTS)
+
+
+def write_rows(run_id: int, allocation: Allocation) -> str:
     """Write everything of a run but the run itself, which must follow in the same transaction:
-    it makes the database add these rows up, and lets none join them later."""
-    _copy(
-        _BILLS.name,
-        ("run_id", "minor_digits", *_BILLS.columns),
-        ((run_id, minor_digits(bill.currency), *bill) for bill in allocation.bills),
-    )
-    _copy(
-        _SOURCES.name,
-        ("run_id", *_SOURCES.columns),
-        ((run_id, *source) for source in allocation.sources),
-    )
-    _copy(
-        _LINES.name,
-        ("run_id", "number", *_LINES.columns),
-        ((run_id, number, *line) for number, line in enumerate(allocation.lines, start=1)),
-    )
-    _copy(
-        _SETTLEMENTS.name,
-        ("run_id", *_SETTLEMENTS.columns),
-        ((run_id, *settlement) for settlement in allocation.settlements),
-    )
+    it makes the database add these rows up, and lets none join them later. Gives the
+    `outputs_digest` of what was written."""
+    parts = _parts(allocation)
+    for table, rows, columns in zip(_TABLES, allocation, parts, strict=True):
+        texts = [
+            [NULL if v is None else v for v in cast("Sequence[str | None]", column)]
+            if place in table.decimals
+            else _copied(column)
+            for place, column in enumerate(columns)
+        ]
+        more: dict[str, Iterable[str]] = {"run_id": repeat(str(run_id), len(rows))}
+        if table is _BILLS:
+            more["minor_digits"] = [str(minor_digits(b.currency)) for b in allocation.bills]
+        if table is _LINES:
+            more["number"] = map(str, range(1, len(rows) + 1))
+        _copy(table.name, (*more, *table.columns), (*more.values(), *texts))
+    return _digest(parts)
 
 
 def read_allocation(run_id: int) -> Allocation:
@@ -86,41 +96,56 @@ def read_lines(
 
 def outputs_digest(allocation: Allocation) -> str:
     """Hex SHA-256 over every bill, source, line and settlement of a run, a JSON array a line."""
+    return _digest(_parts(allocation))
+
+
+def _parts(allocation: Allocation) -> list[list[Sequence[object]]]:
+    """The columns of each part, with decimals as the texts that are digested and written."""
+    parts: tuple[Sequence[_Row], ...] = tuple(allocation)
+    return [_columns(table, rows) for table, rows in zip(_TABLES, parts, strict=True)]
+
+
+def _columns(table: _Table, rows: Sequence[_Row]) -> list[Sequence[object]]:
+    columns: list[Sequence[object]] = list(zip(*rows, strict=True))
+    for place in table.decimals if rows else ():
+        columns[place] = [v if v is None else plain(cast("Decimal", v)) for v in columns[place]]
+    return columns
+
+
+def _digest(parts: Iterable[Sequence[Sequence[object]]]) -> str:
     state = hashlib.sha256()
     encoder = msgspec.json.Encoder()
-    for part in allocation:
-        state.update(encoder.encode_lines([_texts(row) for row in part]))
+    for columns in parts:
+        state.update(encoder.encode_lines(list(zip(*columns, strict=True))))
         state.update(b"\n")
     return state.hexdigest()
 
 
-def _texts(row: Iterable[object]) -> list[object]:
-    return [
-        value
-        if type(value) in _AS_THEY_ARE
-        else plain(value)
-        if isinstance(value, Decimal)
-        else _text(value)
-        for value in row
-    ]
+def _copy(table: str, names: Sequence[str], columns: Iterable[Iterable[str]]) -> None:
+    text = "\n".join(map("\t".join, zip(*columns, strict=True)))
+    if text:
+        bulk.copy_text(table, names, f"{text}\n")
 
 
-def _text(value: object) -> str:
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{value!r} has no text in a digest")
+def _copied(column: Iterable[object]) -> list[str]:
+    """The column's values in COPY's text format: each of them once, since most come again."""
+    values = list(column)
+    texts = {value: _copied_text(value) for value in set(values)}
+    return [texts[value] for value in values]
 
 
-_AS_THEY_ARE: Final = frozenset({str, int, type(None)})
+def _copied_text(value: object) -> str:
+    """A value in COPY's text format."""
+    if value is None:
+        return NULL
+    text = str(value)
+    for character, written in _ESCAPES:
+        if character in text:
+            text = text.replace(character, written)
+    return text
 
 
-def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
-    ):
-        for row in rows:
-            copy.write_row(row)
+_ESCAPES: Final = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 
 def _read(

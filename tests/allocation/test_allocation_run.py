@@ -318,11 +318,13 @@ def test_a_run_that_is_cut_off_leaves_nothing(
     class Cut(Exception):
         """The process dies here."""
 
-    def cut(allocation: Allocation) -> str:
+    def cut(run_id: int, allocation: Allocation) -> str:
+        write_rows(run_id, allocation)
+        assert AllocationLine.objects.filter(run=run_id).exists()
         raise Cut
 
     with monkeypatch.context() as patched:
-        patched.setattr(allocation_run, "outputs_digest", cut)
+        patched.setattr(allocation_run, "write_rows", cut)
         with pytest.raises(Cut):
             october()
     assert not AllocationLine.objects.exists()
