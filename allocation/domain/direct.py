@@ -33,20 +33,21 @@ def direct_basis(readings: Iterable[MeteredCell]) -> DirectBasis:
     tokens beside units of tools, only tokens are counted, since the two do not add up.
     """
     readings = tuple(readings)
-    tokens_only = any(r.quantity and counts_tokens(r.cell.token_class) for r in readings)
+    tokens = {name for name in {r.cell.token_class for r in readings} if counts_tokens(name)}
+    tokens_only = any(r.quantity and r.cell.token_class in tokens for r in readings)
     cost: defaultdict[Owner, Decimal] = defaultdict(Decimal)
     quantity: defaultdict[Owner, Decimal] = defaultdict(Decimal)
     currencies: set[str] = set()
     comparable = True
     with localcontext(EXACT):
-        for reading in readings:
-            if not tokens_only or counts_tokens(reading.cell.token_class):
-                quantity[reading.owner] += reading.quantity
-            if reading.cost is not None:
-                cost[reading.owner] += reading.cost
-                if reading.cost:
-                    currencies.add(reading.currency)
-            elif reading.quantity:
+        for cell, owner, used, costs, currency, _ in readings:
+            if not tokens_only or cell.token_class in tokens:
+                quantity[owner] += used
+            if costs is not None:
+                cost[owner] += costs
+                if costs:
+                    currencies.add(currency)
+            elif used:
                 comparable = False
         if comparable and len(currencies) == 1 and sum(cost.values()) > 0:
             return DirectBasis("metered_cost", dict(cost))

@@ -181,41 +181,53 @@ def _divide_by(
 def _direct_lines(
     amount: DirectAmount, shares: Iterable[CostShare], scale: int
 ) -> list[AllocatedLine]:
-    return [_line(amount.bill, amount.cell, amount.pool, DIRECT, share, scale) for share in shares]
+    return _lines(amount.bill, amount.cell, amount.pool, DIRECT, shares, scale)
 
 
 def _pool_lines(
     amount: PooledAmount, strategy: Strategy, shares: Iterable[CostShare], scale: int
 ) -> list[AllocatedLine]:
     pool = NO_POOL if amount.pool is None else amount.pool.name
-    return [_line(amount.bill, amount.provider, pool, strategy, share, scale) for share in shares]
+    return _lines(amount.bill, amount.provider, pool, strategy, shares, scale)
 
 
-def _line(
-    bill: BillKey, where: Cell | str, pool: str, strategy: Strategy, share: CostShare, scale: int
-) -> AllocatedLine:
-    cell = where if isinstance(where, Cell) else None
-    return AllocatedLine(
-        bill_id=bill.bill_id,
-        currency=bill.currency,
-        provider=where.provider if isinstance(where, Cell) else where,
-        project=cell.project if cell else "",
-        day=cell.day if cell else None,
-        model=cell.model if cell else "",
-        token_class=cell.token_class if cell else "",
-        tier=cell.tier if cell else "",
-        pool=pool,
-        strategy=strategy,
-        cost_centre=share.owner.cost_centre,
-        tenant=share.owner.tenant,
-        driver_key=share.driver_key,
-        basis=share.basis,
-        basis_value=share.basis_value,
-        basis_total=share.basis_total,
-        weight=share.weight,
-        amount=from_units(share.units, scale),
-        rounding_units=share.rounding_units,
-    )
+def _lines(
+    bill: BillKey,
+    where: Cell | str,
+    pool: str,
+    strategy: Strategy,
+    shares: Iterable[CostShare],
+    scale: int,
+) -> list[AllocatedLine]:
+    """The shares as lines, in their order; `where` is their cell, or no more than the provider."""
+    if isinstance(where, Cell):
+        provider, project, day, model, token_class, tier = where
+    else:
+        provider, project, day, model, token_class, tier = where, "", None, "", "", ""
+    return [
+        AllocatedLine(  # by position: there is one for each owner of each cell
+            bill.bill_id,
+            bill.currency,
+            provider,
+            project,
+            day,
+            model,
+            token_class,
+            tier,
+            pool,
+            strategy,
+            owner.cost_centre,
+            owner.tenant,
+            driver_key,
+            basis,
+            value,
+            total,
+            weight,
+            from_units(units, scale),
+            rounding,
+        )
+        for owner, driver_key, units, rounding, basis, value, total, weight in shares
+    ]
 
 
 def _bill_total(bill: BillKey, provider: str, units: int, scale: int) -> BillTotal:
@@ -231,7 +243,6 @@ def _rounding_line(total: BillTotal) -> list[AllocatedLine]:
     if not difference:
         return []
     share = CostShare(NOBODY_BEARS, "", 0, 0, "payable total - exact total", None, None, None)
-    line = _line(
-        BillKey(total.bill_id, total.currency), total.provider, BILL_ROUNDING, ROUNDING, share, 0
-    )
-    return [line._replace(amount=difference)]
+    bill = BillKey(total.bill_id, total.currency)
+    lines = _lines(bill, total.provider, BILL_ROUNDING, ROUNDING, (share,), 0)
+    return [line._replace(amount=difference) for line in lines]

@@ -39,6 +39,7 @@ from metering.domain.units import unit_named
 Verdict = Literal["matched", "bill_only", "metered_only"]
 Join = Literal["exact", "tier", "project", "alias", "unit", "class", "day", "none", "apart"]
 
+_NOTHING: Final = Decimal(0)
 _SNAPSHOT: Final = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 
 
@@ -124,15 +125,18 @@ def match(bill_lines: Sequence[BillLine], metered: Sequence[MeteredCell]) -> Mat
             billed[cell].append(line)
         else:
             apart.append(Group(cell, "apart", (line,), ()))
-    used: dict[Cell, list[MeteredCell]] = defaultdict(list)
-    for reading in metered:
-        used[reading.cell].append(reading)
+    # Sorted once: what is joined later is put in order by place, not compared again.
+    readings = sorted(metered, key=_reading_order)
+    used: dict[Cell, list[int]] = defaultdict(list)
+    for place, reading in enumerate(readings):
+        used[reading.cell].append(place)
     settled = [
         _Node(
             cell,
             "exact" if cell in billed and cell in used else "none",
             tuple(billed.get(cell, ())),
-            tuple(sorted(used.get(cell, ()), key=_reading_order)),
+            used.get(cell, []),
+            readings,
         )
         for cell in sorted({**billed, **used})
     ]
@@ -196,20 +200,33 @@ def comparable_quantity(line: BillLine) -> Decimal | None:
 class _Node:
     """A group in the making."""
 
-    __slots__ = ("_sign", "bill", "cell", "how", "metered")
+    __slots__ = ("_readings", "_sign", "bill", "cell", "how", "places")
 
     def __init__(
         self,
         cell: Cell,
         how: Join,
         bill: tuple[BillLine, ...],
-        metered: tuple[MeteredCell, ...],
+        places: list[int],
+        readings: Sequence[MeteredCell],
     ) -> None:
         self.cell = cell
         self.how = how
         self.bill = bill
-        self.metered = metered
+        self.places = places
+        self._readings = readings
         self._sign: int | None = None
+
+    @property
+    def metered(self) -> tuple[MeteredCell, ...]:
+        return tuple([self._readings[place] for place in self.places])
+
+    def united(self, others: Iterable[_Node], cell: Cell, how: Join) -> _Node:
+        """All of them as one, whose members have the cell in common."""
+        parts = (self, *others)
+        bill = sorted((line for part in parts for line in part.bill), key=_line_order)
+        places = sorted([place for part in parts for place in part.places])
+        return _Node(cell, how, tuple(bill), places, self._readings)
 
     def sign(self) -> int:
         """1: more bill than metering, -1: less, 0: they agree or cannot be told apart."""
@@ -218,7 +235,7 @@ class _Node:
         return self._sign
 
     def _compared(self) -> int:
-        if not self.metered:
+        if not self.places:
             return 1
         if not self.bill:
             return -1
@@ -277,8 +294,7 @@ def _join_family(family: list[_Node], step: _Step) -> list[_Node]:
     does not depend on which of two candidates is looked at first."""
     signs = [n.sign() for n in family]
     free = [
-        signs[i] != 0 and not (step.one_sided and n.bill and n.metered)
-        for i, n in enumerate(family)
+        signs[i] != 0 and not (step.one_sided and n.bill and n.places) for i, n in enumerate(family)
     ]
     bills = [i for i in range(len(family)) if free[i] and signs[i] > 0]
     readings = [i for i in range(len(family)) if free[i] and signs[i] < 0]
@@ -330,9 +346,7 @@ def _unite(parts: list[_Node], how: Join) -> _Node:
         _common(c.token_class for c in cells),
         _common(c.tier for c in cells),
     )
-    bill = sorted((line for p in parts for line in p.bill), key=_line_order)
-    metered = sorted((m for p in parts for m in p.metered), key=_reading_order)
-    return _Node(cell, how, tuple(bill), tuple(metered))
+    return parts[0].united(parts[1:], cell, how)
 
 
 def _common(values: Iterable[str]) -> str:
@@ -353,9 +367,10 @@ def _line_order(line: BillLine) -> tuple[int, int]:
 
 
 def _reading_order(reading: MeteredCell) -> tuple[Cell, Owner, bool, str, Decimal, Decimal]:
-    cost = Decimal(0) if reading.cost is None else reading.cost
-    unpriced = reading.cost is None
-    return (reading.cell, reading.owner, unpriced, reading.currency, reading.quantity, cost)
+    cell, owner, quantity, cost, currency, _ = reading
+    if cost is None:
+        return (cell, owner, True, currency, quantity, _NOTHING)
+    return (cell, owner, False, currency, quantity, cost)
 
 
 def _group_order(group: Group) -> tuple[Cell, bool, tuple[int, int]]:
