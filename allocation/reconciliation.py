@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple, cast
 
+import msgspec
 from django.db import connection, transaction
 
 from allocation.closed_months import refuse_if_closed
@@ -17,12 +18,12 @@ from allocation.domain.variances import CAUSES, Cause, Evidence, total
 from allocation.domain.waterfall import MixedCurrencies, Waterfall, waterfall
 from allocation.models import (
     Reconciliation,
-    ReconciliationEvidence,
     ReconciliationResult,
     ReconciliationStep,
 )
 from allocation.period_locks import lock_month
 from allocation.provider_bills import bill_lines
+from metering import bulk
 from metering.domain.capacity import UNIT as CAPACITY
 from metering.domain.cells import UNALLOCATED, Cell, MeteredCell, Owner
 from metering.domain.digests import digest_of
@@ -34,8 +35,6 @@ from metering.readings import MeteredUsage, cost_centres, metered_usage
 METHOD: Final = "4"
 """Part of every reconciliation's inputs: raised when the same inputs come to be explained
 another way."""
-
-_BATCH: Final = 2_000
 
 
 class NothingToReconcile(ValueError):
@@ -301,10 +300,7 @@ def _store(
             )
             for cause, amount in result.steps
         )
-        ReconciliationEvidence.objects.bulk_create(
-            (ReconciliationEvidence(result=row, **e._asdict()) for e in result.evidence),
-            batch_size=_BATCH,
-        )
+        copy_evidence(row, result.evidence)
     last = Reconciliation.objects.filter(month=str(month)).order_by("-number").first()
     return Reconciliation.objects.create(
         id=reconciliation_id,
@@ -314,6 +310,19 @@ def _store(
         outputs_digest=outputs_digest(results),
         reconciled_at=now,
     )
+
+
+def copy_evidence(result: ReconciliationResult, evidence: Sequence[EvidenceRow]) -> None:
+    """Write the result's evidence, inside the transaction that its reconciliation follows in:
+    that makes the database add it up."""
+    columns = ", ".join(("result_id", *EvidenceRow._fields))
+    with (
+        bulk.cursor() as cursor,
+        cursor.copy(f"COPY reconciliation_evidence ({columns}) FROM STDIN") as copy,
+    ):
+        for each in evidence:
+            lines = msgspec.json.encode(each.bill_lines).decode()
+            copy.write_row((result.pk, *each._replace(bill_lines=lines)))  # type: ignore[arg-type]
 
 
 _RESULT_COLUMNS: Final = tuple(f for f in ProviderResult._fields if f not in ("steps", "evidence"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -18,12 +19,12 @@ from allocation.domain.variances import CAUSES
 from allocation.models import (
     PeriodClose,
     Reconciliation,
-    ReconciliationEvidence,
     ReconciliationResult,
 )
 from allocation.provider_bills import StoredBill, import_bill
 from allocation.reconciliation import (
     CannotCompare,
+    EvidenceRow,
     NothingToReconcile,
     inputs_digest,
     outputs_digest,
@@ -178,7 +179,6 @@ def test_a_stored_reconciliation_cannot_be_changed(statement: str) -> None:
     [
         (ReconciliationResult, {"bill": Decimal(1)}, "do not lead to the bill"),
         (ReconciliationResult, {"matched": Decimal(1)}, "evidence of matched"),
-        (ReconciliationEvidence, {"amount": Decimal(1)}, "evidence of"),
     ],
 )
 def test_the_database_adds_up_every_waterfall(
@@ -188,12 +188,25 @@ def test_the_database_adds_up_every_waterfall(
     make = table.__init__
 
     def tampered(self: Model, *args: object, **fields: object) -> None:
-        if fields.get("bill", fields.get("cause")) not in (None, "tax"):
+        if fields.get("bill") is not None:
             fields |= change
         make(self, *args, **fields)
 
     monkeypatch.setattr(table, "__init__", tampered)
     with pytest.raises(IntegrityError, match=message), transaction.atomic():
+        reconcile(OCTOBER, now=NOW)
+    assert Reconciliation.objects.count() == 0
+
+
+@pytest.mark.usefixtures("bill")
+def test_the_database_adds_up_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = reconciliation.copy_evidence
+
+    def tampered(result: ReconciliationResult, evidence: Sequence[EvidenceRow]) -> None:
+        copy(result, [each._replace(amount=each.amount + 1) for each in evidence])
+
+    monkeypatch.setattr(reconciliation, "copy_evidence", tampered)
+    with pytest.raises(IntegrityError, match="evidence of"), transaction.atomic():
         reconcile(OCTOBER, now=NOW)
     assert Reconciliation.objects.count() == 0
 
