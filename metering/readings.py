@@ -56,7 +56,9 @@ def _cell_rows(period: Period) -> list[_CellRow]:
             f" FROM {CELL.relation()} cells WHERE day >= %s AND day < %s"
             " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
             " HAVING sum(quantity) <> 0 OR sum(cost) <> 0 OR sum(events) <> 0"
-            " ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
+            # As one text: sorted by ten columns, sorting is half of what the reading takes.
+            r" ORDER BY concat_ws(E'\x01', provider, provider_project, day, model, token_class,"
+            " tier, cost_centre, tenant, pricing, currency)",
             [period.start.date(), period.end.date()],
         )
         return list(cursor.fetchall())
