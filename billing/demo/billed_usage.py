@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -42,30 +42,32 @@ class ProviderLog:
     def __init__(self) -> None:
         self._sums: dict[_Key, list[int]] = {}
 
-    def add(self, call: Call) -> None:
-        payload = call.payload
-        if call.kind in UNSEEN or payload["provider"] == "vllm":
-            return
-        get = payload.get
-        tier = "batch" if get("batch") else get("serviceTier", "standard")
-        sent = payload["inputTokens"]
-        asked = payload["model"] if call.model == planted.REROUTED_TO else call.model
-        executed = call.model if call.billed else ""
-        long = sent > LONG_CONTEXT_TOKENS
-        key = (payload["provider"], call.project, call.day, asked, executed, tier, long)
-        sums = self._sums.get(key)
-        if sums is None:
-            sums = self._sums[key] = [0] * len(CLASSES)
-        cached = get("cachedInputTokens", 0)
-        written = get("cacheWriteTokens", 0)
-        written_1h = get("cacheWrite1hTokens", 0)
-        sums[0] += sent - cached - written
-        sums[1] += cached
-        sums[2] += written - written_1h
-        sums[3] += written_1h
-        sums[4] += payload["outputTokens"]
-        if "units" in payload:
-            sums[5] += payload["units"]["web_search"]
+    def add(self, calls: Iterable[Call]) -> None:
+        sums_of = self._sums
+        for payload, kind, day, project, model, billed in calls:
+            provider = payload["provider"]
+            if provider == "vllm" or kind in UNSEEN:
+                continue
+            get = payload.get
+            tier = "batch" if get("batch") else get("serviceTier", "standard")
+            sent = payload["inputTokens"]
+            asked = payload["model"] if model == planted.REROUTED_TO else model
+            executed = model if billed else ""
+            key = (provider, project, day, asked, executed, tier, sent > LONG_CONTEXT_TOKENS)
+            sums = sums_of.get(key)
+            if sums is None:
+                sums = sums_of[key] = [0] * len(CLASSES)
+            cached = get("cachedInputTokens", 0)
+            written = get("cacheWriteTokens", 0)
+            sums[0] += sent - cached - written
+            sums[1] += cached
+            if written:
+                written_1h = get("cacheWrite1hTokens", 0)
+                sums[2] += written - written_1h
+                sums[3] += written_1h
+            sums[4] += payload["outputTokens"]
+            if "units" in payload:
+                sums[5] += payload["units"]["web_search"]
 
     def cells(self) -> Iterator[BilledCell]:
         """Every class with a quantity, by provider, project, day, model, tier and class."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ FILES: Final = Path(__file__).parent / "files"
 _RULE: Final = FILES / "allocation-rule.toml"
 _PLANS: Final = FILES / "plans.toml"
 
-_CHUNK: Final = 1 << 20
+_CALLS_AT_ONCE: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,11 @@ def write_traffic(files: MonthFiles, events: int) -> MadeMonth:
 def write_usage(path: Path, events: int) -> tuple[ProviderLog, Counter[str]]:
     """Stream the calls into a JSONL file; what the providers saw, and lines by kind."""
     log, lines = ProviderLog(), Counter[str]()
-    buffer = bytearray()
-    encode = msgspec.json.Encoder().encode_into
+    encode_lines = msgspec.json.Encoder().encode_lines
+    made = calls(events)
     with path.open("wb") as file:
-        for call in calls(events):
-            encode(call.payload, buffer, len(buffer))
-            buffer += b"\n"
-            log.add(call)
-            lines[call.kind] += 1
-            if len(buffer) > _CHUNK:
-                file.write(buffer)
-                buffer.clear()
-        file.write(buffer)
+        while some := list(islice(made, _CALLS_AT_ONCE)):
+            file.write(encode_lines([call.payload for call in some]))
+            lines.update([call.kind for call in some])
+            log.add(some)
     return log, lines

@@ -88,6 +88,9 @@ LONG_CONTEXT_TOKENS: Final = 272_000
 """Above this, a call of gpt-6-sol is priced by the upper tier."""
 
 
+CLOCK: Final = tuple(f"{minute:02d}:{second:02d}" for minute in range(60) for second in range(60))
+"""How the seconds of an hour are written."""
+
 UNSEEN: Final = frozenset({"resend", "conflict", "malformed", "caller_cache"})
 """Kinds of line under which there is no call of the provider, so nothing to pay."""
 
@@ -143,7 +146,7 @@ def _request(rng: Random, number: int, hour: str, day: int) -> tuple[Call, ...]:
         "externalRequestId": f"req_{number:07d}",
         "provider": provider_of(model),
         "model": model,
-        "occurredAt": f"{hour}:{second // 60:02d}:{second % 60:02d}.{millisecond:03d}Z",
+        "occurredAt": f"{hour}:{CLOCK[second]}.{millisecond:03d}Z",
     }
     _count_tokens(payload, mix, rng)
     payload["endpointTag"] = tag

@@ -13,7 +13,6 @@ Tenants, users, hours, endpoints and prices of plans are invented.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -105,7 +104,11 @@ TENANTS: Final = tuple(
 quarter of the traffic, the last half a hundredth."""
 
 TENANT: Final = Choice([(tenant.key, tenant.weight) for tenant in TENANTS])
-USERS: Final = {tenant.key: tenant.users for tenant in TENANTS}
+USERS: Final = {
+    tenant.key: tuple(f"{tenant.key}-user-{rank:03d}" for rank in range(1, tenant.users + 1))
+    for tenant in TENANTS
+}
+"""The users' names, who sends most first."""
 
 
 class Mix(NamedTuple):
@@ -198,7 +201,8 @@ def calls_by_hour(total: int) -> list[tuple[datetime, int]]:
 
 def user_of(tenant: str, u: float) -> str:
     """A user of the tenant; a few send most of the calls (the rank grows with the cube of `u`)."""
-    return f"{tenant}-user-{math.floor(USERS[tenant] * u * u * u) + 1:03d}"
+    users = USERS[tenant]
+    return users[int(len(users) * u * u * u)]
 
 
 def stream(seed: int) -> Random:

@@ -40,8 +40,7 @@ def month() -> list[Call]:
 @pytest.fixture(scope="module")
 def bills(month: list[Call]) -> MadeBills:
     log = ProviderLog()
-    for call in month:
-        log.add(call)
+    log.add(month)
     return make_bills(log.cells())
 
 

@@ -47,8 +47,7 @@ def as_metered(cell: BilledCell) -> MeteredCell:
 @pytest.fixture(scope="module", params=[2_000, 9_000])
 def month(request: pytest.FixtureRequest) -> tuple[MadeBills, list[BilledCell]]:
     log = ProviderLog()
-    for call in calls(request.param):
-        log.add(call)
+    log.add(calls(request.param))
     return make_bills(log.cells()), list(log.cells())
 
 

@@ -76,8 +76,7 @@ def payloads(shared_data: Path) -> list[dict[str, object]]:
 @pytest.fixture
 def lines(payloads: list[dict[str, object]]) -> list[Line]:
     log = ProviderLog()
-    for call in as_calls(payloads):
-        log.add(call)
+    log.add(as_calls(payloads))
     billed, unbilled = usage_lines(log.cells())
     assert not unbilled
     return billed
