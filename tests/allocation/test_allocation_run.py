@@ -73,6 +73,16 @@ class TestRun:
         made = october()
         assert outputs_digest(read_allocation(made.pk)) == made.outputs_digest
 
+    @pytest.mark.parametrize("odd", ["a\tb", "a\nb", "a\r\nb", "a\\b\\N", "\\.", "\\t", "é\u2028"])
+    def test_names_are_read_back_as_they_were_whatever_is_in_them(self, odd: str) -> None:
+        stored = read_allocation(october().pk)
+        named = stored._replace(lines=tuple(x._replace(project=odd) for x in stored.lines))
+        with transaction.atomic():
+            digest = write_rows(0, named)
+            assert read_allocation(0) == named
+            assert digest == outputs_digest(named) != outputs_digest(stored)
+            transaction.set_rollback(True)
+
     def test_the_same_inputs_are_the_same_run(self, usage: MonthOfUsage) -> None:
         first = october()
         usage.lines.reverse()
