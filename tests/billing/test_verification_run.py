@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psycopg
 import pytest
@@ -14,10 +16,12 @@ from billing.tasks import START_VERIFICATION, start_verification
 from billing.verify import checks_of
 from config.celery import app
 from metering.background import workers
+from metering.background.flows import Leased
 from metering.background.work_status import RunStatus
 from metering.models import ScheduleFiring, WorkRun
 from metering.rollups import fold
 from metering.verification import spot_checks
+from metering.verification.findings import Finding
 from tests.allocation.october import NOW, OCTOBER
 from tests.billing import a_month
 
@@ -94,3 +98,14 @@ def test_each_draw_finds_what_lies_beneath_any_of_its_cells(
     (found,) = spot_checks.check(period, draw="b")
     assert (found.check, found.where[:10]) == ("spot check", "2026-10-31")
     assert found.what == "1 requests, cost 5 by request; 2 requests, cost 10 by day"
+
+
+@pytest.mark.parametrize(("findings", "said"), [(5, "e"), (6, "and 1 more"), (9, "and 4 more")])
+def test_a_check_names_its_first_findings_and_how_many_more_there_are(
+    findings: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Finding("check", "place", letter) for letter in "abcdefghi"[:findings]]
+    monkeypatch.setattr(verification_run, "checks_of", lambda _: {"some": lambda: found})
+    leased = SimpleNamespace(subject="2026-10", part="some")
+    with pytest.raises(verification_run.DoesNotHold, match=rf"place: e(; )?{said}$|: {said}$"):
+        verification_run.check(cast("Leased", leased))
