@@ -12,16 +12,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, LiteralString
 
-from django.db import transaction
-from psycopg import errors
-
 from metering import bulk
 from metering.prepared_events import PreparedEvent
-
-FEW: Final = 100
-"""Events; for so few keys one statement costs less than to ask, and then to copy."""
-_TRIES: Final = 2
-_COLUMNS: Final = ("event_key", "claim_digest", "occurred_at", "claimed_on")
 
 CLAIMED: Final[LiteralString] = (
     # Which keys were inserted is asked by RETURNING: on a distributed ledger the row count of
@@ -52,11 +44,11 @@ def claiming(claims: Sequence[PreparedEvent], now: datetime) -> list[object]:
 def claim(claims: Sequence[PreparedEvent], now: datetime) -> dict[str, bytes]:
     """Claim the keys, in the order given, inside the caller's transaction; the claim digests of
     those that were taken before."""
-    for _ in range(_TRIES if len(claims) > FEW else 0):
-        taken = earlier_claims([item.key for item in claims])
-        if _copied([item for item in claims if item.key not in taken] if taken else claims, now):
-            return taken
-    return _claimed_one_by_one(claims, now) if claims else {}
+    if not claims:
+        return {}
+    with bulk.cursor() as cursor:
+        cursor.execute(f"WITH {CLAIMED} SELECT event_key FROM taken", claiming(claims, now))
+        return earlier_claims([key for (key,) in cursor.fetchall()])
 
 
 def earlier_claims(keys: Sequence[str]) -> dict[str, bytes]:
@@ -71,27 +63,3 @@ def earlier_claims(keys: Sequence[str]) -> dict[str, bytes]:
             [bulk.array(keys)],
         )
         return {key: bytes(digest) for key, digest in cursor.fetchall()}
-
-
-def _copied(claims: Sequence[PreparedEvent], now: datetime) -> bool:
-    """Whether all these keys could be claimed: none is, if somebody claims one of them meanwhile.
-
-    ON CONFLICT looks for each key twice and logs each row by itself; COPY does neither, and the
-    unique key has the last word all the same.
-    """
-    if not claims:
-        return True
-    day = now.date().isoformat()
-    rows = [f"{item.key}\t\\\\x{item.claim.hex()}\t{item.occurred_at}\t{day}\n" for item in claims]
-    try:
-        with transaction.atomic():
-            bulk.copy_text("event_ledger", _COLUMNS, "".join(rows))
-    except errors.UniqueViolation:
-        return False
-    return True
-
-
-def _claimed_one_by_one(claims: Sequence[PreparedEvent], now: datetime) -> dict[str, bytes]:
-    with bulk.cursor() as cursor:
-        cursor.execute(f"WITH {CLAIMED} SELECT event_key FROM taken", claiming(claims, now))
-        return earlier_claims([key for (key,) in cursor.fetchall()])

@@ -10,14 +10,12 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from metering import event_ledger
-from metering.event_ledger import FEW, claim
-from metering.ingestion import Books, ingest, prepare_batch
+from metering.event_ledger import claim
+from metering.ingestion import Books, prepare_batch
 from metering.prepared_events import PreparedEvent
 from tests.metering.events import NOW, call
 
-MANY: Final = 3 * FEW
-SIZES: Final = pytest.mark.parametrize("size", [FEW, MANY], ids=["few", "many"])
+MANY: Final = 300
 
 
 def prepared(size: int, **different: Any) -> list[PreparedEvent]:
@@ -71,14 +69,13 @@ def until_somebody_waits(owner: psycopg.Connection[Any]) -> None:
     raise AssertionError("nobody waits for the keys that are claimed")
 
 
-@SIZES
 @pytest.mark.django_db
-def test_keys_that_are_free_are_claimed_and_those_that_are_not_are_told(size: int) -> None:
-    claims = prepared(size)
+def test_keys_that_are_free_are_claimed_and_those_that_are_not_are_told() -> None:
+    claims = prepared(MANY)
     assert claim([], NOW) == {}
     assert claim(claims[1::2], NOW) == {}
     assert ledger() == rows_of(claims[1::2])
-    other = prepared(size, output_tokens=7)
+    other = prepared(MANY, output_tokens=7)
     stored = {item.key: item.claim for item in claims[1::2]}
     assert claim(other, NOW) == stored
     both = sorted(rows_of(claims[1::2]) + rows_of(other[::2]))
@@ -87,13 +84,12 @@ def test_keys_that_are_free_are_claimed_and_those_that_are_not_are_told(size: in
     assert ledger() == both
 
 
-@SIZES
 @pytest.mark.parametrize("commits", [True, False], ids=["commits", "rolls back"])
 def test_who_comes_second_waits_for_the_first_and_knows_what_became_of_it(
-    fresh_db: str, owner_connection: psycopg.Connection[Any], size: int, *, commits: bool
+    fresh_db: str, owner_connection: psycopg.Connection[Any], *, commits: bool
 ) -> None:
-    claims = prepared(size)
-    middle = claims[size // 2 : size // 2 + 3]
+    claims = prepared(MANY)
+    middle = claims[MANY // 2 : MANY // 2 + 3]
     second = Claiming(claims)
     with transaction.atomic():
         assert claim(middle, NOW) == {}
@@ -103,31 +99,6 @@ def test_who_comes_second_waits_for_the_first_and_knows_what_became_of_it(
     second.join(60)
     assert second.failure is None
     assert second.taken == ({item.key: item.claim for item in middle} if commits else {})
-    assert ledger() == rows_of(claims)
-
-
-def test_keys_are_claimed_one_by_one_where_others_are_always_faster(
-    fresh_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each time that it is asked which keys are taken, one more is right after."""
-    claims = prepared(MANY)
-    asked = event_ledger.earlier_claims
-    beaten: list[PreparedEvent] = []
-
-    def overtaken(keys: Sequence[str]) -> dict[str, bytes]:
-        found = asked(keys)
-        if len(keys) == MANY:
-            beaten.append(claims[50 * (len(beaten) + 1)])
-            other = Claiming(beaten[-1:])
-            other.start()
-            other.join(60)
-        return found
-
-    monkeypatch.setattr(event_ledger, "earlier_claims", overtaken)
-    with transaction.atomic():
-        taken = claim(claims, NOW)
-    assert len(beaten) > 1
-    assert taken == {item.key: item.claim for item in beaten}
     assert ledger() == rows_of(claims)
 
 
@@ -142,22 +113,3 @@ def test_many_that_claim_the_same_keys_at_once_each_claim_what_no_other_has(fres
     assert ledger() == rows_of(claims)
     claimed = sum(2 * MANY - len(sender.taken) for sender in senders)
     assert claimed == len(claims)
-
-
-@pytest.mark.django_db
-def test_a_batch_in_which_a_key_was_taken_meanwhile_goes_on_in_its_transaction(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What the database refuses is undone up to where the keys were asked for, and no further."""
-    events = [call(f"r{i}") for i in range(MANY)]
-    ingest(events[:1], now=NOW)
-    asked = event_ledger.earlier_claims
-
-    def unseen_at_first(keys: Sequence[str]) -> dict[str, bytes]:
-        seen.append(len(keys))
-        return asked(keys) if len(seen) > 1 else {}
-
-    seen: list[int] = []
-    monkeypatch.setattr(event_ledger, "earlier_claims", unseen_at_first)
-    outcomes = [outcome.outcome for outcome in ingest(events, now=NOW)]
-    assert outcomes == ["duplicate"] + ["accepted"] * (MANY - 1)
