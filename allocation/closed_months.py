@@ -5,6 +5,7 @@ from __future__ import annotations
 from allocation.models import PeriodClose
 from allocation.period_locks import share_month
 from metering import bulk
+from metering.dispositions import ClosedMonth
 from metering.domain.periods import Month
 
 
@@ -31,8 +32,8 @@ def refuse_if_closed(month: Month) -> None:
         )
 
 
-def why_usage_must_stay(month: Month) -> str | None:
-    """Why what counts in the month may not be changed; `None` while it is open.
+def usage_must_stay(month: Month) -> ClosedMonth | None:
+    """Since when and why what counts in the month may not be changed; `None` while it is open.
 
     Asked by metering inside the transaction that would change it. The month is shared until that
     ends, so a close in progress ends first and none begins meanwhile.
@@ -51,7 +52,8 @@ def why_usage_must_stay(month: Month) -> str | None:
     if close is None:
         return None
     closed_by, closed_at = close
-    return (
+    return ClosedMonth(
+        closed_at,
         f"{month} was closed by {closed_by} on {closed_at:%Y-%m-%d}; what it was"
-        " closed on stays as it is"
+        " closed on stays as it is",
     )

@@ -77,7 +77,7 @@ class InvoiceRun:
         """What the invoices of the month come to, by currency."""
         totals: dict[str, int] = {}
         for outcome in self.outcomes:
-            if outcome.currency and outcome.status != "withdrawn":
+            if outcome.currency:
                 totals[outcome.currency] = totals.get(outcome.currency, 0) + outcome.total_minor
         return dict(sorted(totals.items()))
 

@@ -28,9 +28,17 @@ State = Literal["counted", "superseded", "merged", "uncounted"]
 """`superseded`: by a later report of the same call, or by the calls beneath it; `merged`: with
 another route's report; `uncounted`: taken back, and nothing took its place."""
 
-MonthGuard = Callable[[Month], str | None]
-"""Asked inside the transaction that would change what counts in a month: why it must not be
-changed, or `None`. A guard sees to it that its answer holds until the transaction ends."""
+
+class ClosedMonth(NamedTuple):
+    """Since when what counts in a month may not be changed, and why."""
+
+    at: datetime
+    why: str
+
+
+MonthGuard = Callable[[Month], ClosedMonth | None]
+"""Asked inside the transaction that would change what counts in a month; `None`: it may be changed.
+A guard sees to it that its answer holds until the transaction ends."""
 
 _guards: list[MonthGuard] = []
 
@@ -48,10 +56,16 @@ def share_changes() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_LOCK])
 
 
+def closed(month: Month) -> ClosedMonth | None:
+    """Since when and why nothing that is known of the month may change any more; `None` while it
+    is open. The answer holds until the transaction ends."""
+    return next((found for guard in _guards if (found := guard(month)) is not None), None)
+
+
 def why_it_must_stay(month: Month) -> str | None:
-    """Why nothing that is known of the month may change any more; `None` while it is open. The
-    answer holds until the transaction ends."""
-    return next((why for guard in _guards if (why := guard(month)) is not None), None)
+    """The reason that `closed` gives."""
+    found = closed(month)
+    return None if found is None else found.why
 
 
 def guard_months(guard: MonthGuard) -> None:

@@ -22,6 +22,7 @@ from psycopg import errors
 
 from metering import bulk, event_shares
 from metering.api_keys import COARSE
+from metering.calls.late_usage import ClosedMeanwhile
 from metering.domain.usage import Rejection, UsageEvent
 from metering.event_ledger import CLAIMED, claiming, earlier_claims
 from metering.event_rows import COLUMNS, SEALED, VALUED
@@ -104,7 +105,7 @@ class GroupStore:
             with transaction.atomic():
                 written = write(batch, exchange.claim, exchange.insert, known.books, now)
                 stored = True
-        except (_OutOfTheOrdinary, psycopg.Error, DjangoError) as error:
+        except (_OutOfTheOrdinary, ClosedMeanwhile, psycopg.Error, DjangoError) as error:
             if stored:
                 raise
             if isinstance(error, _STALE):

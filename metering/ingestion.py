@@ -25,6 +25,7 @@ from psycopg import errors
 
 from metering import bulk, event_ledger, owners
 from metering.calls.arrivals import settle_arrivals
+from metering.calls.late_usage import ClosedMeanwhile
 from metering.calls.merged_events import Means
 from metering.domain.attribution import OwnerBook
 from metering.domain.price_book import PriceBook
@@ -178,7 +179,7 @@ def ingest(
 
 def write_batch(items: Sequence[UsageEvent | Rejection], *, now: datetime, books: Books) -> Written:
     """As `ingest`, without an outcome for each event that was simply accepted."""
-    return _store(prepare_batch(items, books, now), Pseudonyms(), books, now)
+    return _store(items, prepare_batch(items, books, now), Pseudonyms(), books, now)
 
 
 def outcomes_of(written: Written) -> list[Outcome]:
@@ -189,7 +190,8 @@ def outcomes_of(written: Written) -> list[Outcome]:
 
 
 def store(batch: Sequence[Prepared], *, books: Books, now: datetime) -> list[Outcome]:
-    """As `ingest`, of what was prepared elsewhere, in the caller's transaction."""
+    """As `ingest`, of what was prepared elsewhere, in the caller's transaction. Raises
+    `ClosedMeanwhile`."""
     written, _ = _write(batch, Pseudonyms(), books, now)
     return outcomes_of(written)
 
@@ -209,7 +211,7 @@ class Intake:
         others, in the order of the items."""
         prepared = prepare_batch(items, self._books, self._now)
         self._make_partitions(prepared)
-        accepted, others = _store(prepared, self._pseudonyms, self._books, self._now)
+        accepted, others = _store(items, prepared, self._pseudonyms, self._books, self._now)
         return len(accepted), sorted(others, key=lambda outcome: outcome.index)
 
     def _make_partitions(self, batch: Sequence[Prepared]) -> None:
@@ -232,8 +234,13 @@ class Written(NamedTuple):
 
 
 def _store(
-    batch: Sequence[Prepared], pseudonyms: Pseudonyms, books: Books, now: datetime
+    items: Sequence[UsageEvent | Rejection],
+    batch: Sequence[Prepared],
+    pseudonyms: Pseudonyms,
+    books: Books,
+    now: datetime,
 ) -> Written:
+    """Store what the items were prepared to; as received later, if their month is closed first."""
     attempt = 1
     while True:
         try:
@@ -243,6 +250,12 @@ def _store(
             if attempt == ATTEMPTS or connection.in_atomic_block:
                 raise
             attempt += 1
+        except ClosedMeanwhile as closed:
+            if attempt == ATTEMPTS:
+                raise
+            attempt += 1
+            now = closed.since
+            batch = prepare_batch(items, books, now)
         else:
             pseudonyms.remember(found)
             return written
@@ -262,7 +275,8 @@ def _write(
 def write(
     batch: Sequence[Prepared], claim: Claim, insert: Insert, books: Books, now: datetime
 ) -> Written:
-    """Store a batch in the caller's transaction, by the given ways to claim and to insert."""
+    """Store a batch in the caller's transaction, by the given ways to claim and to insert. Raises
+    `ClosedMeanwhile`."""
     others: list[Outcome] = []
     first: dict[str, int] = {}
     again: list[int] = []

@@ -11,9 +11,9 @@ tells as a whole, and of which nothing was known, comes to the same by a shorter
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 from django.db import OperationalError, connection, transaction
@@ -57,6 +57,7 @@ class Delivery(NamedTuple):
 
 _Place = tuple[int, int]
 """Which delivery, and which item of it."""
+_T = TypeVar("_T")
 _RETRIED: Final = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
@@ -86,22 +87,32 @@ def take_together(
 
     What two of them tell of one trace is joined as if one had told it.
     """
+    return _in_one_transaction(lambda batch: batch.take(deliveries), books, now)
+
+
+def settle_again(trace: TraceName, *, now: datetime) -> None:
+    """Do what follows from what is known of a trace, if something else let it wait."""
+    _in_one_transaction(lambda batch: batch.settle_again(trace), Books.current(), now)
+
+
+def _in_one_transaction(do: Callable[[_Batch], _T], books: Books, now: datetime) -> _T:
+    """Do it with a batch of its own, again where others came between; what comes to a month that
+    is closed first is received later."""
     attempt = 1
     while True:
         try:
             with transaction.atomic():
-                return _Batch(books, now).take(deliveries)
+                return do(_Batch(books, now))
         except (*_RETRIED, OperationalError) as error:
             retried = isinstance(error, _RETRIED) or isinstance(error.__cause__, _RETRIED)
             if not retried or attempt == ATTEMPTS or connection.in_atomic_block:
                 raise
             attempt += 1
-
-
-def settle_again(trace: TraceName, *, now: datetime) -> None:
-    """Do what follows from what is known of a trace, if something else let it wait."""
-    with transaction.atomic():
-        _Batch(Books.current(), now).settle_again(trace)
+        except late_usage.ClosedMeanwhile as closed:
+            if attempt == ATTEMPTS:
+                raise
+            attempt += 1
+            now = closed.since
 
 
 class _Batch:

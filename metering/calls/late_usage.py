@@ -10,14 +10,14 @@ waits too, and is made if the month is reopened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from django.db import connection, transaction
 
 from metering import bulk
-from metering.dispositions import why_it_must_stay
+from metering.dispositions import closed, why_it_must_stay
 from metering.domain.periods import Month
 from metering.domain.usage import UsageEvent
 from metering.event_rows import instant_text
@@ -46,13 +46,26 @@ class LateUsage(NamedTuple):
     last_received_at: datetime
 
 
+class ClosedMeanwhile(Exception):
+    """A month was closed after the instant at which usage of it was received, and before it was
+    stored: in the close it is not, so it counts as received at `since`, the first instant after."""
+
+    def __init__(self, closed_at: datetime) -> None:
+        super().__init__(closed_at)
+        self.since = closed_at + timedelta(microseconds=1)
+
+
 def closed_months(days: Iterable[date], *, now: datetime) -> dict[Month, str]:
     """Those of the months of these UTC days that are closed, and why nothing of them may change.
-    The answer holds until the transaction ends. A month that is not over is not closed."""
+    The answer holds until the transaction ends. A month that is not over is not closed. Raises
+    `ClosedMeanwhile` if one was closed at `now` or later: its transaction is to be done again."""
     today = now.astimezone(UTC).date()
     months = sorted({Month(day.year, day.month) for day in days if day < today.replace(day=1)})
-    found = {month: why_it_must_stay(month) for month in months}
-    return {month: why for month, why in found.items() if why is not None}
+    found = {month: since for month in months if (since := closed(month)) is not None}
+    latest = max((since.at for since in found.values()), default=None)
+    if latest is not None and latest >= now:
+        raise ClosedMeanwhile(latest)
+    return {month: since.why for month, since in found.items()}
 
 
 def queue_arrivals(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -19,7 +20,8 @@ from metering.calls.call_reports import take
 from metering.calls.call_upkeep import keep_up
 from metering.calls.late_usage import late_usage
 from metering.domain.usage import Share
-from metering.ingestion import ingest
+from metering.group_store import GroupStore
+from metering.ingestion import Books, Intake, ingest
 from metering.readings import metered_cells
 from metering.verification.event_verification import check_month
 from tests.allocation import october
@@ -46,6 +48,46 @@ def test_late_usage_is_told_counted_and_queued(closed: PeriodClose) -> None:
     assert line[:7] == (OCTOBER, "arrived", "acme", "cc-growth", "openai", "USD", 1)
     assert line.cost == Decimal("0.0002475")
     assert sum(cell.cost for cell in metered_cells(OCTOBER.period) if cell.cost) > 0
+    books_hold()
+
+
+BEFORE = NOW - timedelta(minutes=1)
+"""Received before the close, and stored after it: a file of which the rest is read meanwhile."""
+
+
+def by_a_group_of_requests() -> None:
+    store = GroupStore()
+    store.learn()
+    assert store.store([call("late")], set(), BEFORE) is None
+    ingest([call("late")], now=BEFORE)
+
+
+@pytest.mark.parametrize(
+    "take_in",
+    [
+        lambda: ingest([call("late")], now=BEFORE),
+        lambda: Intake(Books.load(), BEFORE).take([call("late")]),
+        lambda: take([report()], source="sdk", now=BEFORE, key_tenant=None),
+        by_a_group_of_requests,
+    ],
+    ids=["batch", "file", "spans", "requests"],
+)
+def test_what_was_received_before_the_close_and_is_stored_after_it_counts_as_later(
+    closed: PeriodClose, take_in: Callable[[], object]
+) -> None:
+    take_in()
+    (line,) = late_usage()
+    assert (line.kind, line.events) == ("arrived", 1)
+    assert line.first_received_at == closed.closed_at + timedelta(microseconds=1)
+    books_hold()
+
+
+def test_a_change_that_was_received_before_the_close_is_held_and_listed(
+    closed_after_a_report: PeriodClose,
+) -> None:
+    change = [part(fields={"output_tokens": 400}, after=5)]
+    take(change, source="sdk", now=BEFORE, key_tenant=None)
+    assert [(line.kind, line.events) for line in late_usage()] == [("held", 1)]
     books_hold()
 
 

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from django.db import connection
 
+from billing import drafts
 from billing.approvals import approve
 from billing.domain.cycles import Cycle
+from billing.drafts import Draft, Due
 from billing.invoice_run import InvoiceRun, Outcome, recompute, run, standing, stored_lines
-from billing.models import Invoice, InvoiceLine
+from billing.models import Invoice, InvoiceLine, PlanVersion
 from metering.charged_usage import UsageLine
 from metering.domain.digests import list_digest
 from metering.domain.periods import Month
@@ -203,6 +205,42 @@ def test_new_usage_replaces_a_draft_and_keeps_the_old_one() -> None:
     assert (old.pk, old.state) == (first.invoice_id, "void")
     assert old.lines.count() == 5
     assert (new.replaces, new.state, new.total_minor) == (old, "draft", 4900 + 200 + 1)
+
+
+def test_other_terms_replace_a_draft_though_they_come_to_the_same() -> None:
+    plans(on_pro("acme"))
+    october()
+    other = PLANS.replace('"2.50"', '"2.75"').replace("2026-01-01", "2026-10-01")
+    plans(text=other)
+    assert only(october()).status == "replaced"
+    old, new = Invoice.objects.order_by("pk")
+    assert (old.state, new.total_minor) == ("void", old.total_minor)
+    assert new.plan_version != old.plan_version
+
+
+def test_a_draft_is_known_again_by_all_that_it_was_made_of() -> None:
+    plans(on_pro("acme"))
+    cycle = Cycle(date(2026, 10, 1), date(2026, 11, 1), "UTC", 31)
+
+    def made() -> Draft:
+        (draft,) = drafts.draft([Due("acme", cycle, PlanVersion.objects.get())])
+        assert isinstance(draft, Draft)
+        return draft
+
+    calls(call(), call(model="gpt-4o"))
+    one = made()
+    calls(call())
+    two = made()
+    others = [
+        replace(one, tenant="globex"),
+        replace(one, cycle=replace(cycle, full_days=62)),
+        replace(one, charged=two.charged),
+        replace(one, evidence=two.evidence),
+        replace(one, evidence={}),
+        two,
+    ]
+    assert made().inputs_digest == two.inputs_digest
+    assert len({x.inputs_digest for x in [one, *others]}) == 1 + len(others)
 
 
 def test_an_approved_invoice_never_changes_but_late_usage_is_told() -> None:

@@ -20,13 +20,14 @@ from tests.billing.billed import NOW, call, calls, on_pro, plans, staff
 
 OCTOBER = Month(2026, 10)
 TENANTS = ("acme", "globex", "initech", "hooli")
+CALLS = 3
 
 
 @pytest.fixture
 def customers(fresh_db: str) -> None:
     staff()
     plans(*(on_pro(tenant) for tenant in TENANTS))
-    calls(*(call(tenant=tenant) for tenant in TENANTS for _ in range(3)))
+    calls(*(call(tenant=tenant) for tenant in TENANTS for _ in range(CALLS)))
 
 
 def at_once(*tasks: Callable[[], InvoiceRun]) -> list[InvoiceRun]:
@@ -81,6 +82,27 @@ def test_an_approval_during_a_run_is_kept_or_refused_but_never_lost() -> None:
         assert results[0].outcomes[0].status == "late_usage"
     else:
         assert standing.replaces_id == first.invoice_id
+
+
+@pytest.mark.usefixtures("customers")
+def test_what_was_charged_before_another_run_stored_more_is_charged_again() -> None:
+    """Else the older reading of the usage would replace the newer draft."""
+    lock, first = invoice_run.lock_tenant, iter([True])
+
+    def overtaken(tenant: str) -> None:
+        if next(first, False):
+            at_once(one_call_more)
+        lock(tenant)
+
+    def one_call_more() -> InvoiceRun:
+        calls(call(tenant="acme"))
+        return run(OCTOBER, author="schedule", now=NOW, tenants=["acme"])
+
+    with mock.patch.object(invoice_run, "lock_tenant", overtaken):
+        run(OCTOBER, author="schedule", now=NOW, tenants=["acme"])
+    newest = Invoice.objects.exclude(state="void").get(tenant="acme")
+    requests = newest.lines.filter(charge_code="requests")
+    assert sum(line.quantity for line in requests) == CALLS + 1
 
 
 class Killed(BaseException):

@@ -18,6 +18,7 @@ from django.utils import timezone
 from metering import dispositions, people
 from metering.background import work, work_status, workers
 from metering.background.flows import FenceLost
+from metering.dispositions import ClosedMonth
 from metering.ingestion import ingest
 from metering.models import Rerating, ReratingDifference, ReratingEnd, WorkPart, WorkRun
 from metering.people import NotAllowed
@@ -207,7 +208,9 @@ class TestAsWork:
 
     def test_a_month_that_closes_meanwhile_stops_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         run = started()
-        monkeypatch.setattr(dispositions, "_guards", [lambda month: f"{month} was closed"])
+        monkeypatch.setattr(
+            dispositions, "_guards", [lambda month: ClosedMonth(NOW, f"{month} was closed")]
+        )
         status = worked_off(run)
         assert status.state == "failed"
         assert "2026-10 was closed" in str(status)
@@ -250,7 +253,9 @@ class TestPages:
         assert viewer.get(reverse("admin:metering_rerating_rerate")).status_code == 403
 
     def test_a_closed_month_is_not_offered(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dispositions, "_guards", [lambda month: f"{month} was closed"])
+        monkeypatch.setattr(
+            dispositions, "_guards", [lambda month: ClosedMonth(NOW, f"{month} was closed")]
+        )
         finance = browser(person("finance", "finance"))
         page = reverse("admin:metering_rerating_rerate")
         assert "2026-10" not in finance.get(page).text

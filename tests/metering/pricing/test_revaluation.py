@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from metering import dispositions, owners
+from metering.dispositions import ClosedMonth
 from metering.domain.cells import Owner
 from metering.domain.periods import Month
 from metering.domain.usage import Share, UsageEvent
@@ -143,7 +144,9 @@ class TestRerating:
     def test_a_closed_month_is_never_touched(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ingest(several(), now=NOW)
         import_file(ALIAS, "own.csv", effective_at=LATER)
-        monkeypatch.setattr(dispositions, "_guards", [lambda month: f"{month} was closed"])
+        monkeypatch.setattr(
+            dispositions, "_guards", [lambda month: ClosedMonth(NOW, f"{month} was closed")]
+        )
         with pytest.raises(MonthClosed, match="2026-10 was closed"):
             done()
         with pytest.raises(CommandError, match="next open month"):

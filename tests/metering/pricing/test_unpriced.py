@@ -17,6 +17,7 @@ from django.utils.html import escape
 
 from metering import dispositions, people
 from metering.background import workers
+from metering.dispositions import ClosedMonth
 from metering.domain.periods import Month
 from metering.event_search import find_event
 from metering.ingestion import ingest
@@ -123,7 +124,9 @@ def test_a_price_of_our_own_and_the_re_rating_in_one_command(
 ) -> None:
     ingest([call("f", model="something else", occurred_at=NOON - timedelta(days=30))], now=NOW)
     monkeypatch.setattr(
-        dispositions, "_guards", [lambda month: "2026-09 was closed" if month.month == 9 else None]
+        dispositions,
+        "_guards",
+        [lambda month: ClosedMonth(NOW, "2026-09 was closed") if month.month == 9 else None],
     )
     out = StringIO()
     own = ("--price", "input=2", "--price", "output=4", "--price", "cache_read=1")
