@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
@@ -198,9 +198,9 @@ def store(batch: Sequence[Prepared], *, books: Books, now: datetime) -> list[Out
 
 class Intake:
     """What takes in batch after batch: the books as they stood at its start, and the users it has
-    met since."""
+    met since. Each batch is received at `now`, or (`None`) when it is taken in."""
 
-    def __init__(self, books: Books, now: datetime) -> None:
+    def __init__(self, books: Books, now: datetime | None) -> None:
         self._books = books
         self._now = now
         self._pseudonyms = Pseudonyms()
@@ -209,9 +209,10 @@ class Intake:
     def take(self, items: Sequence[UsageEvent | Rejection]) -> tuple[int, list[Outcome]]:
         """Take in one batch, in one transaction: how many were accepted, and what became of the
         others, in the order of the items."""
-        prepared = prepare_batch(items, self._books, self._now)
+        now = self._now or datetime.now(UTC)
+        prepared = prepare_batch(items, self._books, now)
         self._make_partitions(prepared)
-        accepted, others = _store(items, prepared, self._pseudonyms, self._books, self._now)
+        accepted, others = _store(items, prepared, self._pseudonyms, self._books, now)
         return len(accepted), sorted(others, key=lambda outcome: outcome.index)
 
     def _make_partitions(self, batch: Sequence[Prepared]) -> None:

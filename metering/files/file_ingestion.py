@@ -50,12 +50,14 @@ class Taken(NamedTuple):
 def ingest_file(
     usage: UsageFile,
     *,
-    now: datetime,
+    now: datetime | None,
     workers: int | None = None,
     on_progress: Callable[[IngestResult], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> IngestResult:
-    """Take in the whole file. `on_outcome` hears every outcome but `accepted`, with its `place`.
+    """Take in the whole file, received at `now`, or (`None`) block by block as it is taken in: what
+    is made of the usage meanwhile, an invoice say, then knows of each event whether it was there.
+    `on_outcome` hears every outcome but `accepted`, with its `place`.
 
     `workers`: `None` takes `WORKERS`, but works in this process for a file of one block, where
     there is but one core, and inside a transaction, which no other process could join. Raises
@@ -76,7 +78,9 @@ def ingest_file(
     return result
 
 
-def _blocks(usage: UsageFile, now: datetime, workers: int | None) -> Iterator[tuple[int, Taken]]:
+def _blocks(
+    usage: UsageFile, now: datetime | None, workers: int | None
+) -> Iterator[tuple[int, Taken]]:
     """Each block's size and what became of it, in the file's order."""
     first = list(islice(usage.units, BLOCK))
     if workers is None:
@@ -129,7 +133,7 @@ class _Worker:
     """How a worker process begins: on the same databases, with connections of its own."""
 
     parse: UnitParser
-    now: datetime
+    now: datetime | None
     databases: dict[str, str]
 
     def start(self) -> None:

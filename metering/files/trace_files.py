@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -113,18 +113,19 @@ def ingest_traces(
     file: TraceFile,
     *,
     source: str,
-    now: datetime,
+    now: datetime | None,
     how: Interpretation,
     on_progress: Callable[[IngestResult], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> TraceResult:
-    """Take in the whole file, block by block, each in a transaction of its own. `on_outcome` hears
-    of everything that is no new event."""
+    """Take in the whole file, block by block, each in a transaction of its own: received at `now`,
+    or (`None`) as it is taken in. `on_outcome` hears of everything that is no new event."""
     result = TraceResult()
     books = Books.load()
     index = 0
-    for block in _blocks(file, how, now):
-        outcomes = take(block, source=source, now=now, key_tenant=None, books=books)
+    for block in _blocks(file, how, now or datetime.now(UTC)):
+        received_at = now or datetime.now(UTC)
+        outcomes = take(block, source=source, now=received_at, key_tenant=None, books=books)
         made: set[str | None] = set()
         for outcome in outcomes:
             placed = msgspec.structs.replace(outcome, index=index)

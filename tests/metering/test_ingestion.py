@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
 from django.db import connection, transaction
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -280,6 +281,22 @@ def test_a_file_is_read_a_block_ahead_not_whole(monkeypatch: pytest.MonkeyPatch)
         on_progress=lambda result: furthest.append(asked - result.accepted),
     )
     assert max(furthest) <= 20
+
+
+@pytest.mark.django_db
+def test_each_block_of_a_long_file_is_received_when_it_is_taken_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(file_ingestion, "BLOCK", 10)
+    begun = datetime.now(UTC)
+    units = (Unit(f"line {i}", line(f"r{i}")) for i in range(30))
+    with override_settings(LEDGER_HORIZON_DAYS=36_500):  # whatever the machine's clock says
+        ingest_file(file_of(units), now=None, workers=1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT received_at), min(received_at) FROM usage_event")
+        times, first = cursor.fetchone()
+    assert times == 3
+    assert first > begun
 
 
 @pytest.mark.django_db

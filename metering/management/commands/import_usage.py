@@ -81,7 +81,6 @@ class Command(AnsweringCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        now = datetime.now(UTC)
         column_map = _column_map(options["map"])
         shown: list[dict[str, str]] = []
         with ExitStack() as stack:
@@ -97,7 +96,7 @@ class Command(AnsweringCommand):
                     rejects.write(json.dumps(line, ensure_ascii=False) + "\n")
 
             try:
-                imported = _import(stack, options, column_map, now, on_outcome)
+                imported = _import(stack, options, column_map, on_outcome)
             except (UnreadableFile, UnknownField, WorkerDied) as error:
                 raise CommandError(_named(options["file"], error)) from error
         report = _report(options["file"], options["source"], imported, shown)
@@ -121,7 +120,6 @@ def _import(
     stack: ExitStack,
     options: dict[str, Any],
     column_map: dict[str, str],
-    now: datetime,
     on_outcome: Callable[[Outcome], None],
 ) -> _Imported:
     path: Path = options["file"]
@@ -135,7 +133,7 @@ def _import(
         told = ingest_traces(
             traces,
             source=options["source"],
-            now=now,
+            now=None,
             how=how,
             on_outcome=on_outcome,
             on_progress=moved,
@@ -144,7 +142,7 @@ def _import(
     usage = open_usage(
         path,
         source=options["source"],
-        received_at=now,
+        received_at=datetime.now(UTC),
         format=cast("Format", format),
         column_map=column_map,
         naive_utc=options["naive_utc"],
@@ -152,7 +150,7 @@ def _import(
     )
     result = ingest_file(
         usage,
-        now=now,
+        now=None,
         workers=options["workers"],
         on_outcome=on_outcome,
         on_progress=_progress(stack, usage.size, usage.position, quiet=options["json"]),
