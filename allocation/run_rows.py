@@ -64,11 +64,12 @@ def write_rows(run_id: int, allocation: Allocation) -> str:
             else _copied(column)
             for place, column in enumerate(columns)
         ]
+        if table is _BILLS and rows:
+            # Money keeps the decimals of its currency, which the digest's text leaves out.
+            texts[table.columns.index("payable")] = [f"{b.payable:f}" for b in allocation.bills]
         more: dict[str, Iterable[str]] = {"run_id": repeat(str(run_id), len(rows))}
         if table is _BILLS:
             more["minor_digits"] = [str(minor_digits(b.currency)) for b in allocation.bills]
-            # Money keeps the decimals of its currency, which the digest's text leaves out.
-            texts[table.columns.index("payable")] = [f"{b.payable:f}" for b in allocation.bills]
         if table is _LINES:
             more["number"] = map(str, range(1, len(rows) + 1))
         _copy(table.name, (*more, *table.columns), (*more.values(), *texts))
