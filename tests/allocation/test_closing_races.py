@@ -21,17 +21,7 @@ from metering.verification.event_verification import check_month
 from tests.allocation import october
 from tests.allocation.october import CONTROLLER, NOW, OCTOBER
 from tests.metering.events import call
-
-
-def until_somebody_waits_for_a_month(owner: psycopg.Connection[Any]) -> None:
-    for _ in range(3_000):
-        waiting = owner.execute(
-            "SELECT count(*), pg_sleep(0.01)::text FROM pg_locks WHERE NOT granted"
-            " AND locktype = 'advisory'"
-        ).fetchone()
-        if waiting is not None and waiting[0]:
-            return
-    raise AssertionError("nobody waits for the month that is being closed")
+from tests.threads import until_somebody_waits
 
 
 def test_usage_that_comes_while_its_month_is_closed_waits_and_is_told(
@@ -52,7 +42,7 @@ def test_usage_that_comes_while_its_month_is_closed_waits_and_is_told(
 
         def sent_meanwhile(*args: Any, **terms: Any) -> list[Seal]:
             told.append(sender.submit(send))
-            until_somebody_waits_for_a_month(owner_connection)
+            until_somebody_waits(owner_connection, "advisory")
             return seal(*args, **terms)
 
         with mock.patch.object(seals, "seal", sent_meanwhile):

@@ -14,6 +14,7 @@ from metering.event_ledger import claim
 from metering.ingestion import Books, prepare_batch
 from metering.prepared_events import PreparedEvent
 from tests.metering.events import NOW, call
+from tests.threads import until_somebody_waits
 
 MANY: Final = 300
 
@@ -58,17 +59,6 @@ class Claiming(threading.Thread):
             connection.close()
 
 
-def until_somebody_waits(owner: psycopg.Connection[Any]) -> None:
-    for _ in range(3_000):
-        waiting = owner.execute(
-            "SELECT count(*), pg_sleep(0.01)::text FROM pg_locks WHERE NOT granted"
-            " AND locktype = 'transactionid'"
-        ).fetchone()
-        if waiting is not None and waiting[0]:
-            return
-    raise AssertionError("nobody waits for the keys that are claimed")
-
-
 @pytest.mark.django_db
 def test_keys_that_are_free_are_claimed_and_those_that_are_not_are_told() -> None:
     claims = prepared(MANY)
@@ -94,7 +84,7 @@ def test_who_comes_second_waits_for_the_first_and_knows_what_became_of_it(
     with transaction.atomic():
         assert claim(middle, NOW) == {}
         second.start()
-        until_somebody_waits(owner_connection)
+        until_somebody_waits(owner_connection, "transactionid")
         transaction.set_rollback(not commits)
     second.join(60)
     assert second.failure is None
